@@ -1,0 +1,116 @@
+#pragma once
+// The configuration as values: what the YAML of config/penstock.yaml means after it was read and checked.
+// One type per setting; defaults here are the defaults of the contract.
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/log.hpp"
+#include "flow/port.hpp"
+
+namespace penstock::config {
+
+// Where in the file a value stands; both count from 1. {0, 0}: nowhere (a default).
+struct Mark {
+    int line = 0;
+    int column = 0;
+};
+
+struct LogSettings {
+    Level level = Level::info;
+    LogFormat format = LogFormat::text;
+};
+
+enum class Idle : uint8_t { poll, sleep };
+
+struct Workers {
+    std::optional<std::vector<unsigned>> cores;  // absent: auto, the cpuset less one core for control
+    Idle idle = Idle::sleep;
+};
+
+enum class Hugepages : uint8_t { automatic, on, off };
+
+struct Memory {
+    Hugepages hugepages = Hugepages::automatic;
+    unsigned mbufs = 32768;  // packet buffers, shared by all ports
+};
+
+struct Metrics {
+    std::optional<Endpoint> listen = Endpoint::parse("127.0.0.1:9464");  // absent: "off"
+};
+
+struct Media {
+    uint16_t first_port = 20000;
+    uint16_t last_port = 29999;  // inclusive
+};
+
+using flow::Driver;
+enum class XdpMode : uint8_t { automatic, native, generic };
+enum class ZeroCopy : uint8_t { automatic, on, off };
+
+struct Port {
+    std::string name;
+    Driver driver = Driver::null;
+    Mark at;
+    unsigned queues = 1;                     // rx queues; each is polled by one worker
+    std::string interface;                   // af_xdp, af_packet: the netdev; tap: the netdev to make
+    std::string device;                      // pci: "0000:3b:02.1"
+    std::string socket;                      // vhost: path of the vhost-user socket, made by penstock
+    std::string read;                        // pcap: the file to replay
+    std::string write;                       // pcap: the file to write
+    XdpMode mode = XdpMode::automatic;       // af_xdp
+    ZeroCopy zero_copy = ZeroCopy::automatic;  // af_xdp
+    std::optional<std::string> twin;         // the TAP netdev made as kernel twin: pci, vhost, tap, ring. pci has one by default
+    std::vector<Prefix> addresses;           // ports without a kernel twin: our own addresses with their networks
+    std::optional<Mac> peer_mac;             // ports without a kernel twin: where unicast legs are sent [broadcast]
+};
+
+struct Source {
+    Endpoint rtp;                // where the packets are addressed to; RTCP is expected on the next port, or muxed
+    Mark at;
+    std::optional<Ip> from;      // `from` or, for SSM, `source`: accept this sender only
+    bool ssm = false;            // `source` was given: the group is joined for this sender only (RFC 4607)
+    std::optional<std::string> port;  // accept on this port only; multicast: join on this port
+    uint16_t vlan = 0;           // 802.1Q VLAN id 1-4094; 0: untagged
+};
+
+struct Output {
+    Endpoint rtp;                // RTCP goes to the next port unless rtcp_mux
+    Mark at;
+    std::optional<uint8_t> ttl;  // absent: kept from the arriving packet
+    std::optional<uint8_t> dscp;  // absent: kept from the arriving packet
+    std::optional<std::string> port;  // absent: by the kernel's routes
+    uint16_t vlan = 0;           // 802.1Q VLAN id 1-4094; 0: untagged
+    bool rtcp_mux = false;       // RFC 5761: RTCP to the RTP port
+};
+
+struct Track {
+    std::string media;                    // "video", "audio", "application"
+    std::optional<uint8_t> payload_type;  // absent: any
+    std::string encoding;                 // "H264/90000", as in SDP's a=rtpmap
+    uint32_t clock_rate = 90000;          // Hz, from the encoding
+    Mark at;
+    std::vector<Source> sources;          // one, or two for live-live
+    std::vector<Output> outputs;
+};
+
+struct Stream {
+    std::string name;
+    Mark at;
+    std::vector<Track> tracks;
+};
+
+struct Config {
+    std::string node;  // default: the host name, given by the loader's caller
+    LogSettings log;
+    Workers workers;
+    Memory memory;
+    Metrics metrics;
+    Media media;
+    std::vector<Port> ports;
+    std::vector<Stream> streams;
+};
+
+}  // namespace penstock::config

@@ -1,0 +1,28 @@
+#pragma once
+// One reader per section of the file. Each reports what is wrong and returns what is right, defaults elsewhere.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/config/config.hpp"
+#include "control/config/value.hpp"
+
+namespace penstock::config {
+
+inline constexpr size_t kLongestName = 64;  // of ports and streams
+inline constexpr std::string_view kNameAllowed = "1-64 characters of A-Z a-z 0-9 . _ -";
+
+std::string read_node(const Value& value, std::string_view otherwise);
+LogSettings read_log(const Value& value);
+Workers read_workers(const Value& value);
+Memory read_memory(const Value& value);
+Metrics read_metrics(const Value& value);
+Media read_media(const Value& value);
+std::vector<Port> read_ports(const Value& value);
+// `ports` is what `port:` may name.
+std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& ports);
+
+// The name of a port or stream.
+std::optional<std::string> read_name(const Value& value);
+
+}  // namespace penstock::config

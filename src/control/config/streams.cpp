@@ -1,0 +1,177 @@
+// The streams section. What concerns one entry is checked here, what concerns several in check.cpp.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/config/settings.hpp"
+#include "control/config/standards.hpp"
+
+namespace penstock::config {
+namespace {
+
+class Ports {
+public:
+    explicit Ports(const std::vector<Port>& ports) {
+        for (const Port& port : ports)
+            if (!port.name.empty()) names_.push_back(port.name);
+        allowed_ = names_.empty() ? "there are no ports" : "one of the ports " + joined(names_);
+    }
+    // The name of an existing port.
+    std::optional<std::string> read(const Value& value) const {
+        return value.parsed(allowed_, [&](std::string_view text) {
+            const bool exists = std::ranges::find(names_, text) != names_.end();
+            return exists ? std::optional{std::string{text}} : std::nullopt;
+        });
+    }
+    // Routes say by which port a unicast copy leaves; for a group nothing does, once there is a choice.
+    void want_for_group(const Endpoint& rtp, const Value& rtp_value, const Map& map) const {
+        if (names_.size() > 1 && rtp.ip.is_multicast() && !map["port"])
+            rtp_value.problem("a multicast group needs `port`: " + allowed_);
+    }
+
+private:
+    std::vector<std::string_view> names_;
+    std::string allowed_;
+};
+
+// IP:PORT with room for RTCP on the next port.
+std::optional<Endpoint> read_rtp(const Value& value, bool rtcp_mux) {
+    const auto rtp = value.parsed("ADDRESS:PORT such as 10.0.0.1:5004 or [fd00::1]:5004", Endpoint::parse);
+    if (!rtp) return std::nullopt;
+    if (rtp->ip.is_unspecified()) {
+        value.problem(fmt::format("{} is no destination: write the address that the packets carry", rtp->ip.text()));
+        return std::nullopt;
+    }
+    if (rtp->port == 65535 && !rtcp_mux) {
+        value.problem("port 65535 leaves no room for RTCP on the next one: at most 65534 is allowed");
+        return std::nullopt;
+    }
+    return rtp;
+}
+
+uint16_t read_vlan(const Value& value) { return value.number<uint16_t>(1, 4094).value_or(uint16_t{0}); }
+
+// `from` or `source`: the one sender to listen to.
+std::optional<Ip> read_sender(const Value& value, const Endpoint& rtp) {
+    const auto sender =
+        value.parsed("the unicast address of a sender, such as 10.0.0.9 or fd00::9", [](std::string_view text) {
+            auto ip = Ip::parse(text);
+            if (ip && (ip->is_multicast() || ip->is_unspecified())) ip.reset();
+            return ip;
+        });
+    if (sender && rtp.port != 0 && sender->is_v4() != rtp.ip.is_v4())
+        value.problem(
+            fmt::format("{} cannot send to {}: both must be IPv4, or both IPv6", sender->text(), rtp.ip.text()));
+    return sender;
+}
+
+Source read_source(const Value& value, const Ports& ports) {
+    static constexpr std::string_view kKeys[] = {"rtp", "from", "source", "port", "vlan"};
+    Source source;
+    const Map map{value, kKeys};
+    const Value rtp = map.required("rtp");
+    source.at = rtp ? rtp.at() : value.at();
+    source.rtp = read_rtp(rtp, false).value_or(Endpoint{});
+    source.port = ports.read(map["port"]);
+    source.vlan = read_vlan(map["vlan"]);
+    ports.want_for_group(source.rtp, rtp, map);
+
+    const Value from = map["from"], ssm = map["source"];
+    source.ssm = static_cast<bool>(ssm);
+    source.from = read_sender(ssm ? ssm : from, source.rtp);
+    if (ssm && from) from.problem(from.key_at(), "does not go with `source`, which names the sender already");
+    if (ssm && source.rtp.port != 0 && !source.rtp.ip.is_multicast())
+        ssm.problem(ssm.key_at(),
+                    fmt::format("goes with a multicast group only, and {} is none: use `from`", source.rtp.ip.text()));
+    return source;
+}
+
+Output read_output(const Value& value, const Ports& ports) {
+    static constexpr std::string_view kKeys[] = {"rtp", "ttl", "dscp", "port", "vlan", "rtcp_mux"};
+    Output output;
+    const Map map{value, kKeys};
+    const Value rtp = map.required("rtp");
+    output.at = rtp ? rtp.at() : value.at();
+    output.rtcp_mux = map["rtcp_mux"].boolean().value_or(output.rtcp_mux);
+    output.rtp = read_rtp(rtp, output.rtcp_mux).value_or(Endpoint{});
+    output.ttl = map["ttl"].number<uint8_t>(1, 255);
+    output.dscp = map["dscp"].parsed("a number from 0 to 63, or EF, AF11-AF43 or CS0-CS7", dscp);
+    output.port = ports.read(map["port"]);
+    output.vlan = read_vlan(map["vlan"]);
+    ports.want_for_group(output.rtp, rtp, map);
+    return output;
+}
+
+std::optional<uint8_t> read_payload_type(const Value& value) {
+    const auto type = value.number<uint8_t>(0, 127);
+    // RFC 5761 section 4: with the marker bit they look like RTCP's own packet types.
+    if (type && *type >= 72 && *type <= 76) {
+        value.problem(fmt::format("{} cannot be told from RTCP: 0-71 or 77-127 is allowed", *type));
+        return std::nullopt;
+    }
+    return type;
+}
+
+void read_encoding(const Map& map, Track& track) {
+    if (const Value value = map["encoding"]) {
+        const auto words = value.text();
+        if (!words) return;
+        const auto rate = clock_rate(*words);
+        if (!rate)
+            return value.not_allowed(*words, "NAME/CLOCK or NAME/CLOCK/CHANNELS such as H264/90000 or opus/48000/2");
+        track.encoding = *words;
+        track.clock_rate = *rate;
+        return;
+    }
+    if (map["payload_type"] && !track.payload_type) return;  // wrong, and said so
+    const auto encoding = track.payload_type ? static_encoding(*track.payload_type) : std::nullopt;
+    if (!encoding)
+        return map.value().problem(
+            "'encoding' is missing: NAME/CLOCK such as H264/90000. Only a static payload_type of RFC 3551 implies it");
+    track.encoding = *encoding;
+    track.clock_rate = clock_rate(*encoding).value_or(track.clock_rate);
+}
+
+Track read_track(const Value& value, const Ports& ports) {
+    static constexpr std::string_view kKeys[] = {"media", "payload_type", "encoding", "sources", "outputs"};
+    static constexpr Name<std::string_view> kMedia[] = {
+        {"video", "video"}, {"audio", "audio"}, {"application", "application"}};
+    Track track;
+    track.at = value.at();
+    const Map map{value, kKeys};
+    track.media = map.required("media").one_of<std::string_view>(kMedia).value_or("");
+    track.payload_type = read_payload_type(map["payload_type"]);
+    read_encoding(map, track);
+
+    const Value sources = map.required("sources");
+    const size_t paths = sources.each([&](const Value& entry) { track.sources.push_back(read_source(entry, ports)); });
+    if (paths > 2 || (paths == 0 && (sources.is(Kind::list) || sources.is(Kind::null))))
+        sources.problem(fmt::format("{} entries: one, or two for live-live, are allowed", paths));
+    map["outputs"].each([&](const Value& entry) { track.outputs.push_back(read_output(entry, ports)); });
+    return track;
+}
+
+Stream read_stream(const Value& value, const Ports& ports) {
+    static constexpr std::string_view kKeys[] = {"name", "tracks"};
+    Stream stream;
+    const Map map{value, kKeys};
+    const Value name = map.required("name");
+    stream.at = name ? name.at() : value.at();
+    stream.name = read_name(name).value_or("");
+    const Value tracks = map.required("tracks");
+    const size_t count = tracks.each([&](const Value& entry) { stream.tracks.push_back(read_track(entry, ports)); });
+    if (count == 0 && (tracks.is(Kind::list) || tracks.is(Kind::null)))
+        tracks.problem("no entries: a stream has one track at least");
+    return stream;
+}
+
+}  // namespace
+
+std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& ports) {
+    std::vector<Stream> streams;
+    const Ports names{ports};
+    value.each([&](const Value& entry) { streams.push_back(read_stream(entry, names)); });
+    return streams;
+}
+
+}  // namespace penstock::config

@@ -1,0 +1,18 @@
+#pragma once
+// Addresses as the socket calls want them.
+#include <sys/socket.h>
+
+#include "base/address.hpp"
+
+namespace penstock::io {
+
+struct SocketAddress {
+    sockaddr_storage storage{};
+    socklen_t size = 0;
+    const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+// `scope`: the index of the interface, for IPv6 addresses that mean nothing without one (link-local); else ignored.
+SocketAddress socket_address(const Endpoint& endpoint, unsigned scope = 0);
+
+}  // namespace penstock::io

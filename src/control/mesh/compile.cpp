@@ -1,0 +1,92 @@
+// A track of the model becomes flows: for each path one for RTP and one for RTCP on the next port, all of them with the
+// legs whose next hop is known.
+#include <algorithm>
+
+#include "control/mesh/mesh.hpp"
+
+namespace penstock::mesh {
+namespace {
+
+enum class What : uint8_t { rtp, rtcp };
+
+flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow::PortInfo& port, uint16_t from, What what) {
+    flow::LegPlan plan;
+    plan.hop = hop;
+    plan.from = port.mac;
+    plan.to = output.to.rtp;
+    // Symmetric RTP (RFC 4961): a copy comes from the port on which we receive, so that its RTCP comes back there.
+    plan.from_port = from;
+    if (what == What::rtcp && !output.to.rtcp_mux) {
+        plan.to.port++;
+        plan.from_port++;
+    }
+    plan.ttl = output.to.ttl.value_or(0);
+    plan.dscp = output.to.dscp.value_or(flow::Leg::kKeep);
+    plan.vlan = output.to.vlan;
+    return plan;
+}
+
+}  // namespace
+
+Mesh::Renditions Mesh::renditions_of(const Track& track) const {
+    const auto build = [&](What what) {
+        auto rendition = std::make_shared<flow::Rendition>();
+        // Twice over the outputs: first those whose port can share a payload, then the others.
+        for (const bool shareable : {true, false}) {
+            for (const Output& output : track.outputs) {
+                const auto& hop = resolution(output.destination).hop;
+                if (!hop || ports_[hop->port].multi_segment != shareable) continue;
+                const auto& state = what == What::rtp ? output.rtp : output.rtcp;
+                const uint16_t from = track.config.sources.front().rtp.port;
+                rendition->legs.push_back(make_leg(plan_of(output, *hop, ports_[hop->port], from, what), state.get()));
+                rendition->states.push_back(state);
+                rendition->needs_checksum |= !output.to.rtp.ip.is_v4();
+            }
+            if (shareable) rendition->shareable = static_cast<uint32_t>(rendition->legs.size());
+        }
+        return rendition;
+    };
+    return {build(What::rtp), build(What::rtcp)};
+}
+
+std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
+    const Renditions renditions = renditions_of(track);
+    struct States {  // one allocation keeps both alive
+        std::shared_ptr<flow::PathState> path;
+        std::shared_ptr<flow::MergeState> merge;
+    };
+    std::vector<flow::FlowPtr> flows;
+    for (const Path& path : track.paths) {
+        const auto states = std::make_shared<States>(States{path.state, track.merge});
+        const auto flow_of = [&](flow::Kind kind, const std::shared_ptr<const flow::Rendition>& rendition) {
+            auto f = std::make_shared<flow::Flow>();
+            f->key = {path.source.rtp.ip, path.source.rtp.port, path.source.vlan};
+            f->kind = kind;
+            f->clock_rate = track.config.clock_rate;
+            f->rx_port = port_index(path.source.port).value_or(flow::Flow::kAnyPort);
+            f->owner = track.owner;
+            f->payload_type = track.config.payload_type.value_or(flow::Flow::kAnyPayloadType);
+            f->has_sender = path.source.from.has_value();
+            f->sender = path.source.from.value_or(Ip{});
+            f->path = path.state.get();
+            f->merge = track.merge.get();
+            f->state = states;
+            f->rendition = rendition;
+            f->legs = rendition->legs.data();
+            f->leg_count = static_cast<uint32_t>(rendition->legs.size());
+            f->shareable = rendition->shareable;
+            f->needs_checksum = rendition->needs_checksum;
+            return f;
+        };
+        auto rtcp = flow_of(flow::Kind::rtcp, renditions.rtcp);
+        rtcp->key.port++;
+        auto rtp = flow_of(flow::Kind::rtp, renditions.rtp);
+        rtp->rtcp = rtcp.get();
+        rtp->rtcp_owner = rtcp;
+        flows.push_back(std::move(rtp));
+        flows.push_back(std::move(rtcp));
+    }
+    return flows;
+}
+
+}  // namespace penstock::mesh

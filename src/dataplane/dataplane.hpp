@@ -1,0 +1,68 @@
+#pragma once
+// The data plane as a whole: pools, ports, twins, workers and the table that they read. main() makes one.
+#include <rte_ring.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "dataplane/eal.hpp"
+#include "dataplane/pools.hpp"
+#include "dataplane/port.hpp"
+#include "dataplane/rcu.hpp"
+#include "dataplane/twin.hpp"
+#include "dataplane/worker.hpp"
+#include "flow/publisher.hpp"
+
+namespace penstock::dataplane {
+
+struct DataplanePlan {
+    std::vector<PortPlan> ports;
+    unsigned workers = 1;
+    unsigned mbufs = 32768;
+    bool sleep_when_idle = true;
+};
+
+// Bytes of packet memory that a plan takes; what EalPlan::memory wants to know.
+size_t memory_of(unsigned mbufs);
+
+class Dataplane final : public flow::Publisher {
+public:
+    // Opens all ports; on failure nothing is left behind.
+    static Result<std::unique_ptr<Dataplane>> open(const DataplanePlan& plan, const Eal& eal, Log& log);
+    ~Dataplane() override;
+
+    void start();  // the workers; before it, a table should be published
+
+    void publish(std::unique_ptr<const flow::Table> next) override { table_.publish(std::move(next)); }
+    size_t reclaim() override { return table_.reclaim(); }
+
+    const std::vector<std::unique_ptr<Port>>& ports() const noexcept { return ports_; }
+    const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
+    const std::vector<std::unique_ptr<TapTwin>>& twins() const noexcept { return twins_; }  // by port; null: none
+
+private:
+    explicit Dataplane(unsigned workers);
+    Result<void> open_ports(const DataplanePlan& plan, Log& log);
+    Result<void> make_workers(const DataplanePlan& plan);
+    Result<rte_ring*> make_ring(const std::string& name, unsigned size);
+
+    struct FreeRing {
+        void operator()(rte_ring* ring) const noexcept;
+    };
+    // Destroyed from the bottom up: workers before what they use, pools last.
+    Pool packets_, headers_;
+    std::vector<std::unique_ptr<rte_ring, FreeRing>> rings_;
+    Qsbr qsbr_;
+    Published<flow::Table> table_;
+    std::vector<std::unique_ptr<Port>> ports_;
+    std::vector<std::unique_ptr<TapTwin>> twins_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::unique_ptr<TwinThread> twin_thread_;
+    std::atomic<bool> stop_{false};  // written by control, read by workers
+    bool running_ = false;
+};
+
+}  // namespace penstock::dataplane

@@ -1,0 +1,89 @@
+#include "dataplane/eal.hpp"
+
+#include <fmt/format.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <rte_version.h>
+
+#include <cstdio>
+#include <fstream>
+
+namespace penstock::dataplane {
+namespace {
+
+constexpr size_t kHugepage = size_t{2} << 20;
+
+size_t free_hugepages() {
+    std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    size_t pages = 0;
+    file >> pages;
+    return file ? pages : 0;
+}
+
+// DPDK writes to a FILE*; its lines become ours. The cookie is the Log, which outlives the Eal.
+ssize_t write_line(void* cookie, const char* text, size_t size) {
+    std::string_view line{text, size};
+    while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
+    if (!line.empty()) static_cast<Log*>(cookie)->line(Level::warning, fmt::format("dpdk: {}", line));
+    return static_cast<ssize_t>(size);
+}
+
+void log_through(Log& log) {
+    const cookie_io_functions_t functions{nullptr, write_line, nullptr, nullptr};
+    std::FILE* stream = fopencookie(&log, "w", functions);
+    if (stream == nullptr) return;
+    setvbuf(stream, nullptr, _IOLBF, 512);
+    rte_openlog_stream(stream);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
+    const size_t wanted = (plan.memory + kHugepage - 1) / kHugepage + 8;  // the rest: EAL's own needs
+    const size_t have = plan.hugepages == Hugepages::off ? 0 : free_hugepages();
+    const bool huge = have >= wanted;
+    if (plan.hugepages == Hugepages::on && !huge)
+        return fail(fmt::format("memory.hugepages is on, but only {} of {} pages of 2 MiB are free: "
+                                "run 'sysctl -w vm.nr_hugepages={}', or set memory.hugepages to auto or off",
+                                have, wanted, wanted));
+    if (!plan.pci_devices.empty() && !huge)
+        return fail(fmt::format("a pci port needs hugepages for DMA, and only {} of {} pages of 2 MiB are free: "
+                                "run 'sysctl -w vm.nr_hugepages={}'",
+                                have, wanted, wanted));
+
+    std::vector<std::string> args{"penstock", "--no-telemetry", "--iova-mode=va", "--no-shconf",
+                                  fmt::format("--file-prefix=penstock-{}", getpid())};
+    std::string lcores = fmt::format("0@{}", plan.control_core);
+    for (size_t i = 0; i < plan.worker_cores.size(); i++) lcores += fmt::format(",{}@{}", i + 1, plan.worker_cores[i]);
+    args.insert(args.end(), {"--lcores", lcores, "--main-lcore=0"});
+    if (huge) {
+        args.push_back("--in-memory");  // needs no hugetlbfs mount and leaves no files
+    } else {
+        args.insert(args.end(), {"--no-huge", "-m", "64"});  // packet pools have their own memory (pools.cpp)
+    }
+    if (plan.pci_devices.empty()) args.push_back("--no-pci");
+    for (const std::string& device : plan.pci_devices) args.insert(args.end(), {"-a", device});
+    args.push_back(fmt::format("--log-level={}", plan.verbose ? "info" : "warning"));
+
+    log_through(log);
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
+        return fail(fmt::format("DPDK did not start: {}", rte_strerror(rte_errno)));
+    std::unique_ptr<Eal> eal(new Eal);
+    eal->hugepages_ = huge;
+    if (huge) {
+        log.info("{}: {} hugepages of 2 MiB in use of {} free", rte_version(), wanted, have);
+    } else {
+        log.info("{}: without hugepages ({}); packet pools lie on transparent huge pages where the kernel gives them",
+                 rte_version(),
+                 plan.hugepages == Hugepages::off ? std::string("memory.hugepages is off")
+                                                  : fmt::format("{} of {} are free", have, wanted));
+    }
+    return eal;
+}
+
+Eal::~Eal() { rte_eal_cleanup(); }
+
+}  // namespace penstock::dataplane

@@ -1,0 +1,193 @@
+#include "dataplane/port.hpp"
+
+#include <fmt/format.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/netdev.hpp"
+#include "dataplane/vdev.hpp"
+#include "dataplane/xdp/xsk_sockets.hpp"
+
+namespace penstock::dataplane {
+namespace {
+
+constexpr uint16_t kDescriptors = 1024;  // a queue; drivers adjust it to what they can
+
+std::string reason(int error) { return rte_strerror(error < 0 ? -error : error); }
+
+}  // namespace
+
+Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, uint16_t index, uint16_t workers, Pools pools, Log& log) {
+    std::unique_ptr<Port> port(new Port(plan));
+    const auto wrong = [&](const std::string& text) { return fail(fmt::format("port '{}': {}", plan.name, text)); };
+    const std::vector<int> sockets = af_xdp_sockets();
+    if (auto made = port->create(index, log); !made) return wrong(made.error().text);
+    for (const uint16_t ethdev : port->ethdevs_) {
+        const auto rx = static_cast<uint16_t>(plan.driver == Driver::af_xdp ? 1 : plan.queues);
+        rte_eth_dev_info device{};
+        if (const int error = rte_eth_dev_info_get(ethdev, &device); error != 0) return wrong(reason(error));
+        if (rx > device.max_rx_queues)
+            return wrong(fmt::format("{} queues asked for, the driver has {}", rx, device.max_rx_queues));
+        // Drivers on a netdev pair rx and tx queues; a NIC can give each worker its own.
+        const uint16_t tx =
+            plan.driver == Driver::pci ? std::min<uint16_t>(workers, device.max_tx_queues) : rx;
+        if (auto started = port->start(ethdev, rx, tx, pools); !started) return wrong(started.error().text);
+    }
+    port->describe(index);
+    if (plan.driver == Driver::af_xdp) {
+        if (auto judged = port->judge_zero_copy(sockets, log); !judged) return wrong(judged.error().text);
+    }
+    const auto& info = port->info_;
+    log.info("port '{}': up, {} rx and {} tx queues, mac {}, mtu {}, {}", plan.name, port->rx_.size(), port->tx_.size(),
+             info.mac.text(), info.mtu,
+             info.multi_segment ? "shared payloads" : "copied payloads (the driver cannot send chained buffers)");
+    return port;
+}
+
+// The DPDK devices of the port, not yet started.
+Result<void> Port::create(uint16_t index, Log& log) {
+    if (plan_.driver == Driver::af_xdp) {
+        auto steering = Steering::attach(plan_.interface, plan_.attach, plan_.queues);
+        if (!steering) return fail(steering.error().text);
+        steering_.emplace(std::move(*steering));
+        log.info("port '{}': XDP on {}: {}", plan_.name, plan_.interface, steering_->how());
+        if (!steering_->warning().empty()) log.warning("port '{}': {}", plan_.name, steering_->warning());
+    }
+    uint16_t ethdev = 0;
+    if (plan_.driver == Driver::pci) {
+        if (rte_eth_dev_get_port_by_name(plan_.device.c_str(), &ethdev) != 0)
+            return fail(fmt::format("no DPDK driver took device '{}': is it bound to vfio-pci "
+                                    "('dpdk-devbind.py --bind=vfio-pci {}') and is /dev/vfio accessible?",
+                                    plan_.device, plan_.device));
+        ethdevs_.push_back(ethdev);
+        return {};
+    }
+    for (const Vdev& vdev : vdevs_of(plan_, index)) {
+        if (const int error = rte_eal_hotplug_add("vdev", vdev.name.c_str(), vdev.arguments.c_str()); error != 0)
+            return fail(fmt::format("the driver refuses '{},{}': {}", vdev.name, vdev.arguments, reason(error)));
+        vdevs_.push_back(vdev.name);
+        if (const int error = rte_eth_dev_get_port_by_name(vdev.name.c_str(), &ethdev); error != 0)
+            return fail(fmt::format("device '{}' did not come up: {}", vdev.name, reason(error)));
+        ethdevs_.push_back(ethdev);
+    }
+    return {};
+}
+
+Result<void> Port::start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues, Pools pools) {
+    rte_eth_dev_info device{};
+    rte_eth_dev_info_get(ethdev, &device);
+    rte_eth_conf conf{};
+    if (rx_queues > 1 && plan_.driver == Driver::pci) {
+        conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        conf.rx_adv_conf.rss_conf.rss_hf = device.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
+    }
+    // Tell a packet whose checksum the NIC found wrong; never fast-free: mbufs here are shared and of mixed pools.
+    conf.rxmode.offloads = device.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
+    conf.txmode.offloads = device.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+    if (plan_.driver != Driver::pci) conf.rxmode.offloads = 0;
+    if (const int error = rte_eth_dev_configure(ethdev, rx_queues, tx_queues, &conf); error != 0)
+        return fail(fmt::format("{} rx and {} tx queues: {}", rx_queues, tx_queues, reason(error)));
+    uint16_t rx_size = kDescriptors, tx_size = kDescriptors;
+    rte_eth_dev_adjust_nb_rx_tx_desc(ethdev, &rx_size, &tx_size);
+    const int socket = rte_eth_dev_socket_id(ethdev);
+    const auto on = static_cast<unsigned>(socket);
+    for (uint16_t q = 0; q < rx_queues; q++) {
+        if (const int error = rte_eth_rx_queue_setup(ethdev, q, rx_size, on, nullptr, pools.packet); error != 0)
+            return fail(fmt::format("rx queue {}: {}", q, reason(error)));
+        rx_.push_back({ethdev, q});
+    }
+    for (uint16_t q = 0; q < tx_queues; q++) {
+        if (const int error = rte_eth_tx_queue_setup(ethdev, q, tx_size, on, nullptr); error != 0)
+            return fail(fmt::format("tx queue {}: {}", q, reason(error)));
+        tx_.push_back({ethdev, q});
+    }
+    if (const int error = rte_eth_dev_start(ethdev); error != 0) return fail(fmt::format("start: {}", reason(error)));
+    // A NIC of our own must let multicast in; on a netdev the kernel's joins see to it. An untrusted VF may refuse.
+    if (plan_.driver == Driver::pci) rte_eth_allmulticast_enable(ethdev);
+    return {};
+}
+
+void Port::describe(uint16_t index) {
+    const uint16_t ethdev = ethdevs_.front();
+    rte_eth_dev_info device{};
+    rte_eth_dev_info_get(ethdev, &device);
+    rte_ether_addr mac{};
+    rte_eth_macaddr_get(ethdev, &mac);
+    info_.index = index;
+    info_.name = plan_.name;
+    info_.driver = plan_.driver;
+    std::memcpy(info_.mac.bytes.data(), mac.addr_bytes, 6);
+    rte_eth_dev_get_mtu(ethdev, &info_.mtu);
+    info_.multi_segment = (device.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+    info_.addresses = plan_.addresses;
+    info_.peer_mac = plan_.peer_mac.value_or(*Mac::parse("ff:ff:ff:ff:ff:ff"));
+    switch (plan_.driver) {
+        case Driver::af_xdp:
+        case Driver::af_packet:
+            info_.netdev = plan_.interface;
+            info_.partial_checksums = carries_partial_checksums(kernel_driver(plan_.interface));
+            break;
+        case Driver::vhost:
+        case Driver::tap: info_.partial_checksums = true; break;
+        default: break;
+    }
+    if (plan_.twin) {
+        info_.netdev = *plan_.twin;
+        info_.tap_twin = true;
+    }
+}
+
+Result<void> Port::judge_zero_copy(const std::vector<int>& before, Log& log) {
+    for (const int fd : af_xdp_sockets()) {
+        if (std::ranges::binary_search(before, fd)) continue;
+        const bool got = zero_copy(fd).value_or(false);
+        if (got) {
+            log.info("port '{}': AF_XDP zero-copy", plan_.name);
+            continue;
+        }
+        const std::string why = plan_.zero_copy == ZeroCopy::off ? "zero_copy is off"
+                                : !steering_->native()           ? "generic XDP always copies"
+                                                                 : fmt::format("driver {} does not offer it",
+                                                                               kernel_driver(plan_.interface));
+        if (plan_.zero_copy == ZeroCopy::on)
+            return fail(fmt::format("zero_copy is on, but the kernel copies: {}; set zero_copy: auto to go on so", why));
+        log.info("port '{}': AF_XDP copy mode: {}", plan_.name, why);
+    }
+    return {};
+}
+
+std::vector<std::pair<std::string, uint64_t>> Port::counters() const {
+    std::vector<std::pair<std::string, uint64_t>> sum;
+    for (const uint16_t ethdev : ethdevs_) {
+        const int count = rte_eth_xstats_get(ethdev, nullptr, 0);
+        if (count <= 0) continue;
+        std::vector<rte_eth_xstat> values(static_cast<size_t>(count));
+        std::vector<rte_eth_xstat_name> names(static_cast<size_t>(count));
+        if (rte_eth_xstats_get(ethdev, values.data(), static_cast<unsigned>(count)) != count ||
+            rte_eth_xstats_get_names(ethdev, names.data(), static_cast<unsigned>(count)) != count)
+            continue;
+        for (size_t i = 0; i < values.size(); i++) {
+            const auto same = std::ranges::find(sum, std::string_view(names[i].name), &std::pair<std::string, uint64_t>::first);
+            if (same != sum.end()) {
+                same->second += values[i].value;
+            } else {
+                sum.emplace_back(names[i].name, values[i].value);
+            }
+        }
+    }
+    return sum;
+}
+
+Port::~Port() {
+    for (const uint16_t ethdev : ethdevs_) {
+        rte_eth_dev_stop(ethdev);
+        rte_eth_dev_close(ethdev);
+    }
+    for (const std::string& vdev : vdevs_) rte_eal_hotplug_remove("vdev", vdev.c_str());
+}
+
+}  // namespace penstock::dataplane

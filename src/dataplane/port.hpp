@@ -1,0 +1,70 @@
+#pragma once
+// One port of the configuration: its DPDK devices and queues, started, and what is known of it. A port with several
+// AF_XDP queues is several DPDK devices, since veth and many NIC drivers let one socket bind one queue only.
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "dataplane/worker.hpp"
+#include "dataplane/xdp/steering.hpp"
+#include "flow/port.hpp"
+
+namespace penstock::dataplane {
+
+using flow::Driver;
+enum class ZeroCopy : uint8_t { automatic, on, off };
+
+struct PortPlan {
+    std::string name;
+    Driver driver = Driver::null;
+    uint16_t queues = 1;
+    std::string interface, device, socket, read, write;  // as the driver needs: see config/penstock.yaml
+    Attach attach = Attach::automatic;
+    ZeroCopy zero_copy = ZeroCopy::automatic;
+    std::optional<std::string> twin;  // name of the TAP netdev
+    std::vector<Prefix> addresses;
+    std::optional<Mac> peer_mac;
+};
+
+class Port {
+public:
+    // `workers`: as many tx queues are set up, or as many as the driver has.
+    static Result<std::unique_ptr<Port>> open(const PortPlan& plan, uint16_t index, uint16_t workers, Pools pools,
+                                              Log& log);
+    ~Port();
+    Port(const Port&) = delete;
+    Port& operator=(const Port&) = delete;
+
+    struct Queue {
+        uint16_t ethdev;
+        uint16_t queue;
+    };
+    const std::vector<Queue>& rx() const noexcept { return rx_; }
+    const std::vector<Queue>& tx() const noexcept { return tx_; }
+    const flow::PortInfo& info() const noexcept { return info_; }
+    bool kernel_has_copy() const noexcept { return plan_.driver == Driver::af_packet; }
+    Steering* steering() noexcept { return steering_ ? &*steering_ : nullptr; }
+    // Every counter of the driver, summed over the devices.
+    std::vector<std::pair<std::string, uint64_t>> counters() const;
+
+private:
+    explicit Port(const PortPlan& plan) : plan_(plan) {}
+    Result<void> create(uint16_t index, Log& log);
+    Result<void> start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues, Pools pools);
+    Result<void> judge_zero_copy(const std::vector<int>& before, Log& log);
+    void describe(uint16_t index);
+
+    PortPlan plan_;
+    std::optional<Steering> steering_;
+    std::vector<std::string> vdevs_;   // made by us, in order of creation
+    std::vector<uint16_t> ethdevs_;
+    std::vector<Queue> rx_, tx_;
+    flow::PortInfo info_;
+};
+
+}  // namespace penstock::dataplane

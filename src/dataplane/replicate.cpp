@@ -1,0 +1,137 @@
+// The second half of Worker: one packet becomes one copy a leg.
+//
+// One leg: the packet itself leaves with its header rewritten in place. More legs: where the port can send chained mbufs
+// and the payload is not small, each copy is a header mbuf in front of the one payload, whose reference count is raised
+// once a batch (rte_pktmbuf_clone a receiver costs three times as much). Small payloads and other ports get real copies.
+#include <array>
+#include <cstring>
+
+#include "dataplane/worker.hpp"
+
+namespace penstock::dataplane {
+
+using flow::Classified;
+using flow::Drop;
+using flow::Leg;
+
+namespace {
+
+// Below this a copy costs no more than a second segment does.
+constexpr uint16_t kShareFrom = 256;  // bytes of payload
+
+uint32_t ip_size(const Leg& leg, const Classified& in) noexcept {
+    return static_cast<uint32_t>(in.payload_size + leg.ip_overhead());
+}
+
+}  // namespace
+
+void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, const flow::Flow& f) noexcept {
+    if (f.leg_count == 0) return drop(m, Drop::no_leg);
+    ledger_.forwarded++;
+    ledger_.tx_wanted += f.leg_count;
+    const bool anew = from.partial_checksums || (in.udp_checksum == 0 && f.needs_checksum);
+    const auto sum = anew ? flow::sum_from_payload(bytes_of(m), in) : flow::sum_from_checksum(bytes_of(m), in);
+
+    // From here on the mbuf holds the payload alone.
+    rte_pktmbuf_adj(m, in.payload_offset);
+    rte_pktmbuf_trim(m, static_cast<uint16_t>(m->data_len - in.payload_size));  // Ethernet padding
+    const std::span legs{f.legs, f.leg_count};
+    if (legs.size() == 1) return send_in_place(m, in, legs[0], sum);
+    const uint32_t shared = in.payload_size >= kShareFrom ? f.shareable : 0;
+    if (shared != 0) send_shared(m, in, legs.first(shared), sum);
+    if (shared == legs.size()) return rte_pktmbuf_free(m);
+    if (shared != 0) {  // others read the payload: it may not be written to
+        send_copies(m, in, legs.subspan(shared), sum);
+        return rte_pktmbuf_free(m);
+    }
+    send_copies(m, in, legs.first(legs.size() - 1), sum);
+    send_in_place(m, in, legs.back(), sum);
+}
+
+void Worker::send_in_place(rte_mbuf* m, const Classified& in, const Leg& leg, flow::PayloadSum sum) noexcept {
+    if (refused_by_mtu(leg, in)) [[unlikely]] return rte_pktmbuf_free(m);
+    auto* header = rte_pktmbuf_prepend(m, leg.header_size);
+    if (header == nullptr) [[unlikely]] {  // less headroom than the header needs: cannot be with our pools
+        refuse_for_want_of_buffers({&leg, 1});
+        return rte_pktmbuf_free(m);
+    }
+    m->ol_flags = 0;
+    flow::write_header(reinterpret_cast<std::byte*>(header), leg, in, sum);
+    plan_.tx[leg.tx_port].add(m, leg.state, ip_size(leg, in), ledger_);
+}
+
+void Worker::send_shared(rte_mbuf* payload, const Classified& in, std::span<const Leg> legs,
+                         flow::PayloadSum sum) noexcept {
+    std::array<rte_mbuf*, kBurst> headers;
+    while (!legs.empty()) {
+        const auto batch = legs.first(std::min<size_t>(legs.size(), kBurst));
+        legs = legs.subspan(batch.size());
+        const uint16_t got = allocate(plan_.pools.header, std::span{headers}.first(batch.size()));
+        if (got < batch.size()) [[unlikely]] refuse_for_want_of_buffers(batch.subspan(got));
+        rte_mbuf_refcnt_update(payload, static_cast<int16_t>(got));
+        for (uint16_t i = 0; i < got; i++) {
+            const Leg& leg = batch[i];
+            rte_mbuf* m = headers[i];
+            if (refused_by_mtu(leg, in)) [[unlikely]] {
+                rte_pktmbuf_free(m);
+                rte_mbuf_refcnt_update(payload, -1);
+                continue;
+            }
+            m->data_len = leg.header_size;
+            m->pkt_len = uint32_t{leg.header_size} + in.payload_size;
+            m->nb_segs = 2;
+            m->next = payload;
+            flow::write_header(rte_pktmbuf_mtod(m, std::byte*), leg, in, sum);
+            plan_.tx[leg.tx_port].add(m, leg.state, ip_size(leg, in), ledger_);
+        }
+    }
+}
+
+void Worker::send_copies(rte_mbuf* payload, const Classified& in, std::span<const Leg> legs,
+                         flow::PayloadSum sum) noexcept {
+    const auto* bytes = rte_pktmbuf_mtod(payload, const std::byte*);
+    std::array<rte_mbuf*, kBurst> copies;
+    while (!legs.empty()) {
+        const auto batch = legs.first(std::min<size_t>(legs.size(), kBurst));
+        legs = legs.subspan(batch.size());
+        const uint16_t got = allocate(plan_.pools.packet, std::span{copies}.first(batch.size()));
+        if (got < batch.size()) [[unlikely]] refuse_for_want_of_buffers(batch.subspan(got));
+        for (uint16_t i = 0; i < got; i++) {
+            const Leg& leg = batch[i];
+            rte_mbuf* m = copies[i];
+            if (refused_by_mtu(leg, in)) [[unlikely]] {
+                rte_pktmbuf_free(m);
+                continue;
+            }
+            m->data_len = static_cast<uint16_t>(leg.header_size + in.payload_size);
+            m->pkt_len = m->data_len;
+            auto* to = rte_pktmbuf_mtod(m, std::byte*);
+            flow::write_header(to, leg, in, sum);
+            std::memcpy(to + leg.header_size, bytes, in.payload_size);
+            plan_.tx[leg.tx_port].add(m, leg.state, ip_size(leg, in), ledger_);
+        }
+    }
+}
+
+// As many as there are: all at once if possible, else one by one.
+uint16_t Worker::allocate(rte_mempool* pool, std::span<rte_mbuf*> into) noexcept {
+    const auto wanted = static_cast<uint16_t>(into.size());
+    if (rte_pktmbuf_alloc_bulk(pool, into.data(), wanted) == 0) [[likely]] return wanted;
+    uint16_t got = 0;
+    while (got < wanted && (into[got] = rte_pktmbuf_alloc(pool)) != nullptr) got++;
+    return got;
+}
+
+bool Worker::refused_by_mtu(const Leg& leg, const Classified& in) noexcept {
+    if (flow::fits(leg, in)) [[likely]] return false;
+    ledger_[Drop::mtu]++;
+    leg.state->drop(Drop::mtu).add();
+    return true;
+}
+
+void Worker::refuse_for_want_of_buffers(std::span<const Leg> legs) noexcept {
+    ledger_[Drop::no_buffer] += legs.size();
+    for (const Leg& leg : legs) leg.state->drop(Drop::no_buffer).add();
+}
+
+}  // namespace penstock::dataplane

@@ -1,0 +1,205 @@
+#include "dataplane/worker.hpp"
+
+#include <rte_cycles.h>
+#include <rte_prefetch.h>
+
+#include <array>
+#include <cstring>
+
+#include "rtp/header.hpp"
+#include "rtp/mux.hpp"
+#include "rtp/rtcp.hpp"
+
+namespace penstock::dataplane {
+
+using flow::Classified;
+using flow::Drop;
+using flow::Flow;
+using flow::Leg;
+
+namespace {
+
+__extension__ using Wide = unsigned __int128;
+
+// RFC 3550 section 6.4.1 wants the arrival in units of the RTP clock; only differences matter, so it may wrap.
+uint32_t in_rtp_units(uint64_t now, uint32_t clock_rate) noexcept {
+    return static_cast<uint32_t>((now >> 32) * clock_rate + ((now & 0xffffffff) * clock_rate >> 32));
+}
+
+Drop reason_of(rtp::Protocol protocol) noexcept {
+    switch (protocol) {
+        case rtp::Protocol::stun: return Drop::stun;
+        case rtp::Protocol::zrtp: return Drop::zrtp;
+        case rtp::Protocol::dtls: return Drop::dtls;
+        case rtp::Protocol::turn_channel: return Drop::turn_channel;
+        default: return Drop::not_rtp;
+    }
+}
+
+Drop reason_of(rtp::Invalid invalid) noexcept {
+    switch (invalid) {
+        case rtp::Invalid::version: return Drop::not_rtp;
+        case rtp::Invalid::runt: return Drop::rtp_runt;
+        case rtp::Invalid::padding: return Drop::rtp_padding;
+    }
+    return Drop::not_rtp;
+}
+
+}  // namespace
+
+Worker::Worker(Qsbr& qsbr, const Published<flow::Table>& table, WorkerPlan plan)
+    : reader_(qsbr, plan.id),
+      published_(table),
+      plan_(std::move(plan)) {}
+
+uint64_t clock_now() noexcept {
+    static const uint64_t per_tick = ~uint64_t{0} / rte_get_tsc_hz();  // seconds, 0.64 fixed point
+    return static_cast<uint64_t>(Wide{rte_rdtsc()} * per_tick >> 32);
+}
+
+void Worker::run(const std::atomic<bool>& stop) noexcept {
+    if (plan_.sleep_when_idle) Idle::prepare_thread();
+    while (!stop.load(std::memory_order_relaxed)) {
+        const bool moved = turn();
+        if (!plan_.sleep_when_idle) continue;
+        if (const uint32_t ns = idle_.after(moved); ns != 0) {
+            reader_.offline();
+            Idle::sleep(ns);
+            reader_.online();
+        }
+    }
+    for (TxRelay& relay : plan_.relays) relay.discard();
+}
+
+bool Worker::turn() noexcept {
+    table_ = &published_.read();  // one acquire load; valid until quiescent()
+    moved_ = false;
+    std::array<rte_mbuf*, kBurst> burst;
+    for (const RxQueue& q : plan_.rx) {
+        const uint16_t n = rte_eth_rx_burst(q.ethdev, q.queue, burst.data(), kBurst);
+        if (n != 0) receive(q, std::span{burst}.first(n));
+    }
+    if (!plan_.inboxes.empty()) {
+        const unsigned n = rte_ring_sc_dequeue_burst(plan_.inboxes[plan_.id], reinterpret_cast<void**>(burst.data()),
+                                                     kBurst, nullptr);
+        for (unsigned i = 0, end = 0; i < n; i = end) {  // one run of packets that came by the same port at a time
+            while (end < n && burst[end]->port == burst[i]->port) end++;
+            receive(plan_.ports[burst[i]->port], std::span{burst}.subspan(i, end - i));
+        }
+    }
+    for (TxRelay& relay : plan_.relays) moved_ |= relay.turn();
+    if (moved_) {
+        for (TxBuffer& tx : plan_.tx) tx.flush(ledger_);
+        board_.show(ledger_);
+    }
+    reader_.quiescent();
+    return moved_;
+}
+
+// The burst goes through each step as a whole, so that the memory of one packet is fetched while another is worked on.
+void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
+    moved_ = true;
+    ledger_.rx += burst.size();
+    now_ = clock_now();
+    std::array<Classified, kBurst> seen;
+    std::array<const flow::Table::Slot*, kBurst> slots;
+    std::array<const Flow*, kBurst> flows;
+
+    for (const rte_mbuf* m : burst) rte_prefetch0(rte_pktmbuf_mtod(m, const void*));
+    for (size_t i = 0; i < burst.size(); i++) {
+        if (burst[i]->nb_segs == 1) [[likely]] {
+            seen[i] = flow::classify(bytes_of(burst[i]));
+        } else {
+            seen[i].drop = Drop::segmented;
+        }
+        table_->prefetch(seen[i].hash);
+    }
+    for (size_t i = 0; i < burst.size(); i++) {
+        slots[i] = table_->candidate(seen[i].hash);
+        if (slots[i]->flow != nullptr) rte_prefetch0(slots[i]->flow);
+    }
+    for (size_t i = 0; i < burst.size(); i++) {
+        flows[i] = nullptr;
+        if (seen[i].verdict != flow::Verdict::media) continue;
+        flows[i] = table_->match(slots[i], seen[i].hash, seen[i].key, from.port,
+                                 [&] { return flow::sender_of(bytes_of(burst[i]), seen[i]); });
+        if (flows[i] == nullptr) continue;
+        rte_prefetch0(flows[i]->path);
+        rte_prefetch0(reinterpret_cast<const std::byte*>(flows[i]->path) + 64);
+        rte_prefetch0(flows[i]->legs);
+    }
+    for (size_t i = 0; i < burst.size(); i++) {
+        rte_mbuf* m = burst[i];
+        const Classified& in = seen[i];
+        if (flows[i] != nullptr) {
+            take(from, m, in, *flows[i]);
+        } else if (in.verdict == flow::Verdict::media) {
+            no_flow(from, m, in);
+        } else if (from.twin != nullptr && (in.verdict == flow::Verdict::kernel || in.drop == Drop::fragment)) {
+            punt(from, m);
+        } else if (from.kernel_has_copy && in.verdict == flow::Verdict::kernel) {
+            ledger_.left_to_kernel++;
+            rte_pktmbuf_free(m);
+        } else {
+            drop(m, in.drop);
+        }
+    }
+}
+
+// A packet of a known flow: which protocol, valid or not, whose, counted, and on to the legs.
+void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
+    if (f.owner != plan_.id) [[unlikely]] return hand_over(from, m, f.owner);
+    if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD) [[unlikely]]
+        return drop(m, Drop::udp_checksum);
+    const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    const auto protocol = rtp::protocol_of(payload);
+    if (protocol == rtp::Protocol::rtcp) {
+        if (!rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid);
+        f.path->rtcp_packets.add();
+        f.path->rtcp_bytes.add(payload.size());
+        return replicate(from, m, in, f.kind == flow::Kind::rtcp ? f : *f.rtcp);
+    }
+    if (protocol != rtp::Protocol::rtp) return drop(m, reason_of(protocol));
+    if (f.kind == flow::Kind::rtcp) return drop(m, Drop::rtcp_invalid);
+    const auto header = rtp::Header::parse(payload);
+    if (!header) return drop(m, reason_of(header.error()));
+    if (f.payload_type != Flow::kAnyPayloadType && header->payload_type() != f.payload_type)
+        return drop(m, Drop::rtp_payload_type);
+    f.path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
+                              in_rtp_units(now_, f.clock_rate));
+    if (f.merge != nullptr && !f.merge->first(header->sequence(), header->ssrc())) {
+        ledger_.duplicate++;
+        rte_pktmbuf_free(m);
+        return;
+    }
+    replicate(from, m, in, f);
+}
+
+// UDP that no stream asked for. On media ports it is a stray media packet; on others the kernel may have a use for it.
+void Worker::no_flow(const RxQueue& from, rte_mbuf* m, const Classified& in) noexcept {
+    const bool media = table_->media().contains(in.key.port);
+    if (!media && from.twin != nullptr) return punt(from, m);
+    if (!media && from.kernel_has_copy) {
+        ledger_.left_to_kernel++;
+        return rte_pktmbuf_free(m);
+    }
+    drop(m, Drop::no_flow);
+}
+
+void Worker::punt(const RxQueue& from, rte_mbuf* m) noexcept {
+    if (rte_ring_mp_enqueue(from.twin, m) != 0) return drop(m, Drop::twin_full);
+    ledger_.punted++;
+}
+
+void Worker::drop(rte_mbuf* m, Drop why) noexcept {
+    ledger_[why]++;
+    rte_pktmbuf_free(m);
+}
+
+void Worker::hand_over(const RxQueue& from, rte_mbuf* m, uint16_t owner) noexcept {
+    m->port = from.port;  // the owner reads there by which port it came
+    if (rte_ring_mp_enqueue(plan_.inboxes[owner], m) != 0) return drop(m, Drop::handover_full);
+    ledger_.handed_over++;
+}
+
+}  // namespace penstock::dataplane

@@ -1,0 +1,95 @@
+#pragma once
+// One worker: one core, one loop. rx burst -> classify -> find -> replicate -> tx burst. It alone writes the state of the
+// tracks it owns; it never allocates (mbufs aside), locks, logs or calls the kernel while there is traffic.
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dataplane/idle.hpp"
+#include "dataplane/rcu.hpp"
+#include "dataplane/tx.hpp"
+#include "flow/classify.hpp"
+#include "flow/ledger.hpp"
+#include "flow/rewrite.hpp"
+#include "flow/table.hpp"
+
+namespace penstock::dataplane {
+
+struct RxQueue {
+    uint16_t ethdev = 0;
+    uint16_t queue = 0;
+    uint16_t port = 0;              // PortInfo::index
+    bool partial_checksums = false;
+    bool kernel_has_copy = false;   // af_packet: the kernel sees every frame too
+    rte_ring* twin = nullptr;       // to the TAP twin; null: there is none
+};
+
+struct Pools {
+    rte_mempool* packet = nullptr;  // whole packets: rx queues and copies
+    rte_mempool* header = nullptr;  // headers in front of a shared payload
+};
+
+struct WorkerPlan {
+    uint16_t id = 0;
+    std::vector<RxQueue> rx;
+    std::vector<TxBuffer> tx;        // by PortInfo::index
+    std::vector<TxRelay> relays;     // tx queues that this worker owns and others use
+    std::vector<rte_ring*> inboxes;  // by worker id: packets for the owner of a track
+    std::vector<RxQueue> ports;      // by PortInfo::index: how packets from an inbox arrived
+    Pools pools;
+    bool sleep_when_idle = false;
+};
+
+// The frame, or what is left of it. All of it lies in the first segment: others are refused on arrival.
+inline std::span<const std::byte> bytes_of(const rte_mbuf* m) noexcept {
+    return {rte_pktmbuf_mtod(m, const std::byte*), m->data_len};
+}
+
+// The workers' clock: seconds as 32.32 fixed point, from the TSC.
+uint64_t clock_now() noexcept;
+
+class Worker {
+public:
+    Worker(Qsbr& qsbr, const Published<flow::Table>& table, WorkerPlan plan);
+
+    void run(const std::atomic<bool>& stop) noexcept;  // until `stop`
+    bool turn() noexcept;                              // one round; whether anything moved
+    const flow::LedgerBoard& ledger() const noexcept { return board_; }
+    uint16_t id() const noexcept { return plan_.id; }
+    const std::vector<RxQueue>& rx() const noexcept { return plan_.rx; }
+
+private:
+    static constexpr uint16_t kBurst = 32;
+
+    void receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept;
+    void take(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void no_flow(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
+    void punt(const RxQueue& from, rte_mbuf* m) noexcept;
+    void drop(rte_mbuf* m, flow::Drop why) noexcept;
+    void hand_over(const RxQueue& from, rte_mbuf* m, uint16_t owner) noexcept;
+    void replicate(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void send_in_place(rte_mbuf* m, const flow::Classified& in, const flow::Leg& leg, flow::PayloadSum sum) noexcept;
+    void send_shared(rte_mbuf* payload, const flow::Classified& in, std::span<const flow::Leg> legs,
+                     flow::PayloadSum sum) noexcept;
+    void send_copies(rte_mbuf* payload, const flow::Classified& in, std::span<const flow::Leg> legs,
+                     flow::PayloadSum sum) noexcept;
+    uint16_t allocate(rte_mempool* pool, std::span<rte_mbuf*> into) noexcept;
+    bool refused_by_mtu(const flow::Leg& leg, const flow::Classified& in) noexcept;
+    void refuse_for_want_of_buffers(std::span<const flow::Leg> legs) noexcept;
+
+    Qsbr::Reader reader_;
+    const Published<flow::Table>& published_;
+    WorkerPlan plan_;
+    const flow::Table* table_ = nullptr;  // of this turn
+    uint64_t now_ = 0;                    // clock_now() of this burst
+    flow::Ledger ledger_;
+    bool moved_ = false;
+    Idle idle_;
+    flow::LedgerBoard board_;
+};
+
+}  // namespace penstock::dataplane

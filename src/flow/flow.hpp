@@ -1,0 +1,50 @@
+#pragma once
+// One arriving flow and what becomes of it: immutable once it is in a table.
+#include <cstdint>
+#include <memory>
+
+#include "flow/key.hpp"
+#include "flow/leg.hpp"
+#include "flow/state.hpp"
+
+namespace penstock::flow {
+
+enum class Kind : uint8_t { rtp, rtcp };
+
+struct alignas(64) Flow {
+    static constexpr uint16_t kAnyPort = 0xffff;
+    static constexpr uint8_t kAnyPayloadType = 0xff;
+
+    Key key;
+    uint32_t clock_rate = 90000;  // Hz of the RTP timestamp
+    uint16_t rx_port = kAnyPort;  // PortInfo::index
+    uint16_t owner = 0;           // the worker that owns the track's state
+    Kind kind = Kind::rtp;
+    uint8_t payload_type = kAnyPayloadType;
+    bool has_sender = false;
+    bool needs_checksum = false;  // Rendition::needs_checksum
+    const Leg* legs = nullptr;    // of the RTP rendition; of the RTCP one when kind is rtcp
+    uint32_t leg_count = 0;
+    uint32_t shareable = 0;
+    PathState* path = nullptr;
+    MergeState* merge = nullptr;  // null: the track has one path
+
+    // RTCP muxed on the RTP port (RFC 5761) leaves by the RTCP legs: the flow that stands for them.
+    const Flow* rtcp = nullptr;
+
+    Ip sender;  // when has_sender: only packets from this address are the flow's
+    std::shared_ptr<const Rendition> rendition;     // keeps legs alive
+    std::shared_ptr<const Flow> rtcp_owner;         // keeps rtcp alive
+    std::shared_ptr<void> state;                    // keeps path and merge alive
+
+    bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
+        return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);
+    }
+    // Of two flows with one key the narrower is found first.
+    unsigned narrowness() const noexcept { return (has_sender ? 2u : 0u) + (rx_port != kAnyPort ? 1u : 0u); }
+};
+static_assert(offsetof(Flow, rtcp) == 64);  // one cache line holds what a usual packet needs
+
+using FlowPtr = std::shared_ptr<const Flow>;
+
+}  // namespace penstock::flow

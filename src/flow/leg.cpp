@@ -1,0 +1,53 @@
+#include "flow/leg.hpp"
+
+#include <algorithm>
+
+#include "base/wire.hpp"
+
+namespace penstock::flow {
+
+Leg make_leg(const LegPlan& plan, LegState* state) {
+    Leg leg;
+    leg.state = state;
+    leg.tx_port = plan.hop.port;
+    leg.mtu = plan.hop.mtu;
+    leg.ttl = plan.ttl;
+    leg.dscp = plan.dscp;
+    leg.v4 = plan.to.ip.is_v4();
+    leg.l3_offset = plan.vlan != 0 ? 18 : 14;
+
+    std::byte* h = leg.header.data();
+    std::ranges::copy(plan.hop.mac.bytes, h);
+    std::ranges::copy(plan.from.bytes, h + 6);
+    if (plan.vlan != 0) {
+        wire::store16(h + 12, 0x8100);
+        wire::store16(h + 14, plan.vlan);
+    }
+    wire::store16(h + leg.l3_offset - 2, leg.v4 ? 0x0800 : 0x86dd);
+
+    std::byte* ip = h + leg.l3_offset;
+    const auto source = plan.hop.source.wire(), destination = plan.to.ip.wire();
+    std::byte* udp;
+    if (leg.v4) {
+        ip[0] = std::byte{0x45};
+        wire::store16(ip + 6, 0x4000);  // DF, so that the identification may stay 0 (RFC 6864)
+        ip[9] = std::byte{17};
+        std::ranges::copy(source, ip + 12);
+        std::ranges::copy(destination, ip + 16);
+        udp = ip + 20;
+        leg.ip_sum = wire::sum16({ip, 20});
+    } else {
+        ip[0] = std::byte{0x60};
+        ip[6] = std::byte{17};
+        std::ranges::copy(source, ip + 8);
+        std::ranges::copy(destination, ip + 24);
+        udp = ip + 40;
+    }
+    wire::store16(udp, plan.from_port);
+    wire::store16(udp + 2, plan.to.port);
+    leg.udp_sum = wire::fold(uint64_t{17} + wire::sum16(source) + wire::sum16(destination) + wire::sum16({udp, 4}));
+    leg.header_size = static_cast<uint8_t>(udp + 8 - h);
+    return leg;
+}
+
+}  // namespace penstock::flow

@@ -1,0 +1,56 @@
+#pragma once
+// One copy to one receiver: a tx port and a header that control wrote in advance. Workers fill in what differs a packet.
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "flow/next_hop.hpp"
+#include "flow/state.hpp"
+
+namespace penstock::flow {
+
+inline constexpr size_t kMaxHeader = 14 + 4 + 40 + 8;  // Ethernet, 802.1Q, IPv6, UDP
+
+// The size and order of the fields keep an untagged IPv4 leg, the usual one, in one cache line.
+struct alignas(64) Leg {
+    static constexpr uint8_t kKeep = 0xff;  // for dscp
+
+    LegState* state = nullptr;  // never null in a published table
+    uint16_t tx_port = 0;       // PortInfo::index
+    uint16_t mtu = 0;           // bytes of IP
+    uint16_t ip_sum = 0;        // IPv4: sum of the header with total length, TOS and TTL zero
+    uint16_t udp_sum = 0;       // sum of pseudo-header and UDP header with both lengths zero
+    uint8_t header_size = 0;    // 42, 46, 62 or 66
+    uint8_t l3_offset = 0;      // 14, or 18 with a VLAN tag
+    uint8_t ttl = 0;            // 0: kept from the arriving packet
+    uint8_t dscp = kKeep;       // kKeep: kept from the arriving packet
+    uint8_t v4 = 1;
+    uint8_t reserved = 0;
+    std::array<std::byte, kMaxHeader> header{};
+
+    size_t ip_overhead() const noexcept { return size_t{header_size} - l3_offset; }  // bytes of IP and UDP header
+};
+static_assert(sizeof(Leg) == 128 && offsetof(Leg, header) + 42 == 64);
+
+struct LegPlan {
+    NextHop hop;
+    Mac from;              // of the tx port
+    uint16_t from_port = 0;  // UDP
+    Endpoint to;
+    uint8_t ttl = 0;
+    uint8_t dscp = Leg::kKeep;
+    uint16_t vlan = 0;
+};
+Leg make_leg(const LegPlan& plan, LegState* state);
+
+// One wire form of a track and all who receive it.
+struct Rendition {
+    std::vector<Leg> legs;    // first those whose port can send a shared payload, then those that need a copy
+    uint32_t shareable = 0;   // how many of the first kind
+    bool needs_checksum = false;  // an IPv6 leg: a UDP checksum is not optional (RFC 8200 section 8.1)
+    std::vector<std::shared_ptr<void>> states;  // keeps Leg::state alive
+};
+
+}  // namespace penstock::flow

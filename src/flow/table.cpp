@@ -1,0 +1,54 @@
+#include "flow/table.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+#include <unordered_set>
+
+namespace penstock::flow {
+
+Table::Shard::Shard(std::vector<FlowPtr> of) : flows(std::move(of)), slots(std::bit_ceil(flows.size() * 2 + 1)) {
+    // Narrower flows go in first, so that linear probing meets them first.
+    std::ranges::stable_sort(flows, std::ranges::greater{}, [](const FlowPtr& f) { return f->narrowness(); });
+    const uint64_t mask = slots.size() - 1;
+    for (const FlowPtr& flow : flows) {
+        const uint64_t h = hash(flow->key);
+        uint64_t i = h & mask;
+        while (slots[i].flow != nullptr) i = (i + 1) & mask;
+        slots[i] = {h, flow.get()};
+    }
+}
+
+void Table::set(size_t index, std::shared_ptr<const Shard> shard) {
+    views_[index] = {shard->slots.data(), shard->slots.size() - 1};
+    shards_[index] = std::move(shard);
+}
+
+Table::Table(PortRange media, std::span<const FlowPtr> flows) : media_(media), size_(flows.size()) {
+    std::array<std::vector<FlowPtr>, kShards> parts;
+    for (const FlowPtr& flow : flows) parts[hash(flow->key) >> kShift].push_back(flow);
+    for (size_t i = 0; i < kShards; i++) set(i, std::make_shared<const Shard>(std::move(parts[i])));
+}
+
+std::unique_ptr<const Table> Table::with(std::span<const FlowPtr> added, std::span<const FlowPtr> removed) const {
+    auto next = std::make_unique<Table>(*this);
+    std::map<size_t, std::vector<FlowPtr>> touched;
+    std::unordered_set<const Flow*> gone;
+    const auto part = [&](const FlowPtr& flow) -> std::vector<FlowPtr>& {
+        const size_t index = hash(flow->key) >> kShift;
+        return touched.try_emplace(index, shards_[index]->flows).first->second;
+    };
+    for (const FlowPtr& flow : removed) {
+        part(flow);
+        gone.insert(flow.get());
+    }
+    for (auto& [index, flows] : touched) std::erase_if(flows, [&](const FlowPtr& f) { return gone.contains(f.get()); });
+    for (const FlowPtr& flow : added) part(flow).push_back(flow);
+    for (auto& [index, flows] : touched) {
+        next->size_ += flows.size() - shards_[index]->flows.size();
+        next->set(index, std::make_shared<const Shard>(std::move(flows)));
+    }
+    return next;
+}
+
+}  // namespace penstock::flow

@@ -1,0 +1,86 @@
+#pragma once
+// The forwarding table: an immutable snapshot of all flows, built by control, read by every worker.
+//
+// The index is sharded: a change copies the shard array and rebuilds the shards it touches, so one change among 100,000
+// flows costs microseconds. A shard is an open-addressing array of {hash, flow}; the flow itself is only looked at when
+// the whole 64-bit hash agrees. Finding is cut in steps (shard, slot, flow) so that a worker can prefetch a burst.
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "flow/flow.hpp"
+
+namespace penstock::flow {
+
+struct PortRange {
+    uint16_t first = 0;
+    uint16_t last = 0;  // inclusive
+    bool contains(uint16_t port) const noexcept { return port >= first && port <= last; }
+};
+
+class Table {
+public:
+    struct Slot {
+        uint64_t hash = 0;
+        const Flow* flow = nullptr;
+    };
+
+    Table() : Table(PortRange{}, {}) {}
+    Table(PortRange media, std::span<const FlowPtr> flows);
+    // The next snapshot: this one without `removed` and with `added`. Flows are told apart by identity.
+    std::unique_ptr<const Table> with(std::span<const FlowPtr> added, std::span<const FlowPtr> removed) const;
+
+    void prefetch(uint64_t hash) const noexcept {
+        const View& view = views_[hash >> kShift];
+        __builtin_prefetch(&view.slots[hash & view.mask]);
+    }
+    // The first slot whose hash agrees; its flow is null when there is none.
+    const Slot* candidate(uint64_t hash) const noexcept {
+        const View& view = views_[hash >> kShift];
+        for (uint64_t i = hash & view.mask;; i = (i + 1) & view.mask)
+            if (view.slots[i].hash == hash || view.slots[i].flow == nullptr) return &view.slots[i];
+    }
+    // From that slot on, the flow that the packet belongs to. `sender` is called only when a flow asks for one.
+    template <class Sender>
+    const Flow* match(const Slot* slot, uint64_t hash, const Key& key, uint16_t rx_port, Sender&& sender) const noexcept {
+        const View& view = views_[hash >> kShift];
+        for (auto i = static_cast<uint64_t>(slot - view.slots);; i = (i + 1) & view.mask) {
+            const Flow* flow = view.slots[i].flow;
+            if (flow == nullptr) return nullptr;
+            if (view.slots[i].hash != hash) continue;
+            if (flow->matches(key, flow->has_sender ? sender() : Ip{}, rx_port)) return flow;
+        }
+    }
+    const Flow* find(const Key& key, const Ip& sender, uint16_t rx_port) const noexcept {
+        const uint64_t h = hash(key);
+        return match(candidate(h), h, key, rx_port, [&] { return sender; });
+    }
+
+    const PortRange& media() const noexcept { return media_; }
+    size_t size() const noexcept { return size_; }
+
+private:
+    static constexpr unsigned kShardBits = 9;
+    static constexpr unsigned kShift = 64 - kShardBits;
+    static constexpr size_t kShards = size_t{1} << kShardBits;
+
+    struct View {
+        const Slot* slots;
+        uint64_t mask;
+    };
+    struct Shard {
+        explicit Shard(std::vector<FlowPtr> flows);
+        std::vector<FlowPtr> flows;
+        std::vector<Slot> slots;
+    };
+    void set(size_t index, std::shared_ptr<const Shard> shard);
+
+    PortRange media_;
+    size_t size_ = 0;
+    std::array<View, kShards> views_{};
+    std::array<std::shared_ptr<const Shard>, kShards> shards_;  // shared with the next snapshot
+};
+
+}  // namespace penstock::flow

@@ -1,0 +1,127 @@
+// penstock: what was asked for on the command line, and nothing else.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "control/config/load.hpp"
+#include "node.hpp"
+#include "version.hpp"
+
+namespace penstock {
+namespace {
+
+constexpr int kFine = 0, kFailed = 1, kWrong = 2;
+constexpr std::string_view kDefaultFile = "/etc/penstock/penstock.yaml";
+
+constexpr std::string_view kUsage =
+    "usage: penstock COMMAND\n"
+    "\n"
+    "  penstock run   [-c FILE]   forward media until SIGTERM or SIGINT\n"
+    "  penstock check [-c FILE]   validate a configuration: exit 0, or 2 with FILE:LINE:COLUMN, what is wrong and what is allowed\n"
+    "  penstock version           print the version\n"
+    "  penstock --help            print this\n"
+    "\n"
+    "FILE defaults to /etc/penstock/penstock.yaml. Every key is explained in config/penstock.yaml.\n"
+    "Exit codes: 0 fine, 1 run-time failure, 2 wrong usage or configuration.\n";
+
+std::optional<std::string> read_file(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return std::nullopt;
+    std::string text(std::istreambuf_iterator<char>(file), {});
+    if (file.bad()) return std::nullopt;
+    return text;
+}
+
+std::string host_name() {
+    std::array<char, 256> name{};
+    gethostname(name.data(), name.size() - 1);
+    return name.data();
+}
+
+std::optional<std::string> environment(std::string_view name) {
+    const char* value = std::getenv(std::string(name).c_str());
+    if (value == nullptr) return std::nullopt;
+    return value;
+}
+
+// The configuration in `path`; problems go to stderr.
+std::optional<config::Config> configuration(const std::string& path) {
+    const auto text = read_file(path);
+    if (!text) {
+        fmt::print(stderr, "{}: cannot be read: {}; name another file with -c FILE\n", path, std::strerror(errno));
+        return std::nullopt;
+    }
+    auto loaded = config::load(*text, environment, host_name());
+    if (!loaded) {
+        fmt::print(stderr, "{}", config::format(path, loaded.error()));
+        return std::nullopt;
+    }
+    return std::move(*loaded);
+}
+
+int check(const std::string& path) {
+    const auto config = configuration(path);
+    if (!config) return kWrong;
+    fmt::print("{}: fine: {} ports, {} streams\n", path, config->ports.size(), config->streams.size());
+    return kFine;
+}
+
+int run(const std::string& path) {
+    const auto config = configuration(path);
+    if (!config) return kWrong;
+    Log log(config->log.level, config->log.format);
+    Node node(*config, log);
+    if (auto opened = node.open(); !opened) {
+        log.error("{}", opened.error().text);
+        return kFailed;
+    }
+    node.run();
+    return kFine;
+}
+
+int wrong_usage(std::string_view what) {
+    fmt::print(stderr, "penstock: {}\n\n{}", what, kUsage);
+    return kWrong;
+}
+
+int dispatch(std::span<char*> args) {
+    if (args.empty()) return wrong_usage("a command is missing");
+    const std::string_view command = args[0];
+    if (command == "--help" || command == "-h" || command == "help") {
+        fmt::print("{}", kUsage);
+        return kFine;
+    }
+    if (command == "version" || command == "--version") {
+        if (args.size() > 1) return wrong_usage(fmt::format("'{}' is too much: version takes no argument", args[1]));
+        fmt::print("penstock {}\n", kVersion);
+        return kFine;
+    }
+    if (command != "run" && command != "check") return wrong_usage(fmt::format("'{}' is no command", command));
+    std::string file{kDefaultFile};
+    for (size_t i = 1; i < args.size(); i++) {
+        const std::string_view arg = args[i];
+        if (arg == "--help" || arg == "-h") {
+            fmt::print("{}", kUsage);
+            return kFine;
+        }
+        if (arg != "-c") return wrong_usage(fmt::format("'{}' is no option of {}", arg, command));
+        if (++i == args.size()) return wrong_usage("-c needs a FILE");
+        file = args[i];
+    }
+    return command == "check" ? check(file) : run(file);
+}
+
+}  // namespace
+}  // namespace penstock
+
+int main(int argc, char** argv) { return penstock::dispatch(std::span(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0)); }

@@ -1,0 +1,247 @@
+#include "node.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/metrics/text.hpp"
+#include "cores.hpp"
+#include "version.hpp"
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kCoalesce = 5ms;  // changes within it become one table
+// The workers start when every leg's next hop was looked up, so that a source that is already sending loses nothing it
+// need not; but they do not wait longer than this.
+constexpr auto kWaitForNextHops = 500ms;
+
+dataplane::Hugepages of(config::Hugepages wanted) {
+    switch (wanted) {
+        case config::Hugepages::on: return dataplane::Hugepages::on;
+        case config::Hugepages::off: return dataplane::Hugepages::off;
+        case config::Hugepages::automatic: break;
+    }
+    return dataplane::Hugepages::automatic;
+}
+
+dataplane::Attach of(config::XdpMode mode) {
+    switch (mode) {
+        case config::XdpMode::native: return dataplane::Attach::native;
+        case config::XdpMode::generic: return dataplane::Attach::generic;
+        case config::XdpMode::automatic: break;
+    }
+    return dataplane::Attach::automatic;
+}
+
+dataplane::ZeroCopy of(config::ZeroCopy wanted) {
+    switch (wanted) {
+        case config::ZeroCopy::on: return dataplane::ZeroCopy::on;
+        case config::ZeroCopy::off: return dataplane::ZeroCopy::off;
+        case config::ZeroCopy::automatic: break;
+    }
+    return dataplane::ZeroCopy::automatic;
+}
+
+dataplane::PortPlan of(const config::Port& port) {
+    return {.name = port.name,
+            .driver = port.driver,
+            .queues = static_cast<uint16_t>(port.queues),
+            .interface = port.interface,
+            .device = port.device,
+            .socket = port.socket,
+            .read = port.read,
+            .write = port.write,
+            .attach = of(port.mode),
+            .zero_copy = of(port.zero_copy),
+            .twin = port.twin,
+            .addresses = port.addresses,
+            .peer_mac = port.peer_mac};
+}
+
+}  // namespace
+
+Result<void> Node::open() {
+    // First of all: threads that are started later inherit the blocked signals.
+    signals_ = loop_.on_signal({SIGTERM, SIGINT, SIGHUP}, [this](int signal) {
+        if (signal == SIGHUP) return log_.warning("SIGHUP: this version reads its configuration at start only; restart to apply changes");
+        log_.info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+        loop_.stop();
+    });
+    for (const auto step : {&Node::open_dataplane, &Node::open_mesh, &Node::open_metrics})
+        if (auto done = (this->*step)(); !done) return done;
+    return {};
+}
+
+Result<void> Node::open_dataplane() {
+    const auto cores = choose_cores(config_.workers.cores, allowed_cores());
+    if (!cores) return fail(cores.error().text);
+    dataplane::EalPlan eal{.control_core = cores->control,
+                           .worker_cores = cores->workers,
+                           .hugepages = of(config_.memory.hugepages),
+                           .memory = dataplane::memory_of(config_.memory.mbufs),
+                           .pci_devices = {},
+                           .verbose = log_.enabled(Level::debug)};
+    dataplane::DataplanePlan plan{.ports = {},
+                                  .workers = static_cast<unsigned>(cores->workers.size()),
+                                  .mbufs = config_.memory.mbufs,
+                                  .sleep_when_idle = config_.workers.idle == config::Idle::sleep};
+    for (const config::Port& port : config_.ports) {
+        plan.ports.push_back(of(port));
+        if (port.driver == flow::Driver::pci) eal.pci_devices.push_back(port.device);
+    }
+    auto started = dataplane::Eal::start(eal, log_);
+    if (!started) return fail(started.error().text);
+    eal_ = std::move(*started);
+    auto opened = dataplane::Dataplane::open(plan, *eal_, log_);
+    if (!opened) return fail(opened.error().text);
+    dataplane_ = std::move(*opened);
+    for (const auto& port : dataplane_->ports()) ports_.push_back(port->info());
+    for (const auto& worker : dataplane_->workers()) {
+        std::string queues;
+        for (const dataplane::RxQueue& q : worker->rx()) {
+            auto& polled_by = ports_[q.port].rx_workers;
+            if (polled_by.empty() || polled_by.back() != worker->id()) polled_by.push_back(worker->id());
+            queues += fmt::format("{}{}/{}", queues.empty() ? "" : ", ", ports_[q.port].name, q.queue);
+        }
+        log_.info("worker {}: core {}, rx queues {}, {} when idle", worker->id(), cores->workers[worker->id()],
+                  queues.empty() ? "none" : queues, plan.sleep_when_idle ? "sleeps" : "polls");
+    }
+    return {};
+}
+
+Result<void> Node::open_mesh() {
+    mesh_ = std::make_unique<mesh::Mesh>(ports_, flow::PortRange{config_.media.first_port, config_.media.last_port});
+    for (const config::Stream& stream : config_.streams) mesh_->add(stream);
+    auto hops = io::NextHops::open(
+        loop_, log_, ports_,
+        [this](const flow::Destination& to, const flow::Resolution& answer) { on_next_hop(to, answer); },
+        [this](const std::string& netdev) { on_netdev(netdev); });
+    if (!hops) return fail(hops.error().text);
+    next_hops_ = std::move(*hops);
+    for (const flow::Destination& destination : mesh_->destinations()) {
+        next_hops_->want(destination);
+        unresolved_++;
+    }
+    dataplane_->publish(mesh_->compile());
+    for (const flow::PortInfo& port : ports_) steer(port.index);
+    claim_ports();
+    join_groups();
+    return {};
+}
+
+Result<void> Node::open_metrics() {
+    if (!config_.metrics.listen) return {};
+    auto server = metrics::HttpServer::open(loop_, *config_.metrics.listen, [this](std::string_view path) { return answer(path); });
+    if (!server) return fail(server.error().text);
+    http_ = std::move(*server);
+    return {};
+}
+
+// Tells the port's XDP program what is media.
+void Node::steer(uint16_t port) {
+    dataplane::Steering* steering = dataplane_->ports()[port]->steering();
+    if (steering == nullptr) return;
+    const auto note = [&](const Result<void>& done) {
+        if (!done) log_.error("port '{}': XDP steering: {}", ports_[port].name, done.error().text);
+    };
+    note(steering->set_addresses(next_hops_->addresses(ports_[port].netdev)));
+    note(steering->set_flows(mesh_->keys(port)));
+    note(steering->set_media_ports(config_.media.first_port, config_.media.last_port));
+}
+
+void Node::join_groups() {
+    for (const auto& track : mesh_->tracks())
+        for (const mesh::Path& path : track->paths) {
+            const config::Source& source = path.source;
+            if (!source.rtp.ip.is_multicast()) continue;
+            const uint16_t port = mesh_->port_index(source.port).value_or(0);
+            if (ports_[port].netdev.empty()) continue;  // no kernel twin, nobody to join with
+            const auto sender = source.ssm ? source.from : std::nullopt;
+            if (auto joined = memberships_.join(source.rtp.ip, sender, ports_[port].netdev); !joined)
+                log_.error("stream '{}': {}", track->stream, joined.error().text);
+        }
+}
+
+// Where the kernel sees media too it must not answer "port unreachable".
+void Node::claim_ports() {
+    for (const auto& track : mesh_->tracks())
+        for (const mesh::Path& path : track->paths) {
+            const Endpoint& rtp = path.source.rtp;
+            for (const flow::PortInfo& port : ports_) {
+                if (port.driver != flow::Driver::af_packet || rtp.ip.is_multicast() || path.source.vlan != 0) continue;
+                if (path.source.port && *path.source.port != port.name) continue;
+                const auto local = next_hops_->addresses(port.netdev);
+                if (std::ranges::find(local, rtp.ip) == local.end()) continue;
+                for (const uint16_t udp : {rtp.port, static_cast<uint16_t>(rtp.port + 1)})
+                    if (auto claimed = claimed_.claim({rtp.ip, udp}, port.netdev); !claimed)
+                        log_.warning("stream '{}': {}", track->stream, claimed.error().text);
+            }
+        }
+}
+
+void Node::on_next_hop(const flow::Destination& to, const flow::Resolution& answer) {
+    if (unresolved_ != 0 && !mesh_->resolution(to).hop && answer.hop) unresolved_--;
+    mesh_->resolve(to, answer);
+    if (answer.hop) {
+        log_.info("{}: next hop {} by port '{}', from {}, mtu {}", to.ip.text(), answer.hop->mac.text(),
+                  ports_[answer.hop->port].name, answer.hop->source.text(), answer.hop->mtu);
+    } else {
+        log_.warning("{}: no next hop: {}", to.ip.text(), answer.why_not);
+    }
+    changed();
+}
+
+void Node::on_netdev(const std::string& netdev) {
+    for (const flow::PortInfo& port : ports_)
+        if (port.netdev == netdev) steer(port.index);
+    claim_ports();
+    if (auto joined = memberships_.rejoin(netdev); !joined) log_.error("{}", joined.error().text);
+}
+
+void Node::changed() {
+    if (!publish_timer_) publish_timer_ = loop_.at(Clock::now() + kCoalesce, [this] { publish(); });
+}
+
+void Node::publish() {
+    publish_timer_ = {};
+    if (dataplane_->reclaim() >= flow::Publisher::kMaxPending) return changed();  // a worker is slow: collect on
+    if (auto table = mesh_->compile()) dataplane_->publish(std::move(table));
+    if (unresolved_ == 0) start_workers();
+}
+
+void Node::start_workers() {
+    start_timer_ = {};
+    if (std::exchange(started_, true)) return;
+    dataplane_->start();
+    log_.info("node '{}': forwarding {} tracks, {} workers", config_.node, mesh_->tracks().size(), dataplane_->workers().size());
+}
+
+metrics::Response Node::answer(std::string_view path) const {
+    if (path == "/healthz") return {200, "text/plain", "ok\n"};
+    if (path == "/readyz") return started_ ? metrics::Response{200, "text/plain", "ready\n"}
+                                           : metrics::Response{503, "text/plain", "starting\n"};
+    if (path != "/metrics") return {404, "text/plain", "/metrics, /healthz or /readyz\n"};
+    metrics::View view{.version = kVersion, .node = config_.node, .mesh = *mesh_, .now = dataplane::clock_now(), .ledgers = {},
+                       .ports = {}, .twins = {}, .table_pending = dataplane_->reclaim()};
+    for (const auto& worker : dataplane_->workers()) view.ledgers.push_back(worker->ledger().read());
+    for (const auto& port : dataplane_->ports()) view.ports.push_back({port->info().name, port->counters()});
+    for (size_t p = 0; p < ports_.size(); p++)
+        if (const auto& twin = dataplane_->twins()[p])
+            view.twins.push_back({ports_[p].name, twin->lost_to_kernel.read(), twin->lost_from_kernel.read()});
+    return {200, "text/plain; version=0.0.4; charset=utf-8", metrics::render(view)};
+}
+
+void Node::run() {
+    reclaim_timer_ = loop_.every(100ms, [this] { dataplane_->reclaim(); });
+    if (unresolved_ == 0) {
+        start_workers();
+    } else {
+        start_timer_ = loop_.at(Clock::now() + kWaitForNextHops, [this] { start_workers(); });
+    }
+    loop_.run();
+}
+
+}  // namespace penstock

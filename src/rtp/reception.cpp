@@ -1,0 +1,65 @@
+#include "rtp/reception.hpp"
+
+namespace penstock::rtp {
+
+// Everything but the next packet of the same source: first packet, gap, late or duplicate packet, restart, new SSRC.
+void Reception::unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t arrival_rtp) noexcept {
+    if (!started_ || ssrc != ssrc_) {
+        if (started_) counters_.ssrc_changes.add();
+        start(sequence, ssrc);
+        measure_jitter(timestamp, arrival_rtp);
+        return;
+    }
+    const auto ahead = static_cast<uint16_t>(sequence - static_cast<uint16_t>(highest_));
+    const uint32_t behind = uint32_t{0x10000} - ahead;
+    if (ahead != 0 && ahead < kMaxDropout) {  // in order, with a gap
+        if (ahead <= kWindow) {
+            counters_.missing.add(ahead - 1u);
+            advance(ahead);
+        } else {  // all that the window held, and what it cannot hold, is lost at once
+            counters_.lost.add(counters_.missing.read() + ahead - kWindow);
+            counters_.missing.set(kWindow - 1);
+            highest_ += ahead;
+            window_ = {};
+            mark(highest_);
+        }
+        restart_at_ = kNever;
+    } else if (ahead == 0 || behind <= kMaxMisorder) {
+        const uint64_t extended = highest_ - (ahead == 0 ? 0 : behind);
+        if (seen(extended)) {
+            counters_.duplicate.add();
+        } else {
+            mark(extended);
+            counters_.reordered.add();
+            if (extended < first_) {  // reception started with a reordered packet: what lies between may still come
+                counters_.missing.add(first_ - extended - 1);
+                first_ = extended;
+            } else {
+                counters_.missing.set(counters_.missing.read() - 1);
+            }
+        }
+    } else if (sequence == restart_at_) {  // two in a row from there: the source restarted without a new SSRC
+        counters_.restarts.add();
+        start(sequence, ssrc);
+    } else {
+        restart_at_ = static_cast<uint16_t>(sequence + 1);
+        return;  // RFC 3550 A.1: not yet believed, neither for loss nor for jitter
+    }
+    measure_jitter(timestamp, arrival_rtp);
+}
+
+void Reception::start(uint16_t sequence, uint32_t ssrc) noexcept {
+    // Holes of the former source can no longer be filled.
+    counters_.lost.add(counters_.missing.read());
+    counters_.missing.set(0);
+    highest_ = first_ = uint64_t{0x10000} + sequence;
+    window_ = {};
+    mark(highest_);
+    ssrc_ = ssrc;
+    started_ = true;
+    has_transit_ = false;
+    jitter_ = 0;
+    restart_at_ = kNever;
+}
+
+}  // namespace penstock::rtp

@@ -1,0 +1,102 @@
+#pragma once
+// What one path received: RFC 3550 appendix A.1 (sequence), A.3 (loss) and section 6.4.1 (jitter), in 64 bits.
+// Written by the one worker that owns the track; the counters are read by control.
+//
+// A hole in the sequence is `missing` at first and becomes `lost` when it falls out of the reorder window, so that a
+// packet that only came late is never counted as lost and the loss counter never runs backwards.
+#include <array>
+#include <cstdint>
+
+#include "base/counter.hpp"
+
+namespace penstock::rtp {
+
+struct ReceptionCounters {
+    Counter packets;     // valid RTP packets, duplicates included
+    Counter bytes;       // of RTP: header and payload
+    Counter lost;        // never arrived within the window
+    Counter missing;     // gauge: holes in the window now; lost unless they still arrive
+    Counter duplicate;   // sequence number seen before, or older than the window
+    Counter reordered;   // arrived after a later one
+    Counter jitter;      // gauge: RFC 3550 interarrival jitter, in timestamp units times 16
+    Counter ssrc_changes;
+    Counter restarts;    // sequence jumps of one SSRC that RFC 3550 A.1 takes for a restarted source
+    Counter last_arrival;  // gauge: the clock of the caller, as passed to receive()
+};
+
+class Reception {
+public:
+    // Packets older than this behind the highest are late beyond repair: at least RFC 3550's MAX_MISORDER of 100.
+    static constexpr uint32_t kWindow = 128;
+    static constexpr uint32_t kMaxDropout = 3000;  // RFC 3550 A.1: a larger jump is a restart, not loss
+    static constexpr uint32_t kMaxMisorder = 100;  // RFC 3550 A.1: further back is a restart, not reordering
+
+    // `arrival` is any steady clock (ticks), `arrival_rtp` the same moment in units of the RTP clock (wraps with 32 bits).
+    void receive(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t size, uint64_t arrival,
+                 uint32_t arrival_rtp) noexcept {
+        counters_.packets.add();
+        counters_.bytes.add(size);
+        counters_.last_arrival.set(arrival);
+        const auto ahead = static_cast<uint16_t>(sequence - static_cast<uint16_t>(highest_));
+        if (ssrc == ssrc_ && ahead == 1 && started_) [[likely]] {
+            advance(1);
+            measure_jitter(timestamp, arrival_rtp);
+        } else {
+            unusual(sequence, timestamp, ssrc, arrival_rtp);
+        }
+    }
+
+    const ReceptionCounters& counters() const noexcept { return counters_; }
+    uint32_t ssrc() const noexcept { return ssrc_; }
+
+private:
+    void unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t arrival_rtp) noexcept;
+    void start(uint16_t sequence, uint32_t ssrc) noexcept;
+    void advance(uint32_t by) noexcept;
+    void measure_jitter(uint32_t timestamp, uint32_t arrival_rtp) noexcept;
+
+    bool seen(uint64_t extended) const noexcept { return window_[extended / 64 % 2] >> extended % 64 & 1; }
+    void mark(uint64_t extended) noexcept { window_[extended / 64 % 2] |= uint64_t{1} << extended % 64; }
+
+    uint64_t highest_ = 0;  // extended sequence number; the first packet gets a whole cycle so that it cannot go below 0
+    uint64_t first_ = 0;    // extended sequence number that reception started with
+    std::array<uint64_t, kWindow / 64> window_{};  // bit of each extended sequence number modulo kWindow
+    uint32_t ssrc_ = 0;
+    uint32_t transit_ = 0;
+    uint32_t jitter_ = 0;            // times 16 (appendix A.8)
+    uint32_t restart_at_ = kNever;   // the sequence number that would confirm a restart (RFC 3550 A.1 bad_seq)
+    bool started_ = false;
+    bool has_transit_ = false;
+    ReceptionCounters counters_;
+
+    static constexpr uint32_t kNever = 0x10000;
+};
+
+inline void Reception::advance(uint32_t by) noexcept {
+    uint64_t lost = 0;
+    for (uint32_t i = 0; i < by; i++) {  // by <= kWindow, nearly always 1
+        highest_++;
+        // This bit belonged to the number that leaves the window now. A number before the first packet is nobody's loss.
+        if (!seen(highest_) && highest_ >= first_ + kWindow) lost++;
+        window_[highest_ / 64 % 2] &= ~(uint64_t{1} << highest_ % 64);
+    }
+    mark(highest_);
+    if (lost != 0) [[unlikely]] {
+        counters_.lost.add(lost);
+        counters_.missing.set(counters_.missing.read() - lost);
+    }
+}
+
+inline void Reception::measure_jitter(uint32_t timestamp, uint32_t arrival_rtp) noexcept {
+    const uint32_t transit = arrival_rtp - timestamp;
+    if (has_transit_) [[likely]] {
+        const auto change = static_cast<int32_t>(transit - transit_);
+        const uint32_t d = change < 0 ? uint32_t{0} - static_cast<uint32_t>(change) : static_cast<uint32_t>(change);
+        jitter_ += d - ((jitter_ + 8) >> 4);
+        counters_.jitter.set(jitter_);
+    }
+    transit_ = transit;
+    has_transit_ = true;
+}
+
+}  // namespace penstock::rtp
