@@ -104,7 +104,7 @@ Result<void> Node::open_dataplane() {
         for (const dataplane::RxQueue& q : worker->rx()) {
             auto& polled_by = ports_[q.port].rx_workers;
             if (polled_by.empty() || polled_by.back() != worker->id()) polled_by.push_back(worker->id());
-            queues += fmt::format("{}{}/{}", queues.empty() ? "" : ", ", ports_[q.port].name, q.queue);
+            queues += fmt::format("{}{}/{}", queues.empty() ? "" : ", ", ports_[q.port].name, q.number);
         }
         log_.info("worker {}: core {}, rx queues {}, {} when idle", worker->id(), cores->workers[worker->id()],
                   queues.empty() ? "none" : queues, plan.sleep_when_idle ? "sleeps" : "polls");
@@ -188,7 +188,7 @@ void Node::on_next_hop(const flow::Destination& to, const flow::Resolution& answ
     if (answer.hop) {
         log_.info("{}: next hop {} by port '{}', from {}, mtu {}", to.ip.text(), answer.hop->mac.text(),
                   ports_[answer.hop->port].name, answer.hop->source.text(), answer.hop->mtu);
-    } else {
+    } else if (started_) {  // before, the neighbour has hardly been asked
         log_.warning("{}: no next hop: {}", to.ip.text(), answer.why_not);
     }
     changed();
@@ -216,6 +216,9 @@ void Node::start_workers() {
     start_timer_ = {};
     if (std::exchange(started_, true)) return;
     dataplane_->start();
+    for (const flow::Destination& to : mesh_->destinations())
+        if (const flow::Resolution& answer = mesh_->resolution(to); !answer.hop)
+            log_.warning("{}: no next hop: {}", to.ip.text(), answer.why_not);
     log_.info("node '{}': forwarding {} tracks, {} workers", config_.node, mesh_->tracks().size(), dataplane_->workers().size());
 }
 

@@ -96,6 +96,7 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
             in.ethdev = q.ethdev;
             in.queue = q.queue;
             plans[next++ % plan.workers].rx.push_back(in);
+            in.number++;
         }
         const auto& tx = port.tx();
         for (unsigned w = 0; w < plan.workers; w++) {

@@ -142,21 +142,18 @@ void Port::describe(uint16_t index) {
 }
 
 Result<void> Port::judge_zero_copy(const std::vector<int>& before, Log& log) {
-    for (const int fd : af_xdp_sockets()) {
-        if (std::ranges::binary_search(before, fd)) continue;
-        const bool got = zero_copy(fd).value_or(false);
-        if (got) {
-            log.info("port '{}': AF_XDP zero-copy", plan_.name);
-            continue;
-        }
-        const std::string why = plan_.zero_copy == ZeroCopy::off ? "zero_copy is off"
-                                : !steering_->native()           ? "generic XDP always copies"
-                                                                 : fmt::format("driver {} does not offer it",
-                                                                               kernel_driver(plan_.interface));
-        if (plan_.zero_copy == ZeroCopy::on)
-            return fail(fmt::format("zero_copy is on, but the kernel copies: {}; set zero_copy: auto to go on so", why));
-        log.info("port '{}': AF_XDP copy mode: {}", plan_.name, why);
+    const auto copies = [&](int fd) { return !std::ranges::binary_search(before, fd) && !zero_copy(fd).value_or(false); };
+    if (std::ranges::none_of(af_xdp_sockets(), copies)) {
+        log.info("port '{}': AF_XDP zero-copy", plan_.name);
+        return {};
     }
+    const std::string why = plan_.zero_copy == ZeroCopy::off ? "zero_copy is off"
+                            : !steering_->native()           ? "generic XDP always copies"
+                                                             : fmt::format("driver {} does not offer zero-copy",
+                                                                           kernel_driver(plan_.interface));
+    if (plan_.zero_copy == ZeroCopy::on)
+        return fail(fmt::format("zero_copy is on, but the kernel copies: {}; set zero_copy: auto to go on so", why));
+    log.info("port '{}': AF_XDP copy mode: {}", plan_.name, why);
     return {};
 }
 

@@ -3,6 +3,7 @@
 // One leg: the packet itself leaves with its header rewritten in place. More legs: where the port can send chained mbufs
 // and the payload is not small, each copy is a header mbuf in front of the one payload, whose reference count is raised
 // once a batch (rte_pktmbuf_clone a receiver costs three times as much). Small payloads and other ports get real copies.
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -18,6 +19,8 @@ namespace {
 
 // Below this a copy costs no more than a second segment does.
 constexpr uint16_t kShareFrom = 256;  // bytes of payload
+// An mbuf's reference count has 16 bits, and drivers hold references until they have sent: legs beyond this get copies.
+constexpr uint32_t kMaxShared = 32'000;
 
 uint32_t ip_size(const Leg& leg, const Classified& in) noexcept {
     return static_cast<uint32_t>(in.payload_size + leg.ip_overhead());
@@ -37,7 +40,7 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
     rte_pktmbuf_trim(m, static_cast<uint16_t>(m->data_len - in.payload_size));  // Ethernet padding
     const std::span legs{f.legs, f.leg_count};
     if (legs.size() == 1) return send_in_place(m, in, legs[0], sum);
-    const uint32_t shared = in.payload_size >= kShareFrom ? f.shareable : 0;
+    const uint32_t shared = in.payload_size >= kShareFrom ? std::min(f.shareable, kMaxShared) : 0;
     if (shared != 0) send_shared(m, in, legs.first(shared), sum);
     if (shared == legs.size()) return rte_pktmbuf_free(m);
     if (shared != 0) {  // others read the payload: it may not be written to

@@ -23,6 +23,7 @@ struct RxQueue {
     uint16_t ethdev = 0;
     uint16_t queue = 0;
     uint16_t port = 0;              // PortInfo::index
+    uint16_t number = 0;            // among the port's rx queues
     bool partial_checksums = false;
     bool kernel_has_copy = false;   // af_packet: the kernel sees every frame too
     rte_ring* twin = nullptr;       // to the TAP twin; null: there is none

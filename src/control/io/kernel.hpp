@@ -11,7 +11,8 @@
 
 namespace penstock::io {
 
-using RouteAnswer = std::expected<Route, int>;  // or an errno: ENETUNREACH, EHOSTUNREACH, EACCES (prohibit), EINVAL (blackhole)
+using RouteAnswer =
+    std::expected<Route, int>;  // or an errno: ENETUNREACH, EHOSTUNREACH, EACCES (prohibit), EINVAL (blackhole)
 
 class Kernel {
 public:
@@ -19,8 +20,8 @@ public:
     Result<KernelView> view();  // links, addresses and neighbours as they are now
     // The way the kernel itself would send to `to`; `by`: the index of the link to leave by, 0 for any.
     RouteAnswer route(const Ip& to, int by);
-    // Says that a neighbour is in use: the kernel asks for it (ARP, ND) if it is unknown or failed, and makes sure of it
-    // if it is stale. Not for a permanent one, which newer kernels (5.16) would forget. 0 or an errno.
+    // Says that a neighbour is in use: the kernel asks for it (ARP, ND) if it is unknown or failed, and makes sure of
+    // it if it is stale. Not for a permanent one, which newer kernels (5.16) would forget. 0 or an errno.
     int use(const NeighbourKey& neighbour);
 
 private:

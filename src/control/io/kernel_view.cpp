@@ -30,7 +30,8 @@ Change KernelView::apply(const nlmsghdr& message) {
             break;
         case RTM_NEWROUTE:
         case RTM_DELROUTE:
-            if (const auto route = parse_route(message)) return {.routes = !route->cloned, .neighbour = {}, .netdev = ""};
+            if (const auto route = parse_route(message))
+                return {.routes = !route->cloned, .neighbour = {}, .netdev = ""};
             break;
         case RTM_NEWRULE:
         case RTM_DELRULE:

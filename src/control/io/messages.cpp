@@ -165,7 +165,7 @@ int parse_error(const nlmsghdr& message) {
         std::memcpy(&error, reinterpret_cast<const std::byte*>(&message) + NLMSG_HDRLEN, sizeof error);
     else if (message.nlmsg_type == NLMSG_ERROR)
         return EBADMSG;
-    return -error;
+    return -std::clamp(error, -4095, 0);  // the range of the kernel's errors
 }
 
 void for_each_message(std::span<const std::byte> bytes, const std::function<void(const nlmsghdr&)>& each) {

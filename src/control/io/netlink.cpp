@@ -82,9 +82,8 @@ Result<NetlinkEvents> NetlinkEvents::open() {
     // BUFFORCE needs CAP_NET_ADMIN; without it the system's limit holds and a lost notification costs a new dump.
     if (setsockopt(socket->fd(), SOL_SOCKET, SO_RCVBUFFORCE, &kEventQueueSize, sizeof kEventQueueSize) != 0)
         setsockopt(socket->fd(), SOL_SOCKET, SO_RCVBUF, &kEventQueueSize, sizeof kEventQueueSize);
-    for (int group :
-         {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
-          RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP})
+    for (int group : {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+                      RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP})
         if (mnl_socket_setsockopt(socket->get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0)
             return failed("cannot subscribe to notifications");
     return NetlinkEvents{std::move(*socket)};

@@ -104,7 +104,8 @@ void NextHops::on_events() {
     }
     for (const std::string& netdev : netdevs) tell_netdev(netdev);
     if (!complete) {
-        log_.warning("the kernel had more to say of routes and neighbours than there was room for: asking for all of it");
+        log_.warning(
+            "the kernel had more to say of routes and neighbours than there was room for: asking for all of it");
         view_anew();
     }
 }

@@ -34,7 +34,7 @@ public:
     static Result<std::unique_ptr<NextHops>> open(EventLoop& loop, Log& log, std::vector<flow::PortInfo> ports,
                                                   OnChange on_change, OnNetdev on_netdev);
 
-    void want(const flow::Destination& destination);    // counted: as many forget()s end it
+    void want(const flow::Destination& destination);  // counted: as many forget()s end it
     void forget(const flow::Destination& destination);
 
     std::vector<Ip> addresses(const std::string& netdev) const;
@@ -75,9 +75,9 @@ private:
     std::map<flow::Destination, Wanted> wanted_;
     std::set<std::pair<NeighbourKey, flow::Destination>> users_;  // who needs a neighbour
     std::set<NeighbourKey> unanswered_;
-    NeighbourKey last_asked_;               // of unanswered_: they take turns
-    std::deque<flow::Destination> fresh_;   // wanted, no route asked yet
-    size_t routes_to_ask_ = 0;              // how many of wanted_ are still to be asked again, after last_route_
+    NeighbourKey last_asked_;              // of unanswered_: they take turns
+    std::deque<flow::Destination> fresh_;  // wanted, no route asked yet
+    size_t routes_to_ask_ = 0;             // how many of wanted_ are still to be asked again, after last_route_
     flow::Destination last_route_;
 
     EventLoop::Watch watch_;

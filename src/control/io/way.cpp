@@ -73,7 +73,9 @@ Way without_twin(const Ip& to, const flow::PortInfo& port) {
     for (const Prefix& own : port.addresses) {
         if (own.ip == to) return no_way(fmt::format("{} is our own address on port {}", to.text(), port.name));
         if (own.ip.is_v4() != to.is_v4()) continue;
-        if (source == nullptr || (own.contains(to) && !source->contains(to))) source = &own;
+        const bool nearer =
+            source != nullptr && own.contains(to) && (!source->contains(to) || own.length > source->length);
+        if (source == nullptr || nearer) source = &own;
     }
     if (source == nullptr)
         return no_way(fmt::format("port {} has no {} address to send from", port.name, to.is_v4() ? "IPv4" : "IPv6"));
@@ -150,7 +152,8 @@ Way way_to(const flow::Destination& to, const Ports& ports, const KernelView& vi
         if (port == nullptr) return no_way(fmt::format("there is no port {}", *to.port));
     } else {
         port = find_port(ports, [&](const flow::PortInfo& p) {
-            return p.netdev.empty() && std::ranges::any_of(p.addresses, [&](const Prefix& n) { return n.contains(to.ip); });
+            return p.netdev.empty() &&
+                   std::ranges::any_of(p.addresses, [&](const Prefix& n) { return n.contains(to.ip); });
         });
     }
     if (port != nullptr && port->netdev.empty()) return without_twin(to.ip, *port);

@@ -26,8 +26,6 @@
 namespace penstock::dataplane {
 namespace {
 
-constexpr std::string_view kProgram = "xsk_def_prog";
-
 class Fd {
 public:
     explicit Fd(int fd) noexcept : fd_(fd) {}
@@ -82,8 +80,8 @@ struct Present {
     Fd program;
 };
 
-bool is_ours(const Fd& program, std::string_view name) {
-    if (name != kProgram) return false;  // libxdp's own default has this name as well: the maps decide
+// The function's name does not tell: libxdp's own default program has the same.
+bool is_ours(const Fd& program) {
     std::array<uint32_t, 16> ids{};
     bpf_prog_info info{};
     info.nr_map_ids = ids.size();
@@ -119,7 +117,7 @@ Result<std::optional<Present>> left_behind(const std::string& interface, int ind
                                     interface, id, kXdpCapabilities, remedy));
         bpf_prog_info info{};
         uint32_t size = sizeof info;
-        if (bpf_obj_get_info_by_fd(program.get(), &info, &size) != 0 || !is_ours(program, info.name))
+        if (bpf_obj_get_info_by_fd(program.get(), &info, &size) != 0 || !is_ours(program))
             return fail(fmt::format("{} has an XDP program that is not penstock's (id {}, name {}): {}", interface, id,
                                     info.name, remedy));
         ours.emplace(Present{static_cast<uint32_t>(mode), std::move(program)});
