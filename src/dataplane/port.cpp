@@ -132,7 +132,10 @@ void Port::describe(uint16_t index) {
             info_.partial_checksums = carries_partial_checksums(kernel_driver(plan_.interface));
             break;
         case Driver::vhost:
-        case Driver::tap: info_.partial_checksums = true; break;
+        case Driver::tap:
+        case Driver::pcap:  // recorded on the sending host, most captures have unfinished checksums
+            info_.partial_checksums = true;
+            break;
         default: break;
     }
     if (plan_.twin) {

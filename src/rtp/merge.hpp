@@ -15,8 +15,10 @@ public:
     // Whether this packet is the first with its number. A path that jumps beyond the window (a restarted source) is
     // followed when it goes on from there; the single stray packet is refused.
     bool first(uint16_t sequence, uint32_t ssrc) noexcept {
+        if (!started_) return restart(sequence, ssrc);
+        if (ssrc != ssrc_) return other_source(sequence, ssrc);
+        former_run_ = 0;
         const auto ahead = static_cast<uint16_t>(sequence - highest_);
-        if (!started_ || ssrc != ssrc_) return restart(sequence, ssrc);
         if (ahead != 0 && ahead < 0x8000) {
             if (ahead > kMaxDropout && sequence != restart_at_) return stray(sequence);
             if (ahead > kMaxDropout) return restart(sequence, ssrc);
@@ -33,6 +35,7 @@ public:
 
 private:
     static constexpr uint32_t kMaxDropout = 3000;  // as RFC 3550 appendix A.1
+    static constexpr uint32_t kFormerRun = 128;    // packets of the former SSRC without one of the present
 
     bool restart(uint16_t sequence, uint32_t ssrc) noexcept {
         seen_ = {};
@@ -41,6 +44,15 @@ private:
         started_ = true;
         mark(sequence);
         return true;
+    }
+    // A new SSRC takes over at once. What still comes with the former one is the slower path lagging behind the change,
+    // unless it comes alone: then the source went back.
+    bool other_source(uint16_t sequence, uint32_t ssrc) noexcept {
+        if (has_former_ && ssrc == former_ssrc_ && ++former_run_ < kFormerRun) return false;
+        former_ssrc_ = ssrc_;
+        has_former_ = true;
+        former_run_ = 0;
+        return restart(sequence, ssrc);
     }
     bool stray(uint16_t sequence) noexcept {
         restart_at_ = static_cast<uint16_t>(sequence + 1);
@@ -52,9 +64,12 @@ private:
 
     std::array<uint64_t, kWindow / 64> seen_{};
     uint32_t ssrc_ = 0;
+    uint32_t former_ssrc_ = 0;
+    uint32_t former_run_ = 0;
     uint32_t restart_at_ = 0x10000;
     uint16_t highest_ = 0;
     bool started_ = false;
+    bool has_former_ = false;
 };
 
 }  // namespace penstock::rtp

@@ -98,10 +98,10 @@ private:
             return;
         }
         Content& parent = *open_.back().content;
-        // The parser places an absent value wherever the next token is.
-        if (parent.kind == Kind::map && parent.items.size() % 2 == 1 && node.content->kind == Kind::null &&
-            node.content->text.empty())
-            node.at = parent.items.back().at;
+        // The parser places an absent value wherever the next token is: its key or its list is nearer.
+        if (node.content->kind == Kind::null && node.content->text.empty())
+            node.at =
+                parent.kind == Kind::map && parent.items.size() % 2 == 1 ? parent.items.back().at : open_.back().at;
         parent.items.push_back(node);
     }
 

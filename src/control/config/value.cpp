@@ -62,7 +62,9 @@ void Problems::add(Mark at, std::string text) {
 }
 
 std::vector<Problem> Problems::sorted() && {
-    std::ranges::stable_sort(problems_, {}, [](const Problem& p) { return std::tuple{p.at.line, p.at.column}; });
+    std::ranges::sort(problems_, {}, [](const Problem& p) {
+        return std::tuple{p.at.line, p.at.column, std::string_view{p.text}};
+    });
     if (left_out_ > 0) problems_.push_back({problems_.back().at, fmt::format("and {} more problems", left_out_)});
     return std::move(problems_);
 }

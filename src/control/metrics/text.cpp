@@ -28,8 +28,21 @@ private:
     std::string name_;
 };
 
+std::string escaped(std::string_view value) {
+    std::string out;
+    for (const char c : value) {
+        if (c == '\\' || c == '"') out += '\\';
+        if (c == '\n') {
+            out += "\\n";
+        } else {
+            out += c;
+        }
+    }
+    return out;
+}
+
 std::string labels(const mesh::Track& track, std::string_view kind, std::string_view name) {
-    return fmt::format("stream=\"{}\",track=\"{}\",{}=\"{}\"", track.stream, track.name, kind, name);
+    return fmt::format("stream=\"{}\",track=\"{}\",{}=\"{}\"", escaped(track.stream), track.name, kind, escaped(name));
 }
 
 template <class Read>
@@ -142,14 +155,15 @@ void ports(Text& text, const View& view) {
 
 uint64_t lost(const ReceptionCounters& counters, uint64_t now) {
     constexpr uint64_t kSilent = uint64_t{1} << 32;  // a second
-    const bool silent = now - counters.last_arrival.read() > kSilent;
+    const uint64_t last = counters.last_arrival.read();  // may be later than `now`: the worker goes on meanwhile
+    const bool silent = last < now && now - last > kSilent;
     return counters.lost.read() + (silent ? counters.missing.read() : 0);
 }
 
 std::string render(const View& view) {
     Text text;
     text.family("build_info", "gauge", "Which penstock this is.");
-    text.sample(fmt::format("version=\"{}\",node=\"{}\"", view.version, view.node), 1);
+    text.sample(fmt::format("version=\"{}\",node=\"{}\"", view.version, escaped(view.node)), 1);
     paths(text, view);
     legs(text, view);
     workers(text, view);
