@@ -58,7 +58,7 @@ void NextHops::want(const flow::Destination& destination) {
 
 void NextHops::forget(const flow::Destination& destination) {
     const auto wanted = wanted_.find(destination);
-    if (wanted == wanted_.end() || (wanted->second.references = 0) > 0) return;
+    if (wanted == wanted_.end() || --wanted->second.references > 0) return;
     if (const auto& neighbour = wanted->second.way.neighbour) users_.erase({*neighbour, destination});
     wanted_.erase(wanted);
 }

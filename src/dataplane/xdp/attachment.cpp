@@ -103,7 +103,7 @@ Result<std::optional<Present>> left_behind(const std::string& interface, int ind
     bpf_xdp_query_opts query{};
     query.sz = sizeof query;
     if (const int error = bpf_xdp_query(index, 0, &query); error != 0)
-        return fail(fmt::format("cannot ask for the XDP program of {}: {}", interface, reason(-error)));
+        return fail(fmt::format("cannot ask for the XDP program of {}: {}", interface, kernel_reason(-error)));
     std::optional<Present> ours;
     for (const auto& [mode, id] : {std::pair{XDP_FLAGS_DRV_MODE, query.drv_prog_id},
                                    {XDP_FLAGS_SKB_MODE, query.skb_prog_id},
@@ -143,8 +143,8 @@ std::string cannot_attach(std::string_view interface, std::string_view mode, std
     if (error == EPERM) remedy = fmt::format("it takes {}, or root", kXdpCapabilities);
     if (error == EEXIST || error == EBUSY) remedy = "another program came first: try again, or name another interface";
     if (error == ENODEV) remedy = "the interface has gone";
-    return fmt::format("cannot attach XDP to {} in {} mode (driver {}): {}. {}", interface, mode, driver, reason(error),
-                       remedy);
+    return fmt::format("cannot attach XDP to {} in {} mode (driver {}): {}. {}", interface, mode, driver,
+                       kernel_reason(error), remedy);
 }
 
 }  // namespace
@@ -168,7 +168,7 @@ Result<Attachment> Attachment::make(const std::string& interface, int program, A
         } else if (wanted == Attach::native || error == EPERM || error == EEXIST || error == EBUSY || error == ENODEV) {
             return fail(cannot_attach(interface, "native", driver, error));
         }
-        refusal = fmt::format("driver {} refuses native XDP: {}", driver, reason(error));
+        refusal = fmt::format("driver {} refuses native XDP: {}", driver, kernel_reason(error));
     }
     if (made.mode_ == 0) {
         if (const int error = put(index, program, XDP_FLAGS_SKB_MODE, *present); error != 0)

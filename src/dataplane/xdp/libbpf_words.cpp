@@ -2,6 +2,7 @@
 
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
+#include <xdp/libxdp.h>
 
 #include <cstdarg>
 #include <cstdio>
@@ -33,11 +34,15 @@ int remember(libbpf_print_level level, const char* format, va_list arguments) {
 
 }  // namespace
 
-void listen_to_libbpf() { libbpf_set_print(remember); }
+void listen_to_libbpf() {
+    libbpf_set_print(remember);
+    // libxdp has a printer of its own, and says at each queue that it will not detach our program: we do.
+    libxdp_set_print([](libxdp_print_level, const char*, va_list) { return 0; });
+}
 void forget_libbpf_words() { said.clear(); }
 const std::string& libbpf_words() noexcept { return said; }
 
-std::string reason(int error) {
+std::string kernel_reason(int error) {
     constexpr std::string_view kKernel = "Kernel error message: ";
     const std::string meaning = std::generic_category().message(error);
     const size_t at = said.rfind(kKernel);

@@ -17,26 +17,18 @@ namespace penstock::dataplane {
 
 using FlowKey = flow::Key;
 
-// What is steered: configured flows, and the media range on the interface's own addresses.
-struct SteeringRules {
-    uint16_t first_port = 1;  // inclusive; 1-0: no range
-    uint16_t last_port = 0;
-    std::vector<Ip> addresses;
-    std::vector<FlowKey> flows;
-};
-
 // For one thread (control). The program is detached when this object goes, and only if it is still ours.
 class Steering {
 public:
     // Takes over what a killed penstock left behind; touches nobody else's program. `queues`: how many receive queues
-    // get a socket, the first ones.
-    static Result<Steering> attach(std::string_view interface, Attach wanted, unsigned queues,
-                                   const SteeringRules& rules = {});
+    // get a socket, the first ones. Nothing is steered until the setters below say what.
+    static Result<Steering> attach(std::string_view interface, Attach wanted, unsigned queues);
     Steering(Steering&&) noexcept;
     Steering& operator=(Steering&&) noexcept;
     ~Steering();
 
-    Result<void> set_media_ports(uint16_t first, uint16_t last);  // inclusive
+    // Inclusive; they count on the addresses of set_addresses, in any VLAN.
+    Result<void> set_media_ports(uint16_t first, uint16_t last);
     // These replace the set by difference: what is in the old and in the new one is never absent for a moment.
     Result<void> set_addresses(std::span<const Ip> addresses);
     Result<void> set_flows(std::span<const FlowKey> flows);
