@@ -14,7 +14,7 @@
 namespace penstock::config {
 namespace {
 
-constexpr size_t kMaxBytes = size_t{16} << 20;
+constexpr size_t kMaxBytes = size_t{64} << 20;  // 100,000 streams in block style are 24 MB
 // Of the whole text with every alias written out: a few lines of nested aliases can stand for billions of values.
 constexpr uint64_t kMaxValues = 8'000'000;
 

@@ -1,0 +1,31 @@
+// Any sequence of packets: six bytes of input are one. Loss never runs backwards, and every packet is one of what it
+// can be.
+#include "rtp/reception.hpp"
+
+#include "expect.hpp"
+#include "rtp/merge.hpp"
+
+using namespace penstock::rtp;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    Reception reception;
+    Merge merge;
+    const auto& seen = reception.counters();
+    uint64_t lost = 0, packets = 0;
+    for (; size >= 6; data += 6, size -= 6) {
+        const auto sequence = static_cast<uint16_t>(data[0] << 8 | data[1]);
+        const uint32_t timestamp = static_cast<uint32_t>(data[2]) << 24 | data[3], ssrc = data[4] & 1;
+        reception.receive(sequence, timestamp, ssrc, 100, 0, static_cast<uint32_t>(data[5]) << 24);
+        packets++;
+        EXPECT(seen.packets.read() == packets);
+        EXPECT(seen.lost.read() >= lost);
+        EXPECT(seen.missing.read() < Reception::kWindow);
+        EXPECT(seen.duplicate.read() + seen.reordered.read() + seen.restarts.read() + seen.ssrc_changes.read() <
+               packets);
+        EXPECT(reception.ssrc() == ssrc);
+        lost = seen.lost.read();
+        const bool used = merge.first(sequence, ssrc);
+        EXPECT(!merge.first(sequence, ssrc) || !used);  // of two copies at most one is used
+    }
+    return 0;
+}

@@ -1,0 +1,20 @@
+// Any datagram: a header that exists lies inside it, together with its padding.
+#include "rtp/header.hpp"
+
+#include "expect.hpp"
+#include "rtp/mux.hpp"
+
+using namespace penstock::rtp;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    const auto datagram = input(data, size);
+    const Protocol protocol = protocol_of(datagram);
+    const auto header = Header::parse(datagram);
+    if (!header) return 0;
+    EXPECT(protocol == Protocol::rtp || protocol == Protocol::rtcp);
+    EXPECT((protocol == Protocol::rtcp) ==
+           (header->marker() && header->payload_type() >= 64 && header->payload_type() < 96));
+    EXPECT(header->size() >= Header::kFixedSize && header->size() <= size && header->size() % 4 == 0);
+    if ((data[0] & 0x20) != 0) EXPECT(data[size - 1] != 0 && header->size() + data[size - 1] <= size);
+    return 0;
+}

@@ -1,0 +1,194 @@
+// The configuration: streams, tracks, sources and outputs, each by itself and against each other.
+#include "config_cases.hpp"
+
+using namespace penstock;
+using namespace penstock::config;
+
+namespace {
+
+// One track in a file with the ports lan and wan; what is given begins in line 4, column 2.
+std::string with_track(const std::string& rest) {
+    return "ports: [{ name: lan, driver: ring }, { name: wan, driver: ring }]\n"
+           "streams: [{ name: s, tracks: [{ media: video,\n"
+           " encoding: H264/90000,\n " +
+           rest + " }] }]\n";
+}
+std::string with_output(const std::string& output) {  // begins in line 5, column 2
+    return with_track("sources: [{ rtp: 10.0.0.1:20000 }], outputs: [\n " + output + "]");
+}
+std::string with_sources(const std::string& sources) {  // begin in line 5, column 2
+    return with_track("sources: [\n " + sources + "]");
+}
+
+}  // namespace
+
+TEST_CASE("streams are read; anchors and aliases work") {
+    const Config c = right(R"(streams:
+  - name: camera-1
+    tracks:
+      - &video
+        media: video
+        payload_type: 96
+        encoding: H264/90000
+        sources:
+          - { rtp: 10.0.0.1:20000, from: 10.0.0.9, vlan: 4094 }
+          - { rtp: 232.1.1.1:5004, source: 10.0.0.8, port: lan }
+        outputs: &receivers
+          - { rtp: 10.0.1.20:65535, rtcp_mux: yes }
+          - { rtp: 239.2.2.2:5004, ttl: 16, dscp: AF41, port: wan, vlan: 7 }
+      - { media: audio, payload_type: 10, sources: [{ rtp: "[fd00::1]:20004" }], outputs: *receivers }
+ports: [{ name: lan, driver: ring }, { name: wan, driver: ring }]
+)");
+    REQUIRE(c.streams.size() == 1);
+    CHECK(c.streams[0].name == "camera-1");
+    REQUIRE(c.streams[0].tracks.size() == 2);
+    const Track& video = c.streams[0].tracks[0];
+    CHECK(video.media == "video");
+    CHECK(video.payload_type == 96);
+    CHECK(video.encoding == "H264/90000");
+    CHECK(video.clock_rate == 90000);
+    REQUIRE(video.sources.size() == 2);
+    CHECK(video.sources[0].rtp == Endpoint::parse("10.0.0.1:20000"));
+    CHECK(video.sources[0].from == Ip::parse("10.0.0.9"));
+    CHECK_FALSE(video.sources[0].ssm);
+    CHECK(video.sources[0].vlan == 4094);
+    CHECK(video.sources[0].at.line == 9);
+    CHECK(video.sources[1].from == Ip::parse("10.0.0.8"));
+    CHECK(video.sources[1].ssm);
+    CHECK(video.sources[1].port == "lan");
+    REQUIRE(video.outputs.size() == 2);
+    CHECK(video.outputs[0].rtp == Endpoint::parse("10.0.1.20:65535"));
+    CHECK(video.outputs[0].rtcp_mux);
+    CHECK_FALSE(video.outputs[0].ttl.has_value());
+    CHECK_FALSE(video.outputs[0].dscp.has_value());
+    CHECK(video.outputs[1].ttl == 16);
+    CHECK(video.outputs[1].dscp == 34);
+    CHECK(video.outputs[1].port == "wan");
+    CHECK(video.outputs[1].vlan == 7);
+    CHECK_FALSE(video.outputs[1].rtcp_mux);
+    const Track& audio = c.streams[0].tracks[1];
+    CHECK(audio.encoding == "L16/44100/2");
+    CHECK(audio.clock_rate == 44100);
+    CHECK(audio.outputs.size() == 2);
+}
+
+TEST_CASE("DSCP names and clock rates") {
+    const std::map<std::string, int> kNames = {{"EF", 46},   {"CS0", 0},   {"CS3", 24}, {"CS7", 56}, {"AF11", 10},
+                                               {"AF43", 38}, {"AF23", 22}, {"0", 0},    {"63", 63}};
+    for (const auto& [name, value] : kNames)
+        CHECK(right(with_output("{ rtp: 10.0.1.1:6000, dscp: " + name + " }")).streams[0].tracks[0].outputs[0].dscp ==
+              value);
+    const std::map<int, uint32_t> kStatic = {{0, 8000},   {4, 8000},   {6, 16000}, {9, 8000},
+                                             {17, 22050}, {26, 90000}, {34, 90000}};
+    for (const auto& [type, rate] : kStatic)
+        CHECK(right("ports: [{ name: p, driver: ring }]\nstreams: [{ name: s, tracks: [{ media: audio, payload_type: " +
+                    std::to_string(type) + ", sources: [{ rtp: 10.0.0.1:20000 }] }] }]")
+                  .streams[0]
+                  .tracks[0]
+                  .clock_rate == rate);
+}
+
+TEST_CASE("streams and tracks") {
+    const std::string port = "ports: [{ name: p, driver: ring }]\n";
+    const std::string sources = "sources: [{ rtp: 10.0.0.1:20000 }]";
+    const auto track = [&](const std::string& rest) {
+        return port + "streams: [{ name: s, tracks: [{ " + rest + " }] }]\n";
+    };
+    expect({{port + "streams: [{}]\n", {{2, 11, "streams[0]: 'name' is missing"}, {2, 11, "'tracks' is missing"}}},
+            {port + "streams: [{ name: s, tracks: [] }]\n", {{2, 30, "one track at least"}}},
+            {port + "streams: [{ name: a/b, tracks: [{ media: audio, payload_type: 0, " + sources + " }] }]\n",
+             {{2, 19, "streams[0].name: 'a/b' is not allowed"}}},
+            {track("encoding: H264/90000, " + sources), {{2, 31, "streams[0].tracks[0]: 'media' is missing"}}},
+            {track("media: text, encoding: t140/1000, " + sources), {{2, 40, "one of video, audio, application"}}},
+            {track("media: video, encoding: H264/90000"), {{2, 31, "'sources' is missing"}}},
+            {track("media: video, encoding: H264/90000, sources: []"), {{2, 78, "one, or two for live-live"}}},
+            {track("media: video, " + sources), {{2, 31, "'encoding' is missing"}}},
+            {track("media: video, payload_type: 96, " + sources), {{2, 31, "'encoding' is missing"}}},
+            {track("media: video, payload_type: 2, " + sources), {{2, 31, "'encoding' is missing"}}},
+            {track("media: video, payload_type: 128, " + sources), {{2, 61, "a number from 0 to 127"}}},
+            {track("media: video, encoding: H264/90000, payload_type: 72, " + sources),
+             {{2, 83, "cannot be told from RTCP"}}},
+            {track("media: video, encoding: H264, " + sources), {{2, 57, "'H264' is not allowed: NAME/CLOCK"}}},
+            {track("media: video, encoding: H264/0, " + sources), {{2, 57, "is not allowed"}}},
+            {track("media: video, encoding: a/1/2/3, " + sources), {{2, 57, "is not allowed"}}},
+            {track("media: video, encoding: H264/4294967296, " + sources), {{2, 57, "is not allowed"}}},
+            {with_sources("{ rtp: 10.0.0.1:2 }, { rtp: 10.0.0.1:4 }, { rtp: 10.0.0.1:6 }"),
+             {{4, 11, "3 entries: one, or two"}}},
+            {"streams: [{ name: s, tracks: [{ media: audio, payload_type: 0, " + sources + " }] }]\n",
+             {{1, 19, "streams need a port"}}},
+            {port + "streams:\n - &a { name: x, tracks: [{ media: audio, payload_type: 0, " + sources +
+                 " }] }\n - { name: x, tracks: [{ media: audio, payload_type: 0, sources: [{ rtp: 10.0.0.2:2 }] }] }\n",
+             {{4, 12, "the name 'x' is taken by the stream in line 3"}}}});
+}
+
+TEST_CASE("sources") {
+    const std::string two = "{ rtp: 10.0.0.1:20000, from: 10.0.0.8 }, { rtp: 10.0.0.1:20000, ";
+    expect({{with_track("sources: 10.0.0.1:20000"), {{4, 11, "streams[0].tracks[0].sources: must be a list"}}},
+            {with_sources("10.0.0.1:20000"), {{5, 2, "streams[0].tracks[0].sources[0]: must be a map"}}},
+            {with_sources("{ rtp: camera:20000 }"),
+             {{5, 9, "sources[0].rtp: 'camera:20000' is not allowed: ADDRESS:PORT"}}},
+            {with_sources("{ rtp: 10.0.0.1 }"), {{5, 9, "ADDRESS:PORT"}}},
+            {with_sources("{ from: 10.0.0.1 }"), {{5, 2, "'rtp' is missing"}}},
+            {with_sources("{ rtp: 10.0.0.1:65535 }"), {{5, 9, "no room for RTCP"}}},
+            {with_sources("{ rtp: 0.0.0.0:20000 }"), {{5, 9, "0.0.0.0 is no destination"}}},
+            {with_sources("{ rtp: 10.0.0.1:20000, port: can }"),
+             {{5, 31, "port: 'can' is not allowed: one of the ports lan, wan"}}},
+            {with_sources("{ rtp: 10.0.0.1:20000, vlan: 4095 }"), {{5, 31, "a number from 1 to 4094"}}},
+            {with_sources("{ rtp: 10.0.0.1:20000, vlan: 0 }"), {{5, 31, "a number from 1 to 4094"}}},
+            {with_sources("{ rtp: 239.1.1.1:5004 }"),
+             {{5, 9, "a multicast group needs `port`: one of the ports lan, wan"}}},
+            {with_sources("{ rtp: 10.0.0.1:20000, source: 10.0.0.8 }"), {{5, 25, "goes with a multicast group only"}}},
+            {with_sources("{ rtp: 232.1.1.1:5004, port: lan, source: fd00::8 }"),
+             {{5, 44, "both must be IPv4, or both IPv6"}}},
+            {with_sources("{ rtp: 232.1.1.1:5004, port: lan, source: 232.1.1.1 }"),
+             {{5, 44, "the unicast address of a sender"}}},
+            {with_sources("{ rtp: 232.1.1.1:5004, port: lan, source: 10.0.0.8, from: 10.0.0.8 }"),
+             {{5, 54, "does not go with `source`"}}},
+            {with_sources(two + "from: 10.0.0.8 }"),
+             {{5, 50, "10.0.0.1:20000 is a source of stream 's' (line 5) already"}}},
+            {with_sources("{ rtp: 10.0.0.1:20001 }, { rtp: 10.0.0.1:20000 }"),
+             {{5, 9, "10.0.0.1:20001 is the RTCP port of stream 's' (line 5): use pairs"}}}});
+    for (const char* other : {"from: 10.0.0.9 }", "from: 10.0.0.8, port: lan }", "from: 10.0.0.8, vlan: 9 }"})
+        CHECK(right(with_sources(two + other)).streams[0].tracks[0].sources.size() == 2);
+    CHECK(right(with_sources("{ rtp: 10.0.0.1:20001, vlan: 5 }, { rtp: 10.0.0.1:20000 }")).streams.size() == 1);
+    // A lone port needs no name.
+    CHECK(right("ports: [{ name: p, driver: ring }]\nstreams: [{ name: s, tracks: [{ media: audio, payload_type: 0, "
+                "sources: [{ rtp: 239.1.1.1:5004 }], outputs: [{ rtp: 239.1.1.2:5004 }] }] }]")
+              .streams.size() == 1);
+}
+
+TEST_CASE("outputs") {
+    expect({{with_output("{ rtp: 10.0.1.1:6000, rtp_mux: on }"), {{5, 24, "did you mean 'rtcp_mux'"}}},
+            {with_output("{ rpt: 10.0.1.1:6000 }"), {{5, 2, "'rtp' is missing"}, {5, 4, "did you mean 'rtp'"}}},
+            {with_output("{ ttl: 4 }"), {{5, 2, "'rtp' is missing"}}},
+            {with_output("{ rtp: \"[::]:6000\" }"), {{5, 9, ":: is no destination"}}},
+            {with_output("{ rtp: 10.0.1.1:65535 }"), {{5, 9, "no room for RTCP"}}},
+            {with_output("{ rtp: 10.0.1.1:6000, ttl: 0 }"),
+             {{5, 29, "outputs[0].ttl: '0' is not allowed: a number from 1 to 255"}}},
+            {with_output("{ rtp: 10.0.1.1:6000, ttl: 256 }"), {{5, 29, "'256'"}}},
+            {with_output("{ rtp: 10.0.1.1:6000, dscp: 64 }"), {{5, 30, "0 to 63, or EF, AF11-AF43 or CS0-CS7"}}},
+            {with_output("{ rtp: 10.0.1.1:6000, dscp: AF44 }"), {{5, 30, "'AF44'"}}},
+            {with_output("{ rtp: 10.0.1.1:6000, dscp: CS8 }"), {{5, 30, "'CS8'"}}},
+            {with_output("{ rtp: 10.0.1.1:6000, rtcp_mux: 1 }"), {{5, 34, "one of true, on, yes, false, off, no"}}},
+            {with_output("{ rtp: 10.0.1.1:6000, port: x }"), {{5, 30, "one of the ports lan, wan"}}},
+            {with_output("{ rtp: 10.0.1.1:6000, from: 10.0.0.1 }"), {{5, 24, "unknown key 'from'"}}},
+            {with_output("{ rtp: \"[ff05::2]:6000\" }"), {{5, 9, "a multicast group needs `port`"}}},
+            {with_output("{ rtp: 10.0.0.1:20000 }"), {{5, 9, "10.0.0.1:20000 is a source of stream 's' (line 4)"}}},
+            {with_output("{ rtp: 10.0.1.1:6000 }, { rtp: 10.0.1.1:6000, ttl: 3 }"),
+             {{5, 33, "10.0.1.1:6000 is an output"}}}});
+    CHECK(right(with_output("{ rtp: 10.0.1.1:6000 }, { rtp: 10.0.1.1:6000, vlan: 3 }")).streams.size() == 1);
+}
+
+TEST_CASE("a group may pass from one port to another, but not back") {
+    const auto group = [](const std::string& out) {
+        return with_track(
+            "sources: [{ rtp: 239.1.1.1:5004, port: lan }], outputs: [\n { rtp: 239.1.1.1:5004, port: " + out + " }]");
+    };
+    CHECK(right(group("wan")).streams.size() == 1);
+    CHECK(right(group("lan, vlan: 7")).streams.size() == 1);
+    expect(group("lan"), {{5, 9, "a loop"}});
+    expect(
+        "ports: [{ name: lan, driver: ring }]\nstreams: [{ name: s, tracks: [{ media: audio, payload_type: 0,\n"
+        " sources: [{ rtp: 239.1.1.1:5004 }], outputs: [{ rtp: 239.1.1.1:5004, port: lan }] }] }]\n",
+        {{3, 55, "a loop"}});
+}
