@@ -9,7 +9,7 @@ namespace penstock::flow {
 
 Table::Shard::Shard(std::vector<FlowPtr> of) : flows(std::move(of)), slots(std::bit_ceil(flows.size() * 2 + 1)) {
     // Narrower flows go in first, so that linear probing meets them first.
-    std::ranges::stable_sort(flows, std::ranges::greater{}, [](const FlowPtr& f) { return f->narrowness(); });
+    std::ranges::sort(flows, std::ranges::greater{}, [](const FlowPtr& f) { return f->narrowness(); });
     const uint64_t mask = slots.size() - 1;
     for (const FlowPtr& flow : flows) {
         const uint64_t h = hash(flow->key);

@@ -1,0 +1,85 @@
+#pragma once
+// Tracks as the model would compile them, for tests of the data plane: an RTP flow, its RTCP flow, legs and states.
+#include <memory>
+#include <vector>
+
+#include "flow/flow.hpp"
+#include "support/packet_builder.hpp"
+
+namespace penstock::test {
+
+// A copy to `receiver` by port `tx`, whose own address is .1 of the receiver's network.
+inline flow::LegPlan leg_to(std::string_view receiver, uint16_t tx, uint16_t vlan = 0) {
+    flow::LegPlan plan;
+    plan.to = endpoint(receiver);
+    plan.hop = {.port = tx,
+                .mac = mac("02:00:00:00:01:20"),
+                .source = ip(plan.to.ip.is_v4() ? "10.0.1.1" : "fd01::1"),
+                .mtu = 1500};
+    plan.from = mac("02:00:00:00:01:01");
+    plan.from_port = 20000;
+    plan.vlan = vlan;
+    return plan;
+}
+
+struct TrackPlan {
+    flow::Key at{ip("10.0.0.1"), 20000, 0};
+    std::vector<flow::LegPlan> legs;
+    uint32_t shareable = 0;
+    uint16_t owner = 0;
+    uint8_t payload_type = flow::Flow::kAnyPayloadType;
+    std::shared_ptr<flow::MergeState> merge = nullptr;
+    uint16_t rx_port = flow::Flow::kAnyPort;
+    bool has_sender = false;
+    Ip sender = {};
+};
+
+struct Track {
+    std::shared_ptr<flow::PathState> path = std::make_shared<flow::PathState>();
+    std::vector<std::shared_ptr<flow::LegState>> legs, rtcp_legs;
+    flow::FlowPtr rtp, rtcp;
+
+    std::vector<flow::FlowPtr> flows() const { return {rtp, rtcp}; }
+};
+
+inline Track make_track(const TrackPlan& plan) {
+    Track track;
+    const auto flow_of = [&](flow::Kind kind, auto& states, uint16_t further) {
+        auto rendition = std::make_shared<flow::Rendition>();
+        for (flow::LegPlan leg : plan.legs) {
+            leg.to.port = static_cast<uint16_t>(leg.to.port + further);
+            states.push_back(std::make_shared<flow::LegState>());
+            rendition->legs.push_back(make_leg(leg, states.back().get()));
+            rendition->states.push_back(states.back());
+            rendition->needs_checksum |= !leg.to.ip.is_v4();
+        }
+        auto f = std::make_shared<flow::Flow>();
+        f->key = plan.at;
+        f->key.port = static_cast<uint16_t>(f->key.port + further);
+        f->kind = kind;
+        f->owner = plan.owner;
+        f->payload_type = plan.payload_type;
+        f->rx_port = plan.rx_port;
+        f->has_sender = plan.has_sender;
+        f->sender = plan.sender;
+        f->path = track.path.get();
+        f->merge = plan.merge.get();
+        f->state = std::make_shared<std::pair<std::shared_ptr<flow::PathState>, std::shared_ptr<flow::MergeState>>>(
+            track.path, plan.merge);
+        f->legs = rendition->legs.data();
+        f->leg_count = static_cast<uint32_t>(rendition->legs.size());
+        f->shareable = plan.shareable;
+        f->needs_checksum = rendition->needs_checksum;
+        f->rendition = std::move(rendition);
+        return f;
+    };
+    auto rtcp = flow_of(flow::Kind::rtcp, track.rtcp_legs, 1);
+    auto rtp = flow_of(flow::Kind::rtp, track.legs, 0);
+    rtp->rtcp = rtcp.get();
+    rtp->rtcp_owner = rtcp;
+    track.rtp = std::move(rtp);
+    track.rtcp = std::move(rtcp);
+    return track;
+}
+
+}  // namespace penstock::test

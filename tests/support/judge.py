@@ -1,0 +1,80 @@
+"""What was on the wire, as programs that are not ours see it: tcpdump captures, tshark counts and verifies."""
+import re
+import signal
+from collections import namedtuple
+
+from lab import run, wait_for
+
+Datagram = namedtuple("Datagram", "sender to port vlan payload")
+RtpStream = namedtuple("RtpStream", "source destination port ssrc packets lost")
+
+
+class Capture:
+    """tcpdump on one interface of a namespace. Started when the constructor returns; reading it stops it."""
+
+    datagrams = None  # read once
+
+    def __init__(self, namespace, interface, what="udp or (vlan and udp)", bytes_each=0):
+        lab = namespace.lab
+        self.file = lab.file(f"{namespace.short}-{interface}-{len(list(lab.directory.glob('*.pcap')))}.pcap")
+        self.process = namespace.start(
+            "tcpdump", "-Z", "root", "-n", "-U", "--immediate-mode", "-B", "32768", "-s", str(bytes_each), "-i", interface,
+            "-w", self.file, what, log=self.file.with_suffix(".log"))
+        self.process.wait_for_text("listening on")
+
+    def stop(self):
+        if self.process.running():
+            # tcpdump forgets what it has not read when it is told to stop: let it come to the end first.
+            sizes = [-1]
+            wait_for(lambda: sizes.append(self.file.stat().st_size) or sizes[-1] == sizes[-2],
+                     f"{self.file.name} to grow no more", every=0.1)
+            self.process.stop(signal.SIGINT)
+            counts = dict(reversed(line.split(" ", 1)) for line in self.process.text().splitlines() if line[:1].isdigit())
+            captured, received, dropped = (next(int(number) for what, number in counts.items() if part in what)
+                                           for part in ("captured", "received", "dropped by kernel"))
+            assert captured == received and dropped == 0, f"the capture itself lost packets:\n{self.process.text()}"
+        return self
+
+    def fields(self, display_filter, *names, options=()):
+        """One tuple of tshark's fields for each packet that passes the filter."""
+        self.stop()
+        wanted = [word for name in names for word in ("-e", name)]
+        lines = run("tshark", "-n", "-r", self.file, *options, "-Y", display_filter, "-T", "fields", "-E", "occurrence=f", *wanted)
+        return [tuple(line.split("\t")) for line in lines.splitlines()]
+
+    def count(self, display_filter):
+        return len(self.fields(display_filter, "frame.number"))
+
+    def payloads(self, port, **where):
+        """The UDP payloads sent to a port, in order, as hexadecimal text; `to`, `sender` and `vlan` ("": untagged) narrow it."""
+        if self.datagrams is None:
+            self.datagrams = [Datagram(row[0] or row[1], row[2] or row[3], int(row[4]), row[5], row[6]) for row in self.fields(
+                "udp", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "udp.dstport", "vlan.id", "udp.payload")]
+        return [datagram.payload for datagram in self.datagrams
+                if datagram.port == port and all(getattr(datagram, key) == value for key, value in where.items())]
+
+    def rtp_streams(self, *ports):
+        """tshark's own accounting of RTP: -z rtp,streams."""
+        self.stop()
+        decode = [word for port in ports for word in ("-d", f"udp.port=={port},rtp")]
+        table = run("tshark", "-n", "-r", self.file, *decode, "-q", "-z", "rtp,streams")
+        row = re.compile(r"\s*[\d.]+\s+[\d.]+\s+(\S+)\s+\d+\s+(\S+)\s+(\d+)\s+(0x[0-9A-F]+)\s+.*?\s(\d+)\s+(-?\d+) \(-?[\d.]+%\)")
+        found = [row.match(line) for line in table.splitlines()]
+        return [RtpStream(m[1], m[2], int(m[3]), int(m[4], 16), int(m[5]), int(m[6])) for m in found if m]
+
+    def bad_checksums(self):
+        """(all UDP packets, those whose IP or UDP checksum is wrong or missing): tshark adds them up anew."""
+        rows = self.fields("udp", "udp.checksum.status", "ip.checksum.status", "udp.checksum", "udp.dstport", options=(
+            "-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"))
+        return len(rows), [row for row in rows if row[0] != "1" or row[1] not in ("1", "")]
+
+
+def assert_no_loss(capture, *ports, packets=1):
+    """tshark saw every one of these RTP streams, with at least so many packets and none lost."""
+    streams = capture.rtp_streams(*ports)
+    for port in ports:
+        mine = [stream for stream in streams if stream.port == port]
+        assert mine, f"no RTP for port {port} in {capture.file.name}; there is {streams}"
+        for stream in mine:
+            assert stream.lost == 0 and stream.packets >= packets, f"wanted >= {packets} packets and no loss: {stream}"
+    return streams
