@@ -95,7 +95,7 @@ TEST_CASE("what is no YAML, or too much of it, is one problem") {
             {"node: a\n---\nnode: b\n", {{3, 1, "a second document"}}},
             {"node: a\nlog: \x04\nfoo: bar\n", {{2, 6, "byte 0x04 is not allowed: the file must be UTF-8"}}},
             {"streams: &s [*s]\n", {{1, 14, "stands for a value that holds it"}}},
-            {std::string((16u << 20) + 1, '#'), {{1, 1, "at most 16777216"}}}});
+            {std::string((64u << 20) + 1, '#'), {{1, 1, "at most 67108864"}}}});
     for (const auto& [yaml, says] : {std::pair{deep, "nested too deeply"}, {bomb, "more than 8000000 values"}}) {
         const auto config = load(yaml, environment, "host");
         REQUIRE_FALSE(config.has_value());

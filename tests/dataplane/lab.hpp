@@ -1,0 +1,88 @@
+#pragma once
+// Real workers on real mbufs, on ports whose wires are rings that the test holds. The test calls turn() itself, so
+// every step is deterministic; when the lab ends, every buffer must be back in its pool.
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "dataplane/eal.hpp"
+#include "dataplane/pools.hpp"
+#include "dataplane/worker.hpp"
+#include "support/flows.hpp"
+
+namespace penstock::test {
+
+struct LabPort {
+    bool partial_checksums = false;
+    bool kernel_has_copy = false;
+    bool twin = false;
+    unsigned wire = 1024;  // frames that the wire out holds, less one
+    bool relayed = false;  // only worker 0 has a tx queue; the others send through rings to it
+};
+
+struct LabPlan {
+    std::vector<LabPort> ports{{}, {}};
+    unsigned workers = 1;
+    unsigned inbox = 1024;  // to a worker that owns tracks
+    unsigned relay = 64;    // to the worker that owns a tx queue
+    unsigned twin = 8;      // to the kernel twin
+    unsigned mbufs = 2048;
+    bool sleep_when_idle = false;
+};
+
+struct Sent {
+    Bytes frame;
+    unsigned segments = 1;
+};
+
+class Lab {
+public:
+    explicit Lab(LabPlan plan = {});
+    ~Lab();
+    Lab(const Lab&) = delete;
+    Lab& operator=(const Lab&) = delete;
+
+    void publish(std::vector<flow::FlowPtr> flows);
+    dataplane::Published<flow::Table>& published() { return *published_; }
+    dataplane::Worker& worker(unsigned w = 0) { return *workers_[w]; }
+    const dataplane::Pools& pools() const { return pools_; }
+
+    rte_mbuf* mbuf(std::span<const std::byte> frame, uint16_t headroom = RTE_PKTMBUF_HEADROOM);
+    void arrive(rte_mbuf* m, uint16_t port = 0, unsigned worker = 0);
+    void arrive(const Bytes& frame, uint16_t port = 0, unsigned worker = 0) { arrive(mbuf(frame), port, worker); }
+    // One round of one worker; its ledger balances afterwards.
+    bool turn(unsigned worker = 0);
+    void run();  // all workers, until nothing moves
+    // What left by the port, first come first; the buffers are given back.
+    std::vector<Sent> sent(uint16_t port, unsigned worker = 0);
+    std::vector<Sent> punted(uint16_t port);  // to the kernel twin
+    flow::Ledger ledger(unsigned worker = 0) const { return workers_[worker]->ledger().read(); }
+    size_t buffers_out() const;  // of both pools
+
+private:
+    struct Wires {
+        std::vector<rte_ring*> in, out;  // by worker
+        rte_ring* twin = nullptr;
+        uint16_t ethdev = 0;
+        std::string name;
+    };
+    rte_ring* ring(unsigned size);
+    void make_port(const LabPort& plan);
+    static std::vector<Sent> taken(rte_ring* from);
+
+    unsigned id_;
+    LabPlan plan_;
+    dataplane::Pool packets_, headers_;
+    dataplane::Pools pools_;
+    std::vector<rte_ring*> rings_;
+    std::vector<Wires> ports_;
+    dataplane::Qsbr qsbr_;
+    std::unique_ptr<dataplane::Published<flow::Table>> published_;
+    std::vector<std::unique_ptr<dataplane::Worker>> workers_;
+};
+
+}  // namespace penstock::test

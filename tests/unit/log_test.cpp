@@ -1,0 +1,68 @@
+#include "base/log.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <functional>
+#include <regex>
+
+using namespace penstock;
+
+namespace {
+
+std::string written(Level level, LogFormat format, const std::function<void(Log&)>& by) {
+    char* text = nullptr;
+    size_t size = 0;
+    std::FILE* file = open_memstream(&text, &size);
+    REQUIRE(file != nullptr);
+    {
+        Log log(level, format, file);
+        by(log);
+    }
+    std::fclose(file);
+    const std::string out{text, size};
+    std::free(text);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a line of text has time, level and message", "[log]") {
+    const auto text =
+        written(Level::info, LogFormat::text, [](Log& log) { log.info("port '{}': up, {} queues", "lan", 2); });
+    INFO(text);
+    CHECK(std::regex_match(text,
+                           std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info +port 'lan': up, 2 queues\n)")));
+}
+
+TEST_CASE("a line of JSON is an object, whatever the message", "[log]") {
+    const auto text = written(Level::info, LogFormat::json, [](Log& log) {
+        log.warning("{}", std::string_view("say \"a\\b\"\n\t\x01\x1f\x7f\xc3\xa9\0.", 18));
+    });
+    INFO(text);
+    CHECK(std::regex_search(text,
+                            std::regex(R"(^\{"time":"\d{4}-\d\d-\d\dT[\d:.]{12}Z","level":"warning","message":")")));
+    CHECK(text.ends_with("\"message\":\"say \\\"a\\\\b\\\"\\u000a\\u0009\\u0001\\u001f\x7f\xc3\xa9\\u0000.\"}\n"));
+    CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+}
+
+TEST_CASE("the level decides what is written", "[log]") {
+    const auto all = [](Log& log) {
+        log.debug("d");
+        log.info("i");
+        log.warning("w");
+        log.error("e");
+    };
+    const auto lines = [&](Level level) {
+        const auto text = written(level, LogFormat::text, all);
+        return std::count(text.begin(), text.end(), '\n');
+    };
+    CHECK(lines(Level::debug) == 4);
+    CHECK(lines(Level::info) == 3);
+    CHECK(lines(Level::warning) == 2);
+    CHECK(lines(Level::error) == 1);
+    Log log(Level::warning, LogFormat::text);
+    CHECK(log.enabled(Level::warning));
+    CHECK(log.enabled(Level::error));
+    CHECK_FALSE(log.enabled(Level::info));
+}

@@ -1,0 +1,266 @@
+// The model: which flows and legs a configuration means.
+#include "control/mesh/mesh.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "support/packet_builder.hpp"
+
+using namespace penstock;
+using namespace penstock::test;
+using flow::Kind;
+
+namespace {
+
+// lan (worker 0) and wan (workers 0 and 1) do not chain buffers, nic (worker 1) does.
+std::vector<flow::PortInfo> ports() {
+    std::vector<flow::PortInfo> all(3);
+    const char* const names[] = {"lan", "wan", "nic"};
+    for (uint16_t i = 0; i < 3; i++) {
+        all[i].index = i;
+        all[i].name = names[i];
+        all[i].mac.bytes[5] = std::byte(i);
+        all[i].rx_workers = i == 0   ? std::vector<uint16_t>{0}
+                            : i == 1 ? std::vector<uint16_t>{0, 1}
+                                     : std::vector<uint16_t>{1};
+        all[i].multi_segment = i == 2;
+    }
+    return all;
+}
+
+config::Source from(const char* rtp) {
+    config::Source source;
+    source.rtp = endpoint(rtp);
+    return source;
+}
+config::Output to(const char* rtp) {
+    config::Output output;
+    output.rtp = endpoint(rtp);
+    return output;
+}
+config::Track track(std::vector<config::Source> sources, std::vector<config::Output> outputs,
+                    const char* media = "video") {
+    config::Track t;
+    t.media = media;
+    t.sources = std::move(sources);
+    t.outputs = std::move(outputs);
+    return t;
+}
+config::Stream stream(std::vector<config::Track> tracks, const char* name = "camera") {
+    return {name, {}, std::move(tracks)};
+}
+
+mesh::Mesh model() { return {ports(), {20000, 29999}}; }
+flow::Destination way(const char* address) { return {ip(address), std::nullopt}; }
+flow::Resolution by(uint16_t port, const char* source = "10.0.1.1") {
+    return {flow::NextHop{.port = port, .mac = mac("02:00:00:00:00:20"), .source = ip(source), .mtu = 1400}, ""};
+}
+
+const flow::Flow* arriving(const flow::Table& table, const char* at, const char* sender = "10.9.9.9", uint16_t rx = 0,
+                           uint16_t vlan = 0) {
+    const Endpoint end = endpoint(at);
+    return table.find({end.ip, end.port, vlan}, ip(sender), rx);
+}
+
+unsigned udp_port(const flow::Leg& leg, bool destination) {
+    return at16(leg.header, leg.header_size - (destination ? 6u : 8u));
+}
+
+}  // namespace
+
+TEST_CASE("a track becomes a flow for RTP and one for RTCP on the next port", "[mesh]") {
+    auto mesh = model();
+    auto t = track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")});
+    t.payload_type = 96;
+    t.clock_rate = 48000;
+    mesh.add(stream({t}));
+    mesh.resolve(way("10.0.1.20"), by(0));
+    const auto table = mesh.compile();
+    REQUIRE(table);
+    CHECK(table->size() == 2);
+    CHECK(table->media().first == 20000);
+    CHECK(table->media().last == 29999);
+    const auto* rtp = arriving(*table, "10.0.0.1:20000");
+    const auto* rtcp = arriving(*table, "10.0.0.1:20001");
+    REQUIRE(rtp);
+    REQUIRE(rtcp);
+    CHECK(rtp->kind == Kind::rtp);
+    CHECK(rtcp->kind == Kind::rtcp);
+    CHECK(rtp->rtcp == rtcp);  // for RTCP muxed on the RTP port
+    CHECK(rtp->payload_type == 96);
+    CHECK(rtp->clock_rate == 48000);
+    CHECK(rtp->merge == nullptr);
+    CHECK(rtp->path == rtcp->path);
+    CHECK(rtp->path == mesh.tracks()[0]->paths[0].state.get());
+    REQUIRE(rtp->leg_count == 1);
+    REQUIRE(rtcp->leg_count == 1);
+    CHECK(rtp->legs[0].state == mesh.tracks()[0]->outputs[0].rtp.get());
+    CHECK(rtcp->legs[0].state == mesh.tracks()[0]->outputs[0].rtcp.get());
+    CHECK(udp_port(rtp->legs[0], true) == 6000);
+    CHECK(udp_port(rtp->legs[0], false) == 20000);  // symmetric RTP
+    CHECK(udp_port(rtcp->legs[0], true) == 6001);
+    CHECK(udp_port(rtcp->legs[0], false) == 20001);
+    CHECK(arriving(*table, "10.0.0.1:20002") == nullptr);
+    CHECK(arriving(*table, "10.0.0.2:20000") == nullptr);
+    CHECK(mesh.compile() == nullptr);  // nothing changed
+}
+
+TEST_CASE("with rtcp_mux the receiver's RTCP goes to the RTP port", "[mesh]") {
+    auto mesh = model();
+    auto output = to("10.0.1.20:6000");
+    output.rtcp_mux = true;
+    mesh.add(stream({track({from("10.0.0.1:20000")}, {output})}));
+    mesh.resolve(way("10.0.1.20"), by(0));
+    const auto table = mesh.compile();
+    const auto* rtcp = arriving(*table, "10.0.0.1:20001");
+    REQUIRE(rtcp->leg_count == 1);
+    CHECK(udp_port(rtcp->legs[0], true) == 6000);
+    CHECK(udp_port(rtcp->legs[0], false) == 20000);
+}
+
+TEST_CASE("an output's TTL, DSCP and VLAN reach its leg", "[mesh]") {
+    auto mesh = model();
+    auto output = to("239.2.2.2:5004");
+    output.ttl = 16;
+    output.dscp = 0;
+    output.vlan = 7;
+    output.port = "wan";
+    mesh.add(stream({track({from("10.0.0.1:20000")}, {output, to("10.0.1.20:6000")})}));
+    CHECK(mesh.destinations() == std::vector<flow::Destination>{way("10.0.1.20"), {ip("239.2.2.2"), uint16_t{1}}});
+    mesh.resolve({ip("239.2.2.2"), uint16_t{1}}, by(1));
+    mesh.resolve(way("10.0.1.20"), by(1));
+    const auto table = mesh.compile();
+    const auto* flow = arriving(*table, "10.0.0.1:20000");
+    REQUIRE(flow->leg_count == 2);
+    CHECK(flow->legs[0].ttl == 16);
+    CHECK(flow->legs[0].dscp == 0);
+    CHECK(flow->legs[0].header_size == 46);
+    CHECK(flow->legs[0].tx_port == 1);
+    CHECK(flow->legs[0].mtu == 1400);
+    CHECK(flow->legs[1].ttl == 0);
+    CHECK(flow->legs[1].dscp == flow::Leg::kKeep);
+    CHECK(flow->legs[1].header_size == 42);
+    CHECK(at8(flow->legs[1].header, 11) == 1);  // from the MAC of port 1
+}
+
+TEST_CASE("only outputs whose next hop is known have a leg", "[mesh]") {
+    auto mesh = model();
+    mesh.add(
+        stream({track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000"), to("10.0.1.21:6000"), to("10.0.1.20:7000")})}));
+    CHECK(mesh.destinations().size() == 2);  // each is asked for once
+    auto table = mesh.compile();
+    REQUIRE(table);
+    CHECK(arriving(*table, "10.0.0.1:20000")->leg_count == 0);
+    CHECK_FALSE(mesh.resolution(way("10.0.1.20")).why_not.empty());
+
+    mesh.resolve(way("10.0.1.20"), by(0));
+    table = mesh.compile();
+    CHECK(arriving(*table, "10.0.0.1:20000")->leg_count == 2);
+
+    mesh.resolve(way("10.0.1.20"), {{}, "neighbour does not answer"});
+    mesh.resolve(way("10.0.1.21"), by(0));
+    table = mesh.compile();
+    const auto* flow = arriving(*table, "10.0.0.1:20000");
+    REQUIRE(flow->leg_count == 1);
+    CHECK(flow->legs[0].state == mesh.tracks()[0]->outputs[1].rtp.get());
+    CHECK(mesh.resolution(way("10.0.1.20")).why_not == "neighbour does not answer");
+
+    mesh.resolve(way("10.0.1.20"), {{}, "no route"});  // another reason for the same silence
+    mesh.resolve(way("10.0.1.21"), by(0));             // the same answer
+    mesh.resolve(way("10.7.7.7"), by(0));              // nobody's
+    CHECK(mesh.compile() == nullptr);
+    CHECK(mesh.resolution(way("10.0.1.20")).why_not == "no route");
+}
+
+TEST_CASE("legs whose port shares payloads come first", "[mesh]") {
+    auto mesh = model();
+    mesh.add(stream({track({from("10.0.0.1:20000")},
+                           {to("10.0.1.1:6000"), to("10.0.1.2:6000"), to("10.0.1.3:6000"), to("[fd01::4]:6000")})}));
+    mesh.resolve(way("10.0.1.1"), by(0));
+    mesh.resolve(way("10.0.1.2"), by(2));
+    mesh.resolve(way("10.0.1.3"), by(1));
+    auto table = mesh.compile();
+    CHECK_FALSE(arriving(*table, "10.0.0.1:20000")->needs_checksum);
+    mesh.resolve(way("fd01::4"), by(2, "fd01::1"));
+    table = mesh.compile();
+    const auto* flow = arriving(*table, "10.0.0.1:20000");
+    REQUIRE(flow->leg_count == 4);
+    CHECK(flow->shareable == 2);
+    std::vector<uint16_t> tx;
+    for (unsigned i = 0; i < 4; i++) tx.push_back(flow->legs[i].tx_port);
+    CHECK(tx == std::vector<uint16_t>{2, 2, 0, 1});
+    CHECK(flow->needs_checksum);  // an IPv6 leg
+    CHECK(arriving(*table, "10.0.0.1:20001")->shareable == 2);
+}
+
+TEST_CASE("two paths have states of their own, share the merge and the legs", "[mesh]") {
+    auto mesh = model();
+    auto second = from("239.1.1.1:5004");
+    second.from = ip("10.0.0.8");
+    second.port = "wan";
+    second.vlan = 9;
+    mesh.add(stream({track({from("10.0.0.1:20000"), second}, {to("10.0.1.20:6000")})}));
+    mesh.resolve(way("10.0.1.20"), by(0));
+    const auto table = mesh.compile();
+    CHECK(table->size() == 4);
+    const auto* one = arriving(*table, "10.0.0.1:20000");
+    const auto* two = arriving(*table, "239.1.1.1:5004", "10.0.0.8", 1, 9);
+    REQUIRE(one);
+    REQUIRE(two);
+    CHECK(one->path != two->path);
+    REQUIRE(one->merge);
+    CHECK(one->merge == two->merge);
+    CHECK(one->rendition == two->rendition);
+    CHECK(one->owner == two->owner);
+    CHECK(udp_port(two->legs[0], false) == 20000);  // receivers see one source
+    CHECK(arriving(*table, "239.1.1.1:5005", "10.0.0.8", 1, 9)->kind == Kind::rtcp);
+    CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.7", 1, 9) == nullptr);  // another sender
+    CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.8", 0, 9) == nullptr);  // another port
+    CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.8", 1, 0) == nullptr);  // another VLAN
+    CHECK(mesh.tracks()[0]->paths[0].name == "1");
+    CHECK(mesh.tracks()[0]->paths[1].name == "2");
+}
+
+TEST_CASE("a port is steered what can arrive there", "[mesh]") {
+    auto mesh = model();
+    auto on_wan = from("239.1.1.1:5004");
+    on_wan.port = "wan";
+    mesh.add(stream({track({from("10.0.0.1:20000"), on_wan}, {})}));
+    mesh.compile();
+    const std::vector<flow::Key> anywhere{{ip("10.0.0.1"), 20000, 0}, {ip("10.0.0.1"), 20001, 0}};
+    std::vector<flow::Key> on_the_wan = anywhere;
+    on_the_wan.insert(on_the_wan.end(), {{ip("239.1.1.1"), 5004, 0}, {ip("239.1.1.1"), 5005, 0}});
+    CHECK(mesh.keys(0) == anywhere);
+    CHECK(mesh.keys(1) == on_the_wan);
+    CHECK(mesh.keys(2) == anywhere);
+    CHECK(mesh.port_index("wan") == uint16_t{1});
+    CHECK(mesh.port_index("moon") == std::nullopt);
+    CHECK(mesh.port_index(std::nullopt) == std::nullopt);
+}
+
+TEST_CASE("tracks go to the worker with the fewest, among those where they can arrive", "[mesh]") {
+    auto mesh = model();
+    const auto add = [&](std::optional<std::string> port) {
+        static uint16_t next = 20000;
+        auto source = from("10.0.0.1:1");
+        source.rtp.port = next = static_cast<uint16_t>(next + 2);
+        source.port = std::move(port);
+        mesh.add(stream({track({source}, {})}));
+        return mesh.tracks().back()->owner;
+    };
+    CHECK(add("lan") == 0);
+    CHECK(add("lan") == 0);  // only worker 0 polls it
+    CHECK(add("wan") == 1);
+    CHECK(add(std::nullopt) == 1);
+    CHECK(add("nic") == 1);  // only worker 1 does
+    CHECK(add("wan") == 0);
+}
+
+TEST_CASE("tracks of one kind are told apart by number", "[mesh]") {
+    auto mesh = model();
+    mesh.add(stream({track({from("10.0.0.1:20000")}, {}), track({from("10.0.0.1:20002")}, {}, "audio"),
+                     track({from("10.0.0.1:20004")}, {})}));
+    mesh.add(stream({track({from("10.0.0.1:20006")}, {})}, "other"));
+    std::vector<std::string> names;
+    for (const auto& t : mesh.tracks()) names.push_back(t->stream + "/" + t->name);
+    CHECK(names == std::vector<std::string>{"camera/video", "camera/audio", "camera/video-2", "other/video"});
+}

@@ -1,0 +1,223 @@
+// The exposition format of Prometheus (version 0.0.4), read back by a parser that takes nothing on trust.
+#include "control/metrics/text.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cctype>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "support/packet_builder.hpp"
+
+using namespace penstock;
+using namespace penstock::test;
+
+namespace {
+
+constexpr uint64_t kSecond = uint64_t{1} << 32;
+
+struct Text {
+    std::map<std::string, std::string> types;    // by family
+    std::map<std::string, std::string> samples;  // by name{labels}, as written
+    double value(const std::string& sample) const {
+        INFO(sample);
+        REQUIRE(samples.contains(sample));
+        return std::stod(samples.at(sample));
+    }
+};
+
+bool is_name(std::string_view s) {
+    return !s.empty() && std::isdigit(static_cast<unsigned char>(s[0])) == 0 &&
+           std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
+}
+
+// From behind the name to the value: {a="b",...} with \\, \" and \n as the only escapes.
+size_t after_labels(const std::string& line, size_t at) {
+    if (line[at] != '{') return at;
+    for (at++; line[at] != '}';) {
+        const size_t equals = line.find('=', at);
+        REQUIRE(equals != std::string::npos);
+        REQUIRE(is_name(std::string_view{line}.substr(at, equals - at)));
+        REQUIRE(line[equals + 1] == '"');
+        for (at = equals + 2; line[at] != '"'; at++) {
+            REQUIRE(at < line.size());
+            if (line[at] != '\\') continue;
+            at++;
+            REQUIRE((line[at] == '\\' || line[at] == '"' || line[at] == 'n'));
+        }
+        if (line[++at] == ',') at++;
+        REQUIRE(at < line.size());
+    }
+    return at + 1;
+}
+
+Text parse(const std::string& text) {
+    Text out;
+    std::set<std::string> helped;
+    std::string family;
+    REQUIRE(text.ends_with("\n"));
+    std::istringstream lines{text};
+    for (std::string line; std::getline(lines, line);) {
+        INFO(line);
+        std::istringstream words{line};
+        std::string mark, kind, name, type;
+        if (line.starts_with("# ")) {
+            words >> mark >> kind >> name >> type;
+            REQUIRE(is_name(name));
+            REQUIRE(name.starts_with("penstock_"));
+            if (kind == "HELP") {
+                REQUIRE(helped.insert(name).second);  // each family once, and so its samples stand together
+                REQUIRE_FALSE(type.empty());
+            } else {
+                REQUIRE(kind == "TYPE");
+                REQUIRE(helped.contains(name));
+                REQUIRE((type == "counter" || type == "gauge"));
+                REQUIRE((type == "counter") == name.ends_with("_total"));
+                REQUIRE(out.types.emplace(name, type).second);
+                family = name;
+            }
+            continue;
+        }
+        const size_t end = line.find_first_of("{ ");
+        REQUIRE(end != std::string::npos);
+        REQUIRE(line.substr(0, end) == family);
+        const size_t value = after_labels(line, end);
+        REQUIRE(line[value] == ' ');
+        REQUIRE_NOTHROW(std::stod(line.substr(value + 1)));
+        REQUIRE(out.samples.emplace(line.substr(0, value), line.substr(value + 1)).second);
+    }
+    return out;
+}
+
+// One stream with one track, by two paths, to two receivers, of whom one can be reached.
+struct Fixture {
+    Fixture() {
+        config::Track track;
+        track.media = "video";
+        track.sources.resize(2);
+        track.sources[0].rtp = endpoint("10.0.0.1:20000");
+        track.sources[1].rtp = endpoint("10.0.0.1:20010");
+        track.outputs.resize(2);
+        track.outputs[0].rtp = endpoint("10.0.1.20:6000");
+        track.outputs[1].rtp = endpoint("[fd01::21]:6000");
+        mesh.add({"camera-1", {}, {track}});
+        mesh.resolve({ip("10.0.1.20"), {}}, {flow::NextHop{}, ""});
+        mesh.compile();
+    }
+    metrics::View view() const {
+        return {
+            .version = "1.2.3", .node = "edge-1", .mesh = mesh, .now = now, .ledgers = {}, .ports = {}, .twins = {}};
+    }
+    Text text() const { return parse(metrics::render(view())); }
+    mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}};
+    uint64_t now = 100 * kSecond;
+};
+
+}  // namespace
+
+TEST_CASE("an idle forwarder's text parses and names itself", "[metrics]") {
+    const Text text = Fixture{}.text();
+    CHECK(text.value("penstock_build_info{version=\"1.2.3\",node=\"edge-1\"}") == 1);
+    CHECK(text.value("penstock_leg_ready{stream=\"camera-1\",track=\"video\",leg=\"10.0.1.20:6000\"}") == 1);
+    CHECK(text.value("penstock_leg_ready{stream=\"camera-1\",track=\"video\",leg=\"[fd01::21]:6000\"}") == 0);
+    CHECK(text.value("penstock_path_packets_total{stream=\"camera-1\",track=\"video\",path=\"2\"}") == 0);
+}
+
+TEST_CASE("paths and legs tell what was counted", "[metrics]") {
+    Fixture f;
+    auto& track = *f.mesh.tracks()[0];
+    auto& reception = track.paths[1].state->reception;
+    const auto arrive = [&](uint16_t sequence, uint32_t at) {
+        reception.receive(sequence, sequence * 3000u, 9, 1000, f.now, at);
+    };
+    arrive(1, 3000);
+    arrive(2, 6000 + 1440);  // 16 ms late
+    arrive(5, 15000 + 1440);
+    arrive(4, 12000 + 1440);
+    arrive(4, 12000 + 1440);
+    track.paths[1].state->rtcp_packets.add(3);
+    track.outputs[0].rtp->packets.add(4);
+    track.outputs[0].rtp->bytes.add(4096);
+    track.outputs[0].rtcp->packets.add(2);
+    track.outputs[0].rtp->drop(flow::Drop::mtu).add(5);
+    track.outputs[0].rtcp->drop(flow::Drop::mtu).add(6);
+    const Text text = f.text();
+    const auto path = [&](const std::string& name) {
+        return text.value("penstock_path_" + name + "{stream=\"camera-1\",track=\"video\",path=\"2\"}");
+    };
+    const auto leg = [&](const std::string& name, const std::string& more = "") {
+        return text.value("penstock_leg_" + name + "{stream=\"camera-1\",track=\"video\",leg=\"10.0.1.20:6000\"" +
+                          more + "}");
+    };
+    CHECK(path("packets_total") == 5);
+    CHECK(path("bytes_total") == 5000);
+    CHECK(path("lost_packets_total") == 0);
+    CHECK(path("duplicate_packets_total") == 1);
+    CHECK(path("reordered_packets_total") == 1);
+    CHECK(path("rtcp_packets_total") == 3);
+    CHECK(path("jitter_seconds") == Approx(static_cast<double>(reception.counters().jitter.read()) / 16 / 90000));
+    CHECK(path("jitter_seconds") > 0.0005);
+    CHECK(leg("packets_total") == 4);
+    CHECK(leg("bytes_total") == 4096);
+    CHECK(leg("rtcp_packets_total") == 2);
+    CHECK(leg("drops_total", ",reason=\"mtu\"") == 11);
+    CHECK(leg("drops_total", ",reason=\"tx_full\"") == 0);
+}
+
+TEST_CASE("ledgers, ports and twins", "[metrics]") {
+    const Fixture f;
+    auto view = f.view();
+    view.ledgers.resize(2);
+    view.ledgers[1].rx = 10;
+    view.ledgers[1].forwarded = 1;
+    view.ledgers[1].handed_over = 2;
+    view.ledgers[1].punted = 3;
+    view.ledgers[1].left_to_kernel = 4;
+    view.ledgers[1].duplicate = 5;
+    view.ledgers[1].tx_wanted = 7;
+    view.ledgers[1].sent = 6;
+    view.ledgers[1][flow::Drop::no_flow] = 8;
+    view.ports = {{"lan", {{"rx_good_packets", 11}, {"rx_q0.errors", 12}}}, {"wan", {{"rx_good_packets", 13}}}};
+    view.twins = {{"wan", 14, 15}};
+    view.table_pending = 3;
+    const Text text = parse(metrics::render(view));
+    CHECK(text.value("penstock_worker_rx_packets_total{worker=\"1\"}") == 10);
+    CHECK(text.value("penstock_worker_rx_packets_total{worker=\"0\"}") == 0);
+    CHECK(text.value("penstock_worker_forwarded_packets_total{worker=\"1\"}") == 1);
+    CHECK(text.value("penstock_worker_consumed_packets_total{worker=\"1\",as=\"handed_over\"}") == 2);
+    CHECK(text.value("penstock_worker_consumed_packets_total{worker=\"1\",as=\"punted\"}") == 3);
+    CHECK(text.value("penstock_worker_consumed_packets_total{worker=\"1\",as=\"left_to_kernel\"}") == 4);
+    CHECK(text.value("penstock_worker_consumed_packets_total{worker=\"1\",as=\"duplicate\"}") == 5);
+    CHECK(text.value("penstock_worker_tx_wanted_packets_total{worker=\"1\"}") == 7);
+    CHECK(text.value("penstock_worker_sent_packets_total{worker=\"1\"}") == 6);
+    CHECK(text.value("penstock_drops_total{worker=\"1\",reason=\"no_flow\"}") == 8);
+    for (size_t d = 0; d < flow::kDrops; d++)  // every reason is there from the start
+        text.value("penstock_drops_total{worker=\"0\",reason=\"" + std::string{flow::kDropNames[d]} + "\"}");
+    CHECK(text.value("penstock_port_rx_good_packets_total{port=\"lan\"}") == 11);
+    CHECK(text.value("penstock_port_rx_good_packets_total{port=\"wan\"}") == 13);
+    CHECK(text.value("penstock_port_rx_q0_errors_total{port=\"lan\"}") == 12);
+    CHECK(text.value("penstock_port_twin_lost_packets_total{port=\"wan\",direction=\"to_kernel\"}") == 14);
+    CHECK(text.value("penstock_port_twin_lost_packets_total{port=\"wan\",direction=\"from_kernel\"}") == 15);
+    CHECK(text.value("penstock_table_pending{}") == 3);
+}
+
+TEST_CASE("a hole is no loss while it can still be filled, unless the path fell silent", "[metrics]") {
+    rtp::Reception reception;
+    const uint64_t last = 50 * kSecond;
+    reception.receive(1, 0, 9, 100, last, 0);
+    reception.receive(4, 0, 9, 100, last, 0);
+    CHECK(metrics::lost(reception.counters(), last) == 0);
+    CHECK(metrics::lost(reception.counters(), last + kSecond / 2) == 0);
+    CHECK(metrics::lost(reception.counters(), last + 2 * kSecond) == 2);
+    // A packet that came after the clock was read for this scrape.
+    CHECK(metrics::lost(reception.counters(), last - 1) == 0);
+}
+
+TEST_CASE("what left the window is lost at once", "[metrics]") {
+    rtp::Reception reception;
+    reception.receive(1, 0, 9, 100, 0, 0);
+    reception.receive(1000, 0, 9, 100, 0, 0);
+    CHECK(metrics::lost(reception.counters(), 0) == 998 - 127);
+    CHECK(metrics::lost(reception.counters(), 2 * kSecond) == 998);
+}
