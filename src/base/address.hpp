@@ -16,9 +16,12 @@ class Ip {
 public:
     constexpr Ip() noexcept = default;  // "::", which stands for "no address"
     static Ip v4(std::span<const std::byte, 4> network_order) noexcept {
+        // As two words: a key is hashed and compared by words right after, and those must not wait for smaller stores.
+        uint32_t address;
+        std::memcpy(&address, network_order.data(), 4);
+        const uint64_t low = uint64_t{address} << 32 | 0xffff0000;
         Ip ip;
-        ip.bytes_[10] = ip.bytes_[11] = std::byte{0xff};
-        std::memcpy(&ip.bytes_[12], network_order.data(), 4);
+        std::memcpy(&ip.bytes_[8], &low, 8);
         return ip;
     }
     static Ip v6(std::span<const std::byte, 16> network_order) noexcept {

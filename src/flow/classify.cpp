@@ -36,7 +36,8 @@ Classified& classify_v4(Classified& c, std::span<const std::byte> ip) noexcept {
     const size_t header = size_t{4} * (first & 0x0f);
     const size_t total = wire::load16(&ip[2]);
     if (first >> 4 != 4 || header < 20 || total < header || total > ip.size()) return refused(c, Drop::ip_header);
-    if (wire::sum16(ip.first(header)) != 0xffff) return refused(c, Drop::ip_checksum);
+    const uint16_t sum = header == 20 ? wire::sum16(ip.first<20>()) : wire::sum16(ip.first(header));
+    if (sum != 0xffff) return refused(c, Drop::ip_checksum);
     c.key.destination = Ip::v4(ip.subspan<16, 4>());
     c.tos = wire::load8(&ip[1]);
     c.ttl = wire::load8(&ip[8]);
