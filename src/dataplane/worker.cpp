@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstring>
+#include <new>
 
 #include "rtp/header.hpp"
 #include "rtp/mux.hpp"
@@ -108,7 +109,7 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
     for (const rte_mbuf* m : burst) rte_prefetch0(rte_pktmbuf_mtod(m, const void*));
     for (size_t i = 0; i < burst.size(); i++) {
         if (burst[i]->nb_segs == 1) [[likely]] {
-            seen[i] = flow::classify(bytes_of(burst[i]));
+            new (&seen[i]) Classified(flow::classify(bytes_of(burst[i])));  // in place: an assignment would copy
         } else {
             seen[i].drop = Drop::segmented;
         }
