@@ -20,6 +20,8 @@ using flow::Leg;
 
 namespace {
 
+constexpr size_t kAhead = 8;  // packets, between the fetch of a leg and that of its counters
+
 __extension__ using Wide = unsigned __int128;
 
 // RFC 3550 section 6.4.1 wants the arrival in units of the RTP clock; only differences matter, so it may wrap.
@@ -106,7 +108,10 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
     std::array<const flow::Table::Slot*, kBurst> slots;
     std::array<const Flow*, kBurst> flows;
 
-    for (const rte_mbuf* m : burst) rte_prefetch0(rte_pktmbuf_mtod(m, const void*));
+    for (rte_mbuf* m : burst) {
+        rte_prefetch0(rte_pktmbuf_mtod(m, const void*));
+        rte_mbuf_prefetch_part2(m);  // read when the packet is freed
+    }
     for (size_t i = 0; i < burst.size(); i++) {
         if (burst[i]->nb_segs == 1) [[likely]] {
             new (&seen[i]) Classified(flow::classify(bytes_of(burst[i])));  // in place: an assignment would copy
@@ -125,11 +130,15 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         flows[i] = table_->match(slots[i], seen[i].hash, seen[i].key, from.port,
                                  [&] { return flow::sender_of(bytes_of(burst[i]), seen[i]); });
         if (flows[i] == nullptr) continue;
-        rte_prefetch0(flows[i]->path);
-        rte_prefetch0(reinterpret_cast<const std::byte*>(flows[i]->path) + 64);
+        const auto* path = reinterpret_cast<const std::byte*>(flows[i]->path);
+        for (size_t line = 0; line < sizeof(flow::PathState); line += 64) rte_prefetch0(path + line);
         rte_prefetch0(flows[i]->legs);
     }
     for (size_t i = 0; i < burst.size(); i++) {
+        if (i + kAhead < burst.size()) {
+            const Flow* soon = flows[i + kAhead];
+            if (soon != nullptr && soon->leg_count != 0) rte_prefetch0(soon->legs->state);
+        }
         rte_mbuf* m = burst[i];
         const Classified& in = seen[i];
         if (flows[i] != nullptr) {
