@@ -33,10 +33,13 @@ void Mesh::add(const config::Stream& stream) {
         for (const config::Source& source : of.sources)
             track->paths.push_back({std::to_string(track->paths.size() + 1), source, std::make_shared<flow::PathState>()});
         if (of.sources.size() > 1) track->merge = std::make_shared<flow::MergeState>();
-        for (const config::Output& output : of.outputs) {
+        // The counters of a track's legs lie in one piece: a worker walks them leg by leg.
+        const auto rtp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
+        const auto rtcp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
+        for (size_t i = 0; i < of.outputs.size(); i++) {
+            const config::Output& output = of.outputs[i];
             const flow::Destination destination{output.rtp.ip, port_index(output.port)};
-            track->outputs.push_back({output.rtp.text(), output, destination, std::make_shared<flow::LegState>(),
-                                      std::make_shared<flow::LegState>()});
+            track->outputs.push_back({output.rtp.text(), output, destination, {rtp, &rtp[i]}, {rtcp, &rtcp[i]}});
             auto& users = ways_[destination].users;
             if (users.empty() || users.back() != track.get()) users.push_back(track.get());
         }
