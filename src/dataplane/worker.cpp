@@ -130,8 +130,7 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         flows[i] = table_->match(slots[i], seen[i].hash, seen[i].key, from.port,
                                  [&] { return flow::sender_of(bytes_of(burst[i]), seen[i]); });
         if (flows[i] == nullptr) continue;
-        const auto* path = reinterpret_cast<const std::byte*>(flows[i]->path);
-        for (size_t line = 0; line < sizeof(flow::PathState); line += 64) rte_prefetch0(path + line);
+        rte_prefetch0(flows[i]->path);
         rte_prefetch0(flows[i]->legs);
     }
     for (size_t i = 0; i < burst.size(); i++) {

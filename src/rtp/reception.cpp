@@ -4,11 +4,9 @@ namespace penstock::rtp {
 
 // Everything but the next packet of the same source: first packet, gap, late or duplicate packet, restart, new SSRC.
 void Reception::unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t arrival_rtp) noexcept {
-    if (!started_ || ssrc != ssrc_) {
-        if (started_) counters_.ssrc_changes.add();
-        start(sequence, ssrc);
-        measure_jitter(timestamp, arrival_rtp);
-        return;
+    if (!started() || ssrc != ssrc_) {
+        if (started()) counters_.ssrc_changes.add();
+        return start(sequence, ssrc, arrival_rtp - timestamp);
     }
     const auto ahead = static_cast<uint16_t>(sequence - static_cast<uint16_t>(highest_));
     const uint32_t behind = uint32_t{0x10000} - ahead;
@@ -26,21 +24,20 @@ void Reception::unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, ui
         restart_at_ = kNever;
     } else if (ahead == 0 || behind <= kMaxMisorder) {
         const uint64_t extended = highest_ - (ahead == 0 ? 0 : behind);
-        if (seen(extended)) {
+        if (extended < first_) {  // reception started with a reordered packet: what lies between may still come
+            counters_.reordered.add();
+            counters_.missing.add(first_ - extended - 1);
+            while (--first_ != extended) clear(first_);
+        } else if (seen(extended)) {
             counters_.duplicate.add();
         } else {
             mark(extended);
             counters_.reordered.add();
-            if (extended < first_) {  // reception started with a reordered packet: what lies between may still come
-                counters_.missing.add(first_ - extended - 1);
-                first_ = extended;
-            } else {
-                counters_.missing.set(counters_.missing.read() - 1);
-            }
+            counters_.missing.set(counters_.missing.read() - 1);
         }
     } else if (sequence == restart_at_) {  // two in a row from there: the source restarted without a new SSRC
         counters_.restarts.add();
-        start(sequence, ssrc);
+        return start(sequence, ssrc, arrival_rtp - timestamp);
     } else {
         restart_at_ = static_cast<uint16_t>(sequence + 1);
         return;  // RFC 3550 A.1: not yet believed, neither for loss nor for jitter
@@ -48,17 +45,15 @@ void Reception::unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, ui
     measure_jitter(timestamp, arrival_rtp);
 }
 
-void Reception::start(uint16_t sequence, uint32_t ssrc) noexcept {
+void Reception::start(uint16_t sequence, uint32_t ssrc, uint32_t transit) noexcept {
     // Holes of the former source can no longer be filled.
     counters_.lost.add(counters_.missing.read());
     counters_.missing.set(0);
     highest_ = first_ = uint64_t{0x10000} + sequence;
-    window_ = {};
-    mark(highest_);
+    window_.fill(~uint64_t{0});  // nothing from before is missing
     ssrc_ = ssrc;
-    started_ = true;
-    has_transit_ = false;
-    jitter_ = 0;
+    transit_ = transit;
+    counters_.jitter.set(0);
     restart_at_ = kNever;
 }
 

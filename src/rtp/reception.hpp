@@ -12,16 +12,18 @@
 namespace penstock::rtp {
 
 struct ReceptionCounters {
+    // Written with every packet, so they come first: see Reception.
     Counter packets;     // valid RTP packets, duplicates included
     Counter bytes;       // of RTP: header and payload
+    Counter last_arrival;  // gauge: the clock of the caller, as passed to receive()
+    Counter jitter;      // gauge: RFC 3550 interarrival jitter, in timestamp units times 16 (appendix A.8)
+
     Counter lost;        // never arrived within the window
     Counter missing;     // gauge: holes in the window now; lost unless they still arrive
     Counter duplicate;   // sequence number seen before, or older than the window
     Counter reordered;   // arrived after a later one
-    Counter jitter;      // gauge: RFC 3550 interarrival jitter, in timestamp units times 16
     Counter ssrc_changes;
     Counter restarts;    // sequence jumps of one SSRC that RFC 3550 A.1 takes for a restarted source
-    Counter last_arrival;  // gauge: the clock of the caller, as passed to receive()
 };
 
 class Reception {
@@ -38,7 +40,7 @@ public:
         counters_.bytes.add(size);
         counters_.last_arrival.set(arrival);
         const auto ahead = static_cast<uint16_t>(sequence - static_cast<uint16_t>(highest_));
-        if (ssrc == ssrc_ && ahead == 1 && started_) [[likely]] {
+        if (ssrc == ssrc_ && ahead == 1 && started()) [[likely]] {
             advance(1);
             measure_jitter(timestamp, arrival_rtp);
         } else {
@@ -51,23 +53,23 @@ public:
 
 private:
     void unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t arrival_rtp) noexcept;
-    void start(uint16_t sequence, uint32_t ssrc) noexcept;
+    bool started() const noexcept { return highest_ != 0; }
+    void start(uint16_t sequence, uint32_t ssrc, uint32_t transit) noexcept;
     void advance(uint32_t by) noexcept;
     void measure_jitter(uint32_t timestamp, uint32_t arrival_rtp) noexcept;
 
     bool seen(uint64_t extended) const noexcept { return window_[extended / 64 % 2] >> extended % 64 & 1; }
+    void clear(uint64_t extended) noexcept { window_[extended / 64 % 2] &= ~(uint64_t{1} << extended % 64); }
     void mark(uint64_t extended) noexcept { window_[extended / 64 % 2] |= uint64_t{1} << extended % 64; }
 
-    uint64_t highest_ = 0;  // extended sequence number; the first packet gets a whole cycle so that it cannot go below 0
-    uint64_t first_ = 0;    // extended sequence number that reception started with
-    std::array<uint64_t, kWindow / 64> window_{};  // bit of each extended sequence number modulo kWindow
+    // What the next packet in order needs is 64 bytes: one cache line of a cold flow.
+    uint64_t highest_ = 0;  // extended sequence number; 0 before the first packet, which gets a whole cycle
+    std::array<uint64_t, kWindow / 64> window_{};  // bit of each extended sequence number modulo kWindow: it came, or was before first_
     uint32_t ssrc_ = 0;
     uint32_t transit_ = 0;
-    uint32_t jitter_ = 0;            // times 16 (appendix A.8)
-    uint32_t restart_at_ = kNever;   // the sequence number that would confirm a restart (RFC 3550 A.1 bad_seq)
-    bool started_ = false;
-    bool has_transit_ = false;
     ReceptionCounters counters_;
+    uint64_t first_ = 0;            // extended sequence number that reception started with
+    uint32_t restart_at_ = kNever;  // the sequence number that would confirm a restart (RFC 3550 A.1 bad_seq)
 
     static constexpr uint32_t kNever = 0x10000;
 };
@@ -76,9 +78,8 @@ inline void Reception::advance(uint32_t by) noexcept {
     uint64_t lost = 0;
     for (uint32_t i = 0; i < by; i++) {  // by <= kWindow, nearly always 1
         highest_++;
-        // This bit belonged to the number that leaves the window now. A number before the first packet is nobody's loss.
-        if (!seen(highest_) && highest_ >= first_ + kWindow) lost++;
-        window_[highest_ / 64 % 2] &= ~(uint64_t{1} << highest_ % 64);
+        if (!seen(highest_)) lost++;  // this bit belonged to the number that leaves the window now
+        clear(highest_);
     }
     mark(highest_);
     if (lost != 0) [[unlikely]] {
@@ -89,14 +90,11 @@ inline void Reception::advance(uint32_t by) noexcept {
 
 inline void Reception::measure_jitter(uint32_t timestamp, uint32_t arrival_rtp) noexcept {
     const uint32_t transit = arrival_rtp - timestamp;
-    if (has_transit_) [[likely]] {
-        const auto change = static_cast<int32_t>(transit - transit_);
-        const uint32_t d = change < 0 ? uint32_t{0} - static_cast<uint32_t>(change) : static_cast<uint32_t>(change);
-        jitter_ += d - ((jitter_ + 8) >> 4);
-        counters_.jitter.set(jitter_);
-    }
+    const auto change = static_cast<int32_t>(transit - transit_);
+    const uint32_t d = change < 0 ? uint32_t{0} - static_cast<uint32_t>(change) : static_cast<uint32_t>(change);
+    const auto jitter = static_cast<uint32_t>(counters_.jitter.read());
+    counters_.jitter.set(jitter + d - ((jitter + 8) >> 4));
     transit_ = transit;
-    has_transit_ = true;
 }
 
 }  // namespace penstock::rtp
