@@ -51,6 +51,11 @@ inline uint16_t sum16(std::span<const std::byte> bytes) noexcept {
         b += uint64_t{w[1]} + w[3];
     }
     uint64_t sum = a + b;
+    for (; left >= 4; left -= 4, p += 4) {
+        uint32_t w;
+        std::memcpy(&w, p, sizeof w);
+        sum += w;
+    }
     for (; left >= 2; left -= 2, p += 2) {
         uint16_t w;
         std::memcpy(&w, p, sizeof w);

@@ -22,11 +22,11 @@ struct PayloadSum {
 // payload is touched. Right only where the arriving checksum is.
 inline PayloadSum sum_from_checksum(std::span<const std::byte> frame, const Classified& in) noexcept {
     if (in.udp_checksum == 0) return {};
-    const auto ip = frame.subspan(in.l3_offset);
-    const auto addresses = in.v4 ? ip.subspan(12, 8) : ip.subspan(8, 32);
     const auto udp_size = static_cast<uint16_t>(in.payload_size + 8);
-    const uint32_t header = uint32_t{wire::sum16(addresses)} + 17 + 2u * udp_size +
-                            wire::load16(&frame[in.payload_offset - 8u]) + wire::load16(&frame[in.payload_offset - 6u]);
+    const auto ports = frame.subspan(in.payload_offset - 8u).first<4>();
+    const uint32_t addresses = in.v4 ? wire::sum16(frame.subspan(in.l3_offset + 12u).first<8>())
+                                     : wire::sum16(frame.subspan(in.l3_offset + 8u).first<32>());
+    const uint32_t header = addresses + wire::sum16(ports) + 17 + 2u * udp_size;
     return {wire::fold(uint64_t{static_cast<uint16_t>(~in.udp_checksum)} + static_cast<uint16_t>(~wire::fold(header))), true};
 }
 
