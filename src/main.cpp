@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/heap.hpp"
 #include "control/config/load.hpp"
 #include "node.hpp"
 #include "version.hpp"
@@ -124,4 +125,7 @@ int dispatch(std::span<char*> args) {
 }  // namespace
 }  // namespace penstock
 
-int main(int argc, char** argv) { return penstock::dispatch(std::span(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0)); }
+int main(int argc, char** argv) {
+    penstock::put_heap_on_huge_pages();
+    return penstock::dispatch(std::span(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0));
+}
