@@ -3,9 +3,9 @@
 // One leg: the packet itself leaves with its header rewritten in place. More legs: where the port can send chained mbufs
 // and the payload is not small, each copy is a header mbuf in front of the one payload, whose reference count is raised
 // once a batch (rte_pktmbuf_clone a receiver costs three times as much). Small payloads and other ports get real copies.
-#include <algorithm>
 #include <rte_prefetch.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 

@@ -40,11 +40,11 @@ int main() {
                 reads++;
             }
         });
-    for (uint64_t i = 1; i < 50'000; i++) {
+    for (uint64_t i = 1; i < 3000; i++) {
         published.publish(std::make_unique<const Pair>(Pair{i, ~i}));
         while (published.reclaim() > 8) std::this_thread::yield();
     }
-    while (reads < 10'000) std::this_thread::yield();
+    while (reads < 1000) std::this_thread::yield();
     stop = true;
     for (std::thread& reader : readers) reader.join();
     std::printf("%llu reads, %llu torn\n", static_cast<unsigned long long>(reads),

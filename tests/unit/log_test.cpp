@@ -2,9 +2,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <functional>
-#include <regex>
 
 using namespace penstock;
 
@@ -25,14 +26,21 @@ std::string written(Level level, LogFormat format, const std::function<void(Log&
     return out;
 }
 
+// The text with every digit made 0: what is left of a time is its form.
+std::string shape(std::string text) {
+    std::ranges::replace_if(
+        text, [](unsigned char c) { return std::isdigit(c) != 0; }, '0');
+    return text;
+}
+
 }  // namespace
 
 TEST_CASE("a line of text has time, level and message", "[log]") {
     const auto text =
         written(Level::info, LogFormat::text, [](Log& log) { log.info("port '{}': up, {} queues", "lan", 2); });
     INFO(text);
-    CHECK(std::regex_match(text,
-                           std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info +port 'lan': up, 2 queues\n)")));
+    CHECK(shape(text) == "0000-00-00T00:00:00.000Z info    port 'lan': up, 0 queues\n");
+    CHECK(text.ends_with(", 2 queues\n"));
 }
 
 TEST_CASE("a line of JSON is an object, whatever the message", "[log]") {
@@ -40,8 +48,7 @@ TEST_CASE("a line of JSON is an object, whatever the message", "[log]") {
         log.warning("{}", std::string_view("say \"a\\b\"\n\t\x01\x1f\x7f\xc3\xa9\0.", 18));
     });
     INFO(text);
-    CHECK(std::regex_search(text,
-                            std::regex(R"(^\{"time":"\d{4}-\d\d-\d\dT[\d:.]{12}Z","level":"warning","message":")")));
+    CHECK(shape(text).starts_with("{\"time\":\"0000-00-00T00:00:00.000Z\",\"level\":\"warning\",\"message\":"));
     CHECK(text.ends_with("\"message\":\"say \\\"a\\\\b\\\"\\u000a\\u0009\\u0001\\u001f\x7f\xc3\xa9\\u0000.\"}\n"));
     CHECK(std::count(text.begin(), text.end(), '\n') == 1);
 }

@@ -1,0 +1,110 @@
+"""What a person reads of a benchmark run, and what was to be reached."""
+
+FLOOR_GOAL = 1.4
+KERNEL_GOALS = {1: 20, 64: 40}
+FLOWS_GOAL = 1.5
+
+TITLES = {
+    "relay": "one packet in, copies out by a port that takes chained buffers",
+    "relay-copy": "the same by a port that takes whole packets only: every copy is copied",
+}
+
+
+def key(row):
+    return tuple(row.get(k) for k in ("case", "subject", "size", "fanout", "flows", "cache"))
+
+
+def find(rows, *wanted):
+    return next((row for row in rows if key(row) == wanted), None)
+
+
+def figure(row):
+    return f"{row['cycles_median']:.0f} [{row['cycles_best']:.0f}]"
+
+
+def machine(facts):
+    print(f"machine: {facts['cpu']}, {facts['cores']} cores, TSC {facts['tsc_hz'] / 1e9:.3f} GHz, load average "
+          f"{facts['load_average']}")
+    print(f"memory:  {facts['hugepages_free']} hugepages free; transparent ones: {facts['transparent_hugepages']}, "
+          f"{facts['memory_on_huge_pages_mib']} MiB of the benchmark are on them")
+    if facts["load_average"] > 1:
+        print("The machine is busy: medians show it, ratios and best figures suffer less.")
+
+
+def heading(case):
+    print(f"\n{case}: {TITLES[case]}")
+    print("TSC cycles per output packet: median [best of all batches]\n")
+    print(f"{'payload':>8} {'packets':>8} {'fan-out':>8} {'flows':>8} {'penstock':>15} {'floor':>15} {'ratio':>8}")
+
+
+def pair(ours, floor):
+    ratio = ours["cycles_median"] / floor["cycles_median"]
+    print(f"{ours['size']:>8} {ours['cache']:>8} {ours['fanout']:>8} {ours['flows']:>8} {figure(ours):>15} "
+          f"{figure(floor):>15} {ratio:>8.2f}", flush=True)
+
+
+def table(rows):
+    print("\ntable: one change among all flows, and classify + find of packets one by one (nothing prefetched)\n")
+    for row in rows:
+        if row["case"] == "table-change":
+            print(f"{row['flows']:>8} flows: a change takes {row['microseconds_median']} us "
+                  f"[{row['microseconds_best']}]", end="")
+        elif row["case"] == "classify-find":
+            print(f", classify + find {figure(row)} cycles")
+    print()
+
+
+def peers(rows):
+    print("\npeers: penstock and programs of their own, round by round; cycles of CPU time per output packet\n")
+    print(f"{'payload':>8} {'fan-out':>8} {'penstock hot':>15} {'cold':>15} {'kernel':>15} {'testpmd io':>13} {'macswap':>13}")
+    for size in 200, 1300:
+        for fanout in 1, 64:
+            ours = [find(rows, "relay-beside-peers", "penstock", size, fanout, 1000, cache) for cache in ("hot", "cold")]
+            others = [find(rows, "relay", name, size, fanout, 1, "hot") for name in ("kernel", "testpmd-io", "testpmd-macswap")]
+            cells = [figure(row) if row else "-" for row in ours + others]
+            print(f"{size:>8} {fanout:>8} {cells[0]:>15} {cells[1]:>15} {cells[2]:>15} {cells[3]:>13} {cells[4]:>13}")
+
+
+def ratios(rows, above, below):
+    """Each pair of rows as (ratio of medians, what it is of)."""
+    found = []
+    for row in rows:
+        wanted = above(row)
+        other = wanted and find(rows, *wanted)
+        if other:
+            found.append((row["cycles_median"] / other["cycles_median"], below.format(**row)))
+    return found
+
+
+def verdict(rows):
+    goals = []
+
+    def goal(text, limit, found, at_least=False):
+        if not found:
+            goals.append({"goal": text, "limit": limit, "met": None})
+            return
+        worst, where = min(found) if at_least else max(found)
+        met = worst >= limit if at_least else worst <= limit
+        goals.append({"goal": text, "limit": limit, "worst": round(worst, 2), "at": where, "met": met})
+
+    for fanout in 1, 8, 64, 1024:
+        found = ratios([r for r in rows if r.get("fanout") == fanout], lambda r: r["subject"] == "penstock" and
+                       r["case"] in TITLES and (r["case"], "floor", *key(r)[2:]), "{case} {size} B {cache} {flows} flows")
+        goal(f"fan-out {fanout}: at most {FLOOR_GOAL} x the floor", FLOOR_GOAL, found)
+    for fanout, least in KERNEL_GOALS.items():
+        # Packets come hot to the kernel relay, too.
+        found = ratios([r for r in rows if r.get("fanout") == fanout], lambda r: r["subject"] == "kernel" and
+                       ("relay-beside-peers", "penstock", r["size"], fanout, 1000, "hot"), "{size} B")
+        goal(f"kernel relay 1 -> {fanout}: at least {least} x penstock", least, found, at_least=True)
+    found = ratios(rows, lambda r: r["subject"] == "penstock" and r["case"] == "relay" and r["flows"] == 100000 and
+                   ("relay", "penstock", r["size"], r["fanout"], 1000, r["cache"]), "1 -> {fanout} {size} B {cache}")
+    goal(f"100,000 flows: at most {FLOWS_GOAL} x 1,000 flows", FLOWS_GOAL, found)
+
+    print(f"\n{'goal':<46} {'worst':>7}  {'':<10} at")
+    for g in goals:
+        if g["met"] is None:
+            print(f"{g['goal']:<46} {'-':>7}  {'not run':<10}")
+            continue
+        away = abs(g["worst"] / g["limit"] - 1) * 100
+        print(f"{g['goal']:<46} {g['worst']:>7.2f}  {'met' if g['met'] else f'off by {away:.0f} %':<10} {g['at']}")
+    return goals

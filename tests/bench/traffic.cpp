@@ -1,0 +1,93 @@
+#include "traffic.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/wire.hpp"
+
+namespace penstock::bench {
+namespace {
+
+constexpr uint32_t kPortsAnAddress = 5000;
+constexpr uint16_t kFirstPort = 20000, kLastPort = 29999;
+
+Ip ip_at(uint32_t base, uint32_t n) {
+    std::array<std::byte, 4> bytes;
+    wire::store32(bytes.data(), base + n);
+    return Ip::v4(bytes);
+}
+
+const Mac kOurs = *Mac::parse("02:00:00:00:00:01");
+const flow::NextHop kHop{1, *Mac::parse("02:00:00:00:00:02"), ip_at(0x0a400001, 0), 1500};
+
+}  // namespace
+
+Ip address_of(uint32_t flow) { return ip_at(0x0a400001, flow / kPortsAnAddress); }
+uint16_t port_of(uint32_t flow) { return static_cast<uint16_t>(kFirstPort + flow % kPortsAnAddress * 2); }
+Endpoint receiver_of(uint32_t flow, uint32_t leg) {
+    return {ip_at(0x0a800001, leg), static_cast<uint16_t>(6000 + flow % 20000 * 2)};
+}
+
+flow::LegPlan plan_of(uint32_t flow, uint32_t leg) {
+    flow::LegPlan plan;
+    plan.hop = kHop;
+    plan.from = kOurs;
+    plan.from_port = port_of(flow);
+    plan.to = receiver_of(flow, leg);
+    return plan;
+}
+
+std::unique_ptr<mesh::Mesh> make_mesh(uint32_t flows, uint32_t fanout, bool multi_segment) {
+    flow::PortInfo in, out;
+    in.name = "in";
+    in.rx_workers = {0};
+    out.index = kHop.port;
+    out.name = "out";
+    out.mac = kOurs;
+    out.multi_segment = multi_segment;
+    auto mesh = std::make_unique<mesh::Mesh>(std::vector{in, out}, flow::PortRange{kFirstPort, kLastPort});
+    for (uint32_t f = 0; f < flows; f++) {
+        config::Track track;
+        track.media = "video";
+        track.payload_type = 96;
+        track.sources.emplace_back().rtp = {address_of(f), port_of(f)};
+        for (uint32_t leg = 0; leg < fanout; leg++) track.outputs.emplace_back().rtp = receiver_of(f, leg);
+        config::Stream stream;
+        stream.name = std::to_string(f);
+        stream.tracks.push_back(std::move(track));
+        mesh->add(stream);
+    }
+    for (const flow::Destination& to : mesh->destinations()) mesh->resolve(to, {kHop, {}});
+    return mesh;
+}
+
+void Traffic::write_next(std::byte* frame, uint16_t payload) {
+    const auto flow = static_cast<uint32_t>(random_() % next_.size());
+    const auto udp_size = static_cast<uint16_t>(payload + 8);
+    std::byte* ip = frame + 14;
+    std::byte* udp = ip + 20;
+    std::byte* rtp = udp + 8;
+    std::fill_n(frame, kHeaders + kRtp, std::byte{0});
+    frame[0] = frame[6] = std::byte{2};
+    wire::store16(frame + 12, 0x0800);
+    ip[0] = std::byte{0x45};
+    wire::store16(ip + 2, static_cast<uint16_t>(udp_size + 20));
+    ip[8] = std::byte{64};
+    ip[9] = std::byte{17};
+    wire::store32(ip + 12, 0x0a000001);
+    std::ranges::copy(address_of(flow).wire(), ip + 16);
+    wire::store16(ip + 10, static_cast<uint16_t>(~wire::sum16({ip, 20})));
+    wire::store16(udp, 5000);
+    wire::store16(udp + 2, port_of(flow));
+    wire::store16(udp + 4, udp_size);
+    const uint16_t sequence = next_[flow]++;
+    wire::store16(rtp, 0x8060);
+    wire::store16(rtp + 2, sequence);
+    wire::store32(rtp + 4, sequence * 3000u);
+    wire::store32(rtp + 8, flow);
+    const uint64_t sum = uint64_t{17} + udp_size + wire::sum16({ip + 12, 8}) + wire::sum16({udp, 8 + kRtp});
+    wire::store16(udp + 6, static_cast<uint16_t>(~wire::fold(sum)));
+}
+
+}  // namespace penstock::bench
