@@ -62,9 +62,11 @@ class Builds:
         # Line numbers are enough of debugging: tracking variables through instrumented code takes the compiler minutes.
         "asan": ("-asan", ["-Db_sanitize=address,undefined", *LIGHT]),
         "tsan": ("-tsan", ["-Db_sanitize=thread", *LIGHT]),
-        # libstdc++ 12 warns of itself under this clang; our own code is held to -Werror by the other builds.
-        "fuzz": ("-fuzz", ["-Dfuzz=true", "-Dwerror=false"]),
+        "fuzz": ("-fuzz", ["-Dfuzz=true"]),
     }
+    # What the sanitizers run, and no more: the rest of the tree would take minutes to build.
+    PROGRAMS = [f"{name}:executable" for name in ("unit", "property", "dataplane", "rcu_race")]
+    TARGETS = {"asan": PROGRAMS, "tsan": [*PROGRAMS, "rcu_race_hasty:executable"]}
 
     def __init__(self):
         self.report = Suite("build")
@@ -90,7 +92,7 @@ class Builds:
             code, text = run(["meson", "setup", directory, *options], log, env=os.environ | compilers)
         if code == 0:
             log = LOGS / f"compile-{kind}.log"
-            code, text = run(["meson", "compile", "-C", directory], log)
+            code, text = run(["meson", "compile", "-C", directory, *self.TARGETS.get(kind, [])], log)
         if code:
             self.report.fail(f"build {kind}", text, log)
             return None
