@@ -13,8 +13,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/heap.hpp"
 #include "control/config/load.hpp"
+#include "dataplane/heap.hpp"
 #include "node.hpp"
 #include "version.hpp"
 
@@ -126,6 +126,6 @@ int dispatch(std::span<char*> args) {
 }  // namespace penstock
 
 int main(int argc, char** argv) {
-    penstock::put_heap_on_huge_pages();
+    penstock::dataplane::put_heap_on_huge_pages();
     return penstock::dispatch(std::span(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0));
 }

@@ -20,7 +20,7 @@ using flow::Leg;
 namespace {
 
 // Below this a copy costs no more than a second segment does.
-constexpr uint16_t kShareFrom = 256;  // bytes of payload
+constexpr uint16_t kShareFrom = 64;  // bytes of payload
 // An mbuf's reference count has 16 bits, and drivers hold references until they have sent: legs beyond this get copies.
 constexpr uint32_t kMaxShared = 32'000;
 

@@ -16,6 +16,7 @@
 #include <string>
 #include <tuple>
 
+#include "dataplane/heap.hpp"
 #include "samples.hpp"
 #include "subject.hpp"
 
@@ -103,6 +104,7 @@ void play(const Stage& stage, const Match& match, std::span<Contestant*> all, do
 }  // namespace
 
 int main(int argc, char** argv) {
+    dataplane::put_heap_on_huge_pages();  // as penstock does
     if (argc < 3) {
         fmt::print(stderr, "usage: bench-relay SECONDS-A-MATCH CASE:SIZE:FANOUT:FLOWS[+FLOWS...]:hot|cold...\n");
         return 2;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "dataplane/heap.hpp"
 #include "flow/classify.hpp"
 #include "samples.hpp"
 #include "traffic.hpp"
@@ -58,6 +59,7 @@ void lookups(const flow::Table& table, uint32_t flows) {
 }  // namespace
 
 int main() {
+    dataplane::put_heap_on_huge_pages();  // as penstock does
     for (const uint32_t flows : {1000u, 100000u}) {
         const auto mesh = make_mesh(flows, 1, true);
         const auto table = mesh->compile();

@@ -39,7 +39,7 @@ void Mesh::add(const config::Stream& stream) {
         for (size_t i = 0; i < of.outputs.size(); i++) {
             const config::Output& output = of.outputs[i];
             const flow::Destination destination{output.rtp.ip, port_index(output.port)};
-            track->outputs.push_back({output.rtp.text(), output, destination, {rtp, &rtp[i]}, {rtcp, &rtcp[i]}});
+            track->outputs.push_back({output.rtp.text(), output, destination, {rtp, rtp.get() + i}, {rtcp, rtcp.get() + i}});
             auto& users = ways_[destination].users;
             if (users.empty() || users.back() != track.get()) users.push_back(track.get());
         }

@@ -1,4 +1,4 @@
-#include "base/heap.hpp"
+#include "dataplane/heap.hpp"
 
 #include <malloc.h>
 #include <sys/mman.h>
@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-namespace penstock {
+namespace penstock::dataplane {
 namespace {
 
 constexpr int kReserve = 512 << 20;       // bytes of address space; memory only as it is used
@@ -28,4 +28,4 @@ void put_heap_on_huge_pages() noexcept {
     madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 }
 
-}  // namespace penstock
+}  // namespace penstock::dataplane
