@@ -14,6 +14,7 @@ using flow::Drop;
 
 namespace {
 
+constexpr size_t kShareFrom = 64;  // bytes of payload: as in dataplane/replicate.cpp
 constexpr uint16_t kNic = 0, kVeth = 1, kOut = 2;
 LabPlan lab_with_a_veth() { return {.ports = {{}, {.partial_checksums = true}, {}}}; }
 
@@ -61,7 +62,7 @@ TEST_CASE("each receiver gets its copy, however it is made", "[copies]") {
     uint64_t packets = 0, copies = 0;
     for (const Family& family : kFamilies)
         for (const unsigned legs : {1u, 2u, 3u, 33u, 70u})
-            for (const size_t size : {12u, 200u, 255u, 256u, 1300u})
+            for (const size_t size : {size_t{12}, kShareFrom - 1, kShareFrom, size_t{255}, size_t{1300}})
                 for (const auto checksum : {Checksum::kept, Checksum::absent, Checksum::anew})
                     for (const uint32_t shareable : {0u, legs / 2, legs}) {
                         const bool v4_in = test::ip(family.at).is_v4();
@@ -98,7 +99,7 @@ TEST_CASE("each receiver gets its copy, however it is made", "[copies]") {
                             if (!right) FAIL("a copy is wrong");
                         }
                         REQUIRE(receivers.size() == legs);
-                        REQUIRE(shared == (legs > 1 && size >= 256 ? shareable : 0));
+                        REQUIRE(shared == (legs > 1 && size >= kShareFrom ? shareable : 0));
                         for (const auto& leg : track.legs) {
                             REQUIRE(leg->packets.read() == 1);
                             REQUIRE(leg->bytes.read() == size + (family.v6_receivers ? 48 : 28));
