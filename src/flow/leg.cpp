@@ -6,7 +6,7 @@
 
 namespace penstock::flow {
 
-Leg make_leg(const LegPlan& plan, LegState* state) {
+Leg make_leg(const LegPlan& plan, LegState* state, LongHeaders& longer) {
     Leg leg;
     leg.state = state;
     leg.tx_port = plan.hop.port;
@@ -16,7 +16,8 @@ Leg make_leg(const LegPlan& plan, LegState* state) {
     leg.v4 = plan.to.ip.is_v4();
     leg.l3_offset = plan.vlan != 0 ? 18 : 14;
 
-    std::byte* h = leg.header.data();
+    std::array<std::byte, kMaxHeader> header{};
+    std::byte* h = header.data();
     std::ranges::copy(plan.hop.mac.bytes, h);
     std::ranges::copy(plan.from.bytes, h + 6);
     if (plan.vlan != 0) {
@@ -47,6 +48,12 @@ Leg make_leg(const LegPlan& plan, LegState* state) {
     wire::store16(udp + 2, plan.to.port);
     leg.udp_sum = wire::fold(uint64_t{17} + wire::sum16(source) + wire::sum16(destination) + wire::sum16({udp, 4}));
     leg.header_size = static_cast<uint8_t>(udp + 8 - h);
+    if (leg.header_size == kUsualHeader) {
+        std::ranges::copy(std::span{header}.first<kUsualHeader>(), leg.bytes.begin());
+    } else {
+        const std::byte* elsewhere = longer.emplace_front(header).data();
+        std::memcpy(leg.bytes.data(), &elsewhere, sizeof elsewhere);
+    }
     return leg;
 }
 

@@ -3,7 +3,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <forward_list>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "flow/next_hop.hpp"
@@ -11,9 +14,13 @@
 
 namespace penstock::flow {
 
+inline constexpr size_t kUsualHeader = 14 + 20 + 8;    // Ethernet, IPv4, UDP
 inline constexpr size_t kMaxHeader = 14 + 4 + 40 + 8;  // Ethernet, 802.1Q, IPv6, UDP
 
-// The size and order of the fields keep an untagged IPv4 leg, the usual one, in one cache line.
+// Headers that are too long to lie in their leg. They stay where they are as more are added.
+using LongHeaders = std::forward_list<std::array<std::byte, kMaxHeader>>;
+
+// One cache line: the header of an untagged IPv4 leg, the usual one, lies in it, any other is elsewhere.
 struct alignas(64) Leg {
     static constexpr uint8_t kKeep = 0xff;  // for dscp
 
@@ -28,11 +35,17 @@ struct alignas(64) Leg {
     uint8_t dscp = kKeep;       // kKeep: kept from the arriving packet
     uint8_t v4 = 1;
     uint8_t reserved = 0;
-    std::array<std::byte, kMaxHeader> header{};
+    std::array<std::byte, kUsualHeader> bytes{};  // the header if it has this size, else the address of it
 
+    std::span<const std::byte> header() const noexcept {
+        if (header_size == kUsualHeader) [[likely]] return bytes;
+        const std::byte* elsewhere;
+        std::memcpy(&elsewhere, bytes.data(), sizeof elsewhere);
+        return {elsewhere, header_size};
+    }
     size_t ip_overhead() const noexcept { return size_t{header_size} - l3_offset; }  // bytes of IP and UDP header
 };
-static_assert(sizeof(Leg) == 128 && offsetof(Leg, header) + 42 == 64);
+static_assert(sizeof(Leg) == 64);
 
 struct LegPlan {
     NextHop hop;
@@ -43,7 +56,7 @@ struct LegPlan {
     uint8_t dscp = Leg::kKeep;
     uint16_t vlan = 0;
 };
-Leg make_leg(const LegPlan& plan, LegState* state);
+Leg make_leg(const LegPlan& plan, LegState* state, LongHeaders& longer);  // which must live as long as the leg
 
 // One wire form of a track and all who receive it.
 struct Rendition {
@@ -51,6 +64,7 @@ struct Rendition {
     uint32_t shareable = 0;   // how many of the first kind
     bool needs_checksum = false;  // an IPv6 leg: a UDP checksum is not optional (RFC 8200 section 8.1)
     std::vector<std::shared_ptr<void>> states;  // keeps Leg::state alive
+    LongHeaders long_headers;
 };
 
 }  // namespace penstock::flow

@@ -43,10 +43,10 @@ inline void write_header(std::byte* to, const Leg& leg, const Classified& in, Pa
     const auto udp_size = static_cast<uint16_t>(in.payload_size + 8);
     const uint8_t ttl = leg.ttl != 0 ? leg.ttl : in.ttl;
     const auto tos = static_cast<uint8_t>(leg.dscp == Leg::kKeep ? in.tos : leg.dscp << 2 | (in.tos & 3));
-    if (leg.header_size == 42) [[likely]] {
-        std::memcpy(to, leg.header.data(), 42);
+    if (leg.header_size == kUsualHeader) [[likely]] {
+        std::memcpy(to, leg.bytes.data(), kUsualHeader);  // a constant size: a few moves
     } else {
-        std::memcpy(to, leg.header.data(), leg.header_size);
+        std::memcpy(to, leg.header().data(), leg.header_size);
     }
     std::byte* ip = to + leg.l3_offset;
     std::byte* udp = to + leg.header_size - 8;

@@ -53,9 +53,10 @@ public:
             while (slots_[i].key != 0) i = (i + 1) & mask_;
             slots_[i] = {k, static_cast<uint32_t>(legs_.size()), load.fanout};
             for (uint32_t leg = 0; leg < load.fanout; leg++) {
-                const flow::Leg made = flow::make_leg(plan_of(f, leg), nullptr);
+                flow::LongHeaders none;
+                const flow::Leg made = flow::make_leg(plan_of(f, leg), nullptr, none);
                 Leg& l = legs_.emplace_back();
-                std::memcpy(l.header.data(), made.header.data(), kHeaders);
+                std::memcpy(l.header.data(), made.header().data(), kHeaders);
                 l.header[22] = std::byte{64};
                 l.ip_sum = static_cast<uint16_t>(wire::sum16({&l.header[14], 20}));
             }

@@ -17,7 +17,8 @@ Leg leg(const char* from, const char* to) {
     plan.hop.mtu = 1500;
     plan.to = {*Ip::parse(to), 6000};
     plan.from_port = 20000;
-    return make_leg(plan, nullptr);
+    static LongHeaders longer;
+    return make_leg(plan, nullptr, longer);
 }
 
 // That the UDP checksum of header and payload is right; every sum here is of the bytes as they would leave.

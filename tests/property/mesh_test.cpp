@@ -1,6 +1,7 @@
 // A table that came about by changes equals one that is compiled at once from where the changes led.
 #include "control/mesh/mesh.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "support/packet_builder.hpp"
@@ -78,7 +79,7 @@ void require_same(const flow::Flow& a, const flow::Flow& b) {
     REQUIRE(a.shareable == b.shareable);
     REQUIRE(a.leg_count == b.leg_count);
     for (uint32_t i = 0; i < a.leg_count; i++) {
-        REQUIRE(a.legs[i].header == b.legs[i].header);
+        REQUIRE(std::ranges::equal(a.legs[i].header(), b.legs[i].header()));
         REQUIRE(a.legs[i].tx_port == b.legs[i].tx_port);
         REQUIRE(a.legs[i].mtu == b.legs[i].mtu);
         REQUIRE(a.legs[i].ip_sum == b.legs[i].ip_sum);

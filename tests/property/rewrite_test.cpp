@@ -46,6 +46,7 @@ enum class Checksum : uint8_t { kept, absent, anew };
 TEST_CASE("every copy has right lengths, checksums, addresses, TTL and DSCP, and the payload as it came", "[rewrite]") {
     Random random;
     LegState state;
+    LongHeaders longer;
     for (int i = 0; i < 20'000; i++) {
         const bool v4 = random.chance(0.5);
         const auto checksum = static_cast<Checksum>(random.below(3));
@@ -66,7 +67,7 @@ TEST_CASE("every copy has right lengths, checksums, addresses, TTL and DSCP, and
             continue;
         }
         const LegPlan plan = any_leg(random);
-        const Leg leg = make_leg(plan, &state);
+        const Leg leg = make_leg(plan, &state, longer);
         Bytes out(leg.header_size);
         write_header(out.data(), leg, in,
                      checksum == Checksum::anew ? sum_from_payload(frame, in) : sum_from_checksum(frame, in));

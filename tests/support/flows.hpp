@@ -49,7 +49,7 @@ inline Track make_track(const TrackPlan& plan) {
         for (flow::LegPlan leg : plan.legs) {
             leg.to.port = static_cast<uint16_t>(leg.to.port + further);
             states.push_back(std::make_shared<flow::LegState>());
-            rendition->legs.push_back(make_leg(leg, states.back().get()));
+            rendition->legs.push_back(make_leg(leg, states.back().get(), rendition->long_headers));
             rendition->states.push_back(states.back());
             rendition->needs_checksum |= !leg.to.ip.is_v4();
         }

@@ -62,7 +62,7 @@ const flow::Flow* arriving(const flow::Table& table, const char* at, const char*
 }
 
 unsigned udp_port(const flow::Leg& leg, bool destination) {
-    return at16(leg.header, leg.header_size - (destination ? 6u : 8u));
+    return at16(leg.header(), leg.header_size - (destination ? 6u : 8u));
 }
 
 }  // namespace
@@ -139,7 +139,7 @@ TEST_CASE("an output's TTL, DSCP and VLAN reach its leg", "[mesh]") {
     CHECK(flow->legs[1].ttl == 0);
     CHECK(flow->legs[1].dscp == flow::Leg::kKeep);
     CHECK(flow->legs[1].header_size == 42);
-    CHECK(at8(flow->legs[1].header, 11) == 1);  // from the MAC of port 1
+    CHECK(at8(flow->legs[1].header(), 11) == 1);  // from the MAC of port 1
 }
 
 TEST_CASE("only outputs whose next hop is known have a leg", "[mesh]") {

@@ -37,9 +37,10 @@ TEST_CASE("a copy, byte by byte", "[rewrite]") {
     const Bytes frame =
         packet().ipv4("10.0.0.9", "10.0.0.1").udp(6000, 20000).ttl(64).tos(0xb9).payload(hex("80600001")).build();
     LegState state;
+    LongHeaders longer;
     LegPlan plan = to("10.0.1.20:6000");
     plan.vlan = 7;
-    const Leg leg = make_leg(plan, &state);
+    const Leg leg = make_leg(plan, &state, longer);
     CHECK(leg.tx_port == 3);
     CHECK(leg.state == &state);
     CHECK(leg.ip_overhead() == 28);
@@ -50,7 +51,8 @@ TEST_CASE("a copy, byte by byte", "[rewrite]") {
 
 TEST_CASE("a computed checksum of zero is sent as all ones: RFC 768", "[rewrite]") {
     LegState state;
-    const Leg leg = make_leg(to("10.0.1.20:6000"), &state);
+    LongHeaders longer;
+    const Leg leg = make_leg(to("10.0.1.20:6000"), &state, longer);
     unsigned ones = 0;
     for (unsigned word = 0; word < 0x10000; word++) {  // one of these makes the sum zero
         const Bytes frame = packet().udp(6000, 20000).payload({std::byte(word >> 8), std::byte(word & 0xff)}).build();
@@ -65,14 +67,16 @@ TEST_CASE("a computed checksum of zero is sent as all ones: RFC 768", "[rewrite]
 
 TEST_CASE("no checksum came, none is sent", "[rewrite]") {
     LegState state;
+    LongHeaders longer;
     const Bytes out =
-        copy(packet().no_checksum().payload(rtp_packet()).build(), make_leg(to("10.0.1.20:6000"), &state));
+        copy(packet().no_checksum().payload(rtp_packet()).build(), make_leg(to("10.0.1.20:6000"), &state, longer));
     CHECK(dissect(out).udp_sum == Sum::none);
     CHECK(dissect(out).ip_sum == Sum::right);
 }
 
 TEST_CASE("a copy fits the MTU to the byte", "[rewrite]") {
     LegState state;
+    LongHeaders longer;
     LegPlan v4 = to("10.0.1.20:6000"), v6 = to("[fd01::20]:6000");
     v6.hop.source = ip("fd01::1");
     v4.hop.mtu = v6.hop.mtu = 1280;
@@ -80,7 +84,7 @@ TEST_CASE("a copy fits the MTU to the byte", "[rewrite]") {
     const auto fits_in = [&](const LegPlan& plan, uint16_t payload) {
         Classified in;
         in.payload_size = payload;
-        return fits(make_leg(plan, &state), in);
+        return fits(make_leg(plan, &state, longer), in);
     };
     CHECK(fits_in(v4, 1280 - 28));
     CHECK_FALSE(fits_in(v4, 1280 - 27));

@@ -38,7 +38,8 @@ Mesh::Renditions Mesh::renditions_of(const Track& track) const {
                 if (!hop || ports_[hop->port].multi_segment != shareable) continue;
                 const auto& state = what == What::rtp ? output.rtp : output.rtcp;
                 const uint16_t from = track.config.sources.front().rtp.port;
-                rendition->legs.push_back(make_leg(plan_of(output, *hop, ports_[hop->port], from, what), state.get()));
+                rendition->legs.push_back(make_leg(plan_of(output, *hop, ports_[hop->port], from, what), state.get(),
+                                                   rendition->long_headers));
                 rendition->states.push_back(state);
                 rendition->needs_checksum |= !output.to.rtp.ip.is_v4();
             }
