@@ -31,11 +31,9 @@ static_assert(std::endian::native == std::endian::little);
 
 // Folds a sum of 16-bit words to 16 bits with end-around carry. Never turns a non-zero sum into zero.
 constexpr uint16_t fold(uint64_t sum) noexcept {
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return static_cast<uint16_t>(sum);
+    // Both halves plus the same exchanged: the carry out of the lower addition is the end-around carry of the upper.
+    const auto half = static_cast<uint32_t>((sum + std::rotl(sum, 32)) >> 32);
+    return static_cast<uint16_t>((half + std::rotl(half, 16)) >> 16);
 }
 
 // The folded one's-complement sum of big-endian 16-bit words; an odd last byte counts as the high byte of a word.

@@ -45,8 +45,9 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
     const auto sum = anew ? flow::sum_from_payload(bytes_of(m), in) : flow::sum_from_checksum(bytes_of(m), in);
 
     // From here on the mbuf holds the payload alone.
-    rte_pktmbuf_adj(m, in.payload_offset);
-    rte_pktmbuf_trim(m, static_cast<uint16_t>(m->data_len - in.payload_size));  // Ethernet padding
+    m->data_off = static_cast<uint16_t>(m->data_off + in.payload_offset);
+    m->data_len = in.payload_size;
+    m->pkt_len = in.payload_size;
     const std::span legs{f.legs, f.leg_count};
     if (legs.size() == 1) return send_in_place(m, in, legs[0], sum);
     const uint32_t shared = in.payload_size >= kShareFrom ? std::min(f.shareable, kMaxShared) : 0;
@@ -61,14 +62,19 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
 }
 
 void Worker::send_in_place(rte_mbuf* m, const Classified& in, const Leg& leg, flow::PayloadSum sum) noexcept {
-    if (refused_by_mtu(leg, in)) [[unlikely]] return rte_pktmbuf_free(m);
-    auto* header = rte_pktmbuf_prepend(m, leg.header_size);
-    if (header == nullptr) [[unlikely]] {  // less headroom than the header needs: cannot be with our pools
-        refuse_for_want_of_buffers({&leg, 1});
+    if (!flow::fits(leg, in)) [[unlikely]] {
+        refuse({&leg, 1}, Drop::mtu);
         return rte_pktmbuf_free(m);
     }
+    if (leg.header_size > m->data_off) [[unlikely]] {  // less headroom than the header needs: cannot be with our pools
+        refuse({&leg, 1}, Drop::no_buffer);
+        return rte_pktmbuf_free(m);
+    }
+    m->data_off = static_cast<uint16_t>(m->data_off - leg.header_size);
+    m->data_len = static_cast<uint16_t>(leg.header_size + in.payload_size);
+    m->pkt_len = m->data_len;
     m->ol_flags = 0;
-    flow::write_header(reinterpret_cast<std::byte*>(header), leg, in, sum);
+    flow::write_header(rte_pktmbuf_mtod(m, std::byte*), leg, in, sum);
     plan_.tx[leg.tx_port].add(m, leg.state, ip_size(leg, in), ledger_);
 }
 
@@ -78,13 +84,14 @@ void Worker::send_shared(rte_mbuf* payload, const Classified& in, std::span<cons
     for (size_t done = 0; done < legs.size(); done += kBurst) {
         const auto batch = legs.subspan(done, std::min<size_t>(legs.size() - done, kBurst));
         const uint16_t got = allocate(plan_.pools.header, std::span{headers}.first(batch.size()));
-        if (got < batch.size()) [[unlikely]] refuse_for_want_of_buffers(batch.subspan(got));
+        if (got < batch.size()) [[unlikely]] refuse(batch.subspan(got), Drop::no_buffer);
         rte_mbuf_refcnt_update(payload, static_cast<int16_t>(got));
         for (uint16_t i = 0; i < got; i++) {
             prefetch_ahead(legs, done + i);
             const Leg& leg = batch[i];
             rte_mbuf* m = headers[i];
-            if (refused_by_mtu(leg, in)) [[unlikely]] {
+            if (!flow::fits(leg, in)) [[unlikely]] {
+                refuse({&leg, 1}, Drop::mtu);
                 rte_pktmbuf_free(m);
                 rte_mbuf_refcnt_update(payload, -1);
                 continue;
@@ -106,12 +113,13 @@ void Worker::send_copies(rte_mbuf* payload, const Classified& in, std::span<cons
     for (size_t done = 0; done < legs.size(); done += kBurst) {
         const auto batch = legs.subspan(done, std::min<size_t>(legs.size() - done, kBurst));
         const uint16_t got = allocate(plan_.pools.packet, std::span{copies}.first(batch.size()));
-        if (got < batch.size()) [[unlikely]] refuse_for_want_of_buffers(batch.subspan(got));
+        if (got < batch.size()) [[unlikely]] refuse(batch.subspan(got), Drop::no_buffer);
         for (uint16_t i = 0; i < got; i++) {
             prefetch_ahead(legs, done + i);
             const Leg& leg = batch[i];
             rte_mbuf* m = copies[i];
-            if (refused_by_mtu(leg, in)) [[unlikely]] {
+            if (!flow::fits(leg, in)) [[unlikely]] {
+                refuse({&leg, 1}, Drop::mtu);
                 rte_pktmbuf_free(m);
                 continue;
             }
@@ -134,16 +142,9 @@ uint16_t Worker::allocate(rte_mempool* pool, std::span<rte_mbuf*> into) noexcept
     return got;
 }
 
-bool Worker::refused_by_mtu(const Leg& leg, const Classified& in) noexcept {
-    if (flow::fits(leg, in)) [[likely]] return false;
-    ledger_[Drop::mtu]++;
-    leg.state->drop(Drop::mtu).add();
-    return true;
-}
-
-void Worker::refuse_for_want_of_buffers(std::span<const Leg> legs) noexcept {
-    ledger_[Drop::no_buffer] += legs.size();
-    for (const Leg& leg : legs) leg.state->drop(Drop::no_buffer).add();
+void Worker::refuse(std::span<const Leg> legs, Drop why) noexcept {
+    ledger_[why] += legs.size();
+    for (const Leg& leg : legs) leg.state->drop(why).add();
 }
 
 }  // namespace penstock::dataplane

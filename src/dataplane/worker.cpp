@@ -104,7 +104,8 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
     moved_ = true;
     ledger_.rx += burst.size();
     now_ = clock_now();
-    std::array<Classified, kBurst> seen;
+    alignas(Classified) std::byte room[kBurst * sizeof(Classified)];  // not filled until a packet is classified
+    auto* const seen = reinterpret_cast<Classified*>(room);
     std::array<const flow::Table::Slot*, kBurst> slots;
     std::array<const Flow*, kBurst> flows;
 
@@ -116,7 +117,7 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         if (burst[i]->nb_segs == 1) [[likely]] {
             new (&seen[i]) Classified(flow::classify(bytes_of(burst[i])));  // in place: an assignment would copy
         } else {
-            seen[i].drop = Drop::segmented;
+            (new (&seen[i]) Classified)->drop = Drop::segmented;
         }
         table_->prefetch(seen[i].hash);
     }

@@ -79,8 +79,7 @@ private:
     void send_copies(rte_mbuf* payload, const flow::Classified& in, std::span<const flow::Leg> legs,
                      flow::PayloadSum sum) noexcept;
     uint16_t allocate(rte_mempool* pool, std::span<rte_mbuf*> into) noexcept;
-    bool refused_by_mtu(const flow::Leg& leg, const flow::Classified& in) noexcept;
-    void refuse_for_want_of_buffers(std::span<const flow::Leg> legs) noexcept;
+    void refuse(std::span<const flow::Leg> legs, flow::Drop why) noexcept;
 
     Qsbr::Reader reader_;
     const Published<flow::Table>& published_;

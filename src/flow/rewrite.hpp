@@ -14,7 +14,7 @@ namespace penstock::flow {
 
 // The one's-complement sum of the UDP payload, which all copies have in common: each leg adds its own header's sum.
 struct PayloadSum {
-    uint16_t sum = 0;
+    uint32_t sum = 0;  // not folded
     bool known = false;  // false: the sender sent no checksum, and an IPv4 copy carries none either
 };
 
@@ -26,8 +26,9 @@ inline PayloadSum sum_from_checksum(std::span<const std::byte> frame, const Clas
     const auto ports = frame.subspan(in.payload_offset - 8u).first<4>();
     const uint32_t addresses = in.v4 ? wire::sum16(frame.subspan(in.l3_offset + 12u).first<8>())
                                      : wire::sum16(frame.subspan(in.l3_offset + 8u).first<32>());
-    const uint32_t header = addresses + wire::sum16(ports) + 17 + 2u * udp_size;
-    return {wire::fold(uint64_t{static_cast<uint16_t>(~in.udp_checksum)} + static_cast<uint16_t>(~wire::fold(header))), true};
+    const uint32_t header = addresses + wire::load16(&ports[0]) + wire::load16(&ports[2]) + 17 + 2u * udp_size;
+    // 7 * 0xffff, a zero of this arithmetic, is more than the header's sum and the checksum together.
+    return {7u * 0xffff - header - in.udp_checksum, true};
 }
 
 // Computed anew: where the arriving checksum may be a partial one that a NIC was expected to finish, or is absent and needed.
