@@ -26,9 +26,10 @@ constexpr uint32_t kMaxShared = 32'000;
 
 // Legs of a fan-out lie in one piece, their counters where they were made: both are fetched some legs ahead.
 void prefetch_ahead(std::span<const Leg> legs, size_t i) noexcept {
-    constexpr size_t kLegs = 8, kStates = 4;
+    constexpr size_t kLegs = kFetchedLegs + 8;
+    if (i + kFetchedLegs >= legs.size()) return;
+    rte_prefetch0(legs[i + kFetchedLegs].state);
     if (i + kLegs < legs.size()) rte_prefetch0(&legs[i + kLegs]);
-    if (i + kStates < legs.size()) rte_prefetch0(legs[i + kStates].state);
 }
 
 uint32_t ip_size(const Leg& leg, const Classified& in) noexcept {

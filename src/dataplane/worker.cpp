@@ -3,6 +3,7 @@
 #include <rte_cycles.h>
 #include <rte_prefetch.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>
@@ -20,7 +21,8 @@ using flow::Leg;
 
 namespace {
 
-constexpr size_t kAhead = 8;  // packets, between the fetch of a leg and that of its counters
+// How many packets ahead legs are fetched, and then their states.
+constexpr size_t kLegsAhead = 8, kStatesAhead = 4;
 
 __extension__ using Wide = unsigned __int128;
 
@@ -46,6 +48,12 @@ Drop reason_of(rtp::Invalid invalid) noexcept {
         case rtp::Invalid::padding: return Drop::rtp_padding;
     }
     return Drop::not_rtp;
+}
+
+// Replicating a packet fetches the others.
+std::span<const Leg> first_legs(const Flow* flow) noexcept {
+    if (flow == nullptr) return {};
+    return {flow->legs, std::min(flow->leg_count, kFetchedLegs)};
 }
 
 }  // namespace
@@ -134,11 +142,19 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         rte_prefetch0(flows[i]->path);
         rte_prefetch0(flows[i]->legs);
     }
+    const auto fetch_legs = [&](size_t i) {
+        if (i < burst.size())
+            for (const Leg& leg : first_legs(flows[i])) rte_prefetch0(&leg);
+    };
+    const auto fetch_states = [&](size_t i) {
+        if (i < burst.size())
+            for (const Leg& leg : first_legs(flows[i])) rte_prefetch0(leg.state);
+    };
+    for (size_t i = 0; i < kLegsAhead; i++) fetch_legs(i);
+    for (size_t i = 0; i < kStatesAhead; i++) fetch_states(i);
     for (size_t i = 0; i < burst.size(); i++) {
-        if (i + kAhead < burst.size()) {
-            const Flow* soon = flows[i + kAhead];
-            if (soon != nullptr && soon->leg_count != 0) rte_prefetch0(soon->legs->state);
-        }
+        fetch_legs(i + kLegsAhead);
+        fetch_states(i + kStatesAhead);
         rte_mbuf* m = burst[i];
         const Classified& in = seen[i];
         if (flows[i] != nullptr) {

@@ -19,6 +19,9 @@
 
 namespace penstock::dataplane {
 
+// Of every flow of a burst, so many legs are fetched before its packet is replicated.
+inline constexpr uint32_t kFetchedLegs = 16;
+
 struct RxQueue {
     uint16_t ethdev = 0;
     uint16_t queue = 0;
