@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "control/cli/client.hpp"
 #include "control/config/load.hpp"
 #include "dataplane/heap.hpp"
 #include "node.hpp"
@@ -29,9 +30,12 @@ constexpr std::string_view kUsage =
     "\n"
     "  penstock run   [-c FILE]   forward media until SIGTERM or SIGINT\n"
     "  penstock check [-c FILE]   validate a configuration: exit 0, or 2 with FILE:LINE:COLUMN, what is wrong and what is allowed\n"
+    "  penstock cli   [-s SOCKET] [--json] [WORDS...]\n"
+    "                             a prompt on a running forwarder; with WORDS, one command; try: penstock cli help\n"
     "  penstock version           print the version\n"
     "  penstock --help            print this\n"
     "\n"
+    "SOCKET defaults to /run/penstock/cli.sock, as control.socket does.\n"
     "FILE defaults to /etc/penstock/penstock.yaml. Every key is explained in config/penstock.yaml.\n"
     "Exit codes: 0 fine, 1 run-time failure, 2 wrong usage or configuration.\n";
 
@@ -55,33 +59,31 @@ std::optional<std::string> environment(std::string_view name) {
     return value;
 }
 
-// The configuration in `path`; problems go to stderr.
-std::optional<config::Config> configuration(const std::string& path) {
+Result<config::Config> configuration(const std::string& path) {
     const auto text = read_file(path);
-    if (!text) {
-        fmt::print(stderr, "{}: cannot be read: {}; name another file with -c FILE\n", path, std::strerror(errno));
-        return std::nullopt;
-    }
+    if (!text) return fail(fmt::format("{}: cannot be read: {}; name another file with -c FILE\n", path, std::strerror(errno)));
     auto loaded = config::load(*text, environment, host_name());
-    if (!loaded) {
-        fmt::print(stderr, "{}", config::format(path, loaded.error()));
-        return std::nullopt;
-    }
+    if (!loaded) return fail(config::format(path, loaded.error()));
     return std::move(*loaded);
+}
+
+int wrong_configuration(const Error& error) {
+    fmt::print(stderr, "{}", error.text);
+    return kWrong;
 }
 
 int check(const std::string& path) {
     const auto config = configuration(path);
-    if (!config) return kWrong;
+    if (!config) return wrong_configuration(config.error());
     fmt::print("{}: fine: {} ports, {} streams\n", path, config->ports.size(), config->streams.size());
     return kFine;
 }
 
 int run(const std::string& path) {
     const auto config = configuration(path);
-    if (!config) return kWrong;
+    if (!config) return wrong_configuration(config.error());
     Log log(config->log.level, config->log.format);
-    Node node(*config, log);
+    Node node(*config, log, [path] { return configuration(path); });
     if (auto opened = node.open(); !opened) {
         log.error("{}", opened.error().text);
         return kFailed;
@@ -93,6 +95,28 @@ int run(const std::string& path) {
 int wrong_usage(std::string_view what) {
     fmt::print(stderr, "penstock: {}\n\n{}", what, kUsage);
     return kWrong;
+}
+
+int cli(std::span<char*> args) {
+    cli::Client client{.socket = config::Control{}.socket, .json = false, .words = {}};
+    for (size_t i = 0; i < args.size(); i++) {
+        const std::string_view arg = args[i];
+        if (arg == "--json") {
+            client.json = true;
+        } else if (arg == "-s" && client.words.empty()) {
+            if (++i == args.size()) return wrong_usage("-s needs a SOCKET");
+            client.socket = args[i];
+        } else if ((arg == "--help" || arg == "-h") && client.words.empty()) {
+            fmt::print("{}", kUsage);
+            return kFine;
+        } else {
+            client.words += fmt::format("{}{}", client.words.empty() ? "" : " ", arg);
+        }
+    }
+    const auto ran = cli::run_client(client);
+    if (ran) return *ran ? kFine : kFailed;
+    fmt::print(stderr, "penstock cli: {}\n", ran.error().text);
+    return kFailed;
 }
 
 int dispatch(std::span<char*> args) {
@@ -107,6 +131,7 @@ int dispatch(std::span<char*> args) {
         fmt::print("penstock {}\n", kVersion);
         return kFine;
     }
+    if (command == "cli") return cli(args.subspan(1));
     if (command != "run" && command != "check") return wrong_usage(fmt::format("'{}' is no command", command));
     std::string file{kDefaultFile};
     for (size_t i = 1; i < args.size(); i++) {

@@ -66,11 +66,14 @@ dataplane::PortPlan of(const config::Port& port) {
 Result<void> Node::open() {
     // First of all: threads that are started later inherit the blocked signals.
     signals_ = loop_.on_signal({SIGTERM, SIGINT, SIGHUP}, [this](int signal) {
-        if (signal == SIGHUP) return log_.warning("SIGHUP: this version reads its configuration at start only; restart to apply changes");
+        if (signal == SIGHUP) {
+            const auto reply = reload();
+            return reply.ok ? log_.info("SIGHUP: {}", reply.body) : log_.error("SIGHUP: {}", reply.body);
+        }
         log_.info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
         loop_.stop();
     });
-    for (const auto step : {&Node::open_dataplane, &Node::open_mesh, &Node::open_metrics})
+    for (const auto step : {&Node::open_dataplane, &Node::open_mesh, &Node::open_metrics, &Node::open_control})
         if (auto done = (this->*step)(); !done) return done;
     return {};
 }
@@ -98,6 +101,7 @@ Result<void> Node::open_dataplane() {
     auto opened = dataplane::Dataplane::open(plan, *eal_, log_);
     if (!opened) return fail(opened.error().text);
     dataplane_ = std::move(*opened);
+    cores_ = cores->workers;
     for (const auto& port : dataplane_->ports()) ports_.push_back(port->info());
     for (const auto& worker : dataplane_->workers()) {
         std::string queues;
@@ -114,21 +118,16 @@ Result<void> Node::open_dataplane() {
 
 Result<void> Node::open_mesh() {
     mesh_ = std::make_unique<mesh::Mesh>(ports_, flow::PortRange{config_.media.first_port, config_.media.last_port});
-    for (const config::Stream& stream : config_.streams) mesh_->add(stream);
+    mesh_->replace(config_.streams);
     auto hops = io::NextHops::open(
         loop_, log_, ports_,
         [this](const flow::Destination& to, const flow::Resolution& answer) { on_next_hop(to, answer); },
         [this](const std::string& netdev) { on_netdev(netdev); });
     if (!hops) return fail(hops.error().text);
     next_hops_ = std::move(*hops);
-    for (const flow::Destination& destination : mesh_->destinations()) {
-        next_hops_->want(destination);
-        unresolved_++;
-    }
-    dataplane_->publish(mesh_->compile());
+    follow_changes();
+    publish();
     for (const flow::PortInfo& port : ports_) steer(port.index);
-    claim_ports();
-    join_groups();
     return {};
 }
 
@@ -137,6 +136,13 @@ Result<void> Node::open_metrics() {
     auto server = metrics::HttpServer::open(loop_, *config_.metrics.listen, [this](std::string_view path) { return answer(path); });
     if (!server) return fail(server.error().text);
     http_ = std::move(*server);
+    return {};
+}
+
+Result<void> Node::open_control() {
+    auto socket = io::ControlSocket::open(loop_, config_.control.socket, [this](std::string_view line) { return request(line); });
+    if (!socket) return fail(socket.error().text);
+    control_ = std::move(*socket);
     return {};
 }
 
@@ -152,38 +158,66 @@ void Node::steer(uint16_t port) {
     note(steering->set_media_ports(config_.media.first_port, config_.media.last_port));
 }
 
-void Node::join_groups() {
-    for (const auto& track : mesh_->tracks())
-        for (const mesh::Path& path : track->paths) {
-            const config::Source& source = path.source;
-            if (!source.rtp.ip.is_multicast()) continue;
-            const uint16_t port = mesh_->port_index(source.port).value_or(0);
-            if (ports_[port].netdev.empty()) continue;  // no kernel twin, nobody to join with
-            const auto sender = source.ssm ? source.from : std::nullopt;
-            if (auto joined = memberships_.join(source.rtp.ip, sender, ports_[port].netdev); !joined)
-                log_.error("stream '{}': {}", track->stream, joined.error().text);
-        }
+// What the model wants of the kernel since it changed. What is added comes first: a group, port or next hop that is in
+// use before and after is not given up between.
+void Node::follow_changes() {
+    const auto destinations = mesh_->take_destinations();
+    for (const flow::Destination& to : destinations.wanted) {
+        next_hops_->want(to);
+        if (!started_) unanswered_.insert(to);
+    }
+    for (const flow::Destination& to : destinations.forgotten) {
+        next_hops_->forget(to);
+        unanswered_.erase(to);  // deleted before the workers started
+    }
+    const auto sources = mesh_->take_sources();
+    for (const config::Source& source : sources.added) follow(source, true);
+    for (const config::Source& source : sources.removed) follow(source, false);
+    claim_ports();
+    if (!sources.added.empty() || !sources.removed.empty()) flows_changed_ = true;
+    changed();
 }
 
-// Where the kernel sees media too it must not answer "port unreachable".
-void Node::claim_ports() {
-    for (const auto& track : mesh_->tracks())
-        for (const mesh::Path& path : track->paths) {
-            const Endpoint& rtp = path.source.rtp;
-            for (const flow::PortInfo& port : ports_) {
-                if (port.driver != flow::Driver::af_packet || rtp.ip.is_multicast() || path.source.vlan != 0) continue;
-                if (path.source.port && *path.source.port != port.name) continue;
-                const auto local = next_hops_->addresses(port.netdev);
-                if (std::ranges::find(local, rtp.ip) == local.end()) continue;
-                for (const uint16_t udp : {rtp.port, static_cast<uint16_t>(rtp.port + 1)})
-                    if (auto claimed = claimed_.claim({rtp.ip, udp}, port.netdev); !claimed)
-                        log_.warning("stream '{}': {}", track->stream, claimed.error().text);
-            }
+void Node::follow(const config::Source& source, bool added) {
+    if (source.rtp.ip.is_multicast()) {
+        const std::string& netdev = ports_[mesh_->port_index(source.port).value_or(0)].netdev;
+        if (netdev.empty()) return;  // no kernel twin, nobody to join with
+        const auto sender = source.ssm ? source.from : std::nullopt;
+        if (!added) return memberships_.leave(source.rtp.ip, sender, netdev);
+        if (auto joined = memberships_.join(source.rtp.ip, sender, netdev); !joined) log_.error("{}", joined.error().text);
+        return;
+    }
+    // Where the kernel sees media too it must not answer "port unreachable".
+    for (const flow::PortInfo& port : ports_) {
+        if (port.driver != flow::Driver::af_packet || source.vlan != 0) continue;
+        if (source.port && *source.port != port.name) continue;
+        for (const uint16_t udp : {source.rtp.port, static_cast<uint16_t>(source.rtp.port + 1)}) {
+            const auto claim = claims_.try_emplace({{source.rtp.ip, udp}, port.netdev}).first;
+            claim->second.wanted += added ? 1 : -1;
+            if (claim->second.wanted != 0) continue;
+            if (claim->second.held) claimed_.release(claim->first.first);
+            claims_.erase(claim);
         }
+    }
+}
+
+// Claims what is wanted and possible by now: the address may come to the interface later.
+void Node::claim_ports() {
+    for (auto& [what, claim] : claims_) {
+        const auto& [endpoint, netdev] = what;
+        if (claim.held) continue;
+        const auto local = next_hops_->addresses(netdev);
+        if (std::ranges::find(local, endpoint.ip) == local.end()) continue;
+        if (auto claimed = claimed_.claim(endpoint, netdev)) {
+            claim.held = true;
+        } else {
+            log_.warning("{}", claimed.error().text);
+        }
+    }
 }
 
 void Node::on_next_hop(const flow::Destination& to, const flow::Resolution& answer) {
-    if (unresolved_ != 0 && !mesh_->resolution(to).hop && answer.hop) unresolved_--;
+    if (answer.hop) unanswered_.erase(to);
     mesh_->resolve(to, answer);
     if (answer.hop) {
         log_.info("{}: next hop {} by port '{}', from {}, mtu {}", to.ip.text(), answer.hop->mac.text(),
@@ -209,17 +243,30 @@ void Node::publish() {
     publish_timer_ = {};
     if (dataplane_->reclaim() >= flow::Publisher::kMaxPending) return changed();  // a worker is slow: collect on
     if (auto table = mesh_->compile()) dataplane_->publish(std::move(table));
-    if (unresolved_ == 0) start_workers();
+    if (std::exchange(flows_changed_, false))
+        for (const flow::PortInfo& port : ports_) steer(port.index);
+    if (running_ && unanswered_.empty()) start_workers();
 }
 
 void Node::start_workers() {
     start_timer_ = {};
     if (std::exchange(started_, true)) return;
     dataplane_->start();
-    for (const flow::Destination& to : mesh_->destinations())
-        if (const flow::Resolution& answer = mesh_->resolution(to); !answer.hop)
-            log_.warning("{}: no next hop: {}", to.ip.text(), answer.why_not);
+    for (const flow::Destination& to : std::exchange(unanswered_, {}))
+        log_.warning("{}: no next hop: {}", to.ip.text(), mesh_->resolution(to).why_not);
     log_.info("node '{}': forwarding {} tracks, {} workers", config_.node, mesh_->tracks().size(), dataplane_->workers().size());
+}
+
+// Every packet must be accounted for. That it is not is a bug of ours: said once, and shown in the metrics.
+void Node::audit() {
+    for (const auto& worker : dataplane_->workers()) {
+        const flow::Ledger ledger = worker->ledger().read();
+        if (ledger.balanced() || !unbalanced_.insert(worker->id()).second) continue;
+        log_.error("worker {}: the ledger does not balance: rx {} is not forwarded {} + consumed {} + drops {}, or tx wanted {} is not "
+                   "sent {} + drops {}",
+                   worker->id(), ledger.rx, ledger.forwarded, ledger.consumed(), ledger.rx_drops(), ledger.tx_wanted, ledger.sent,
+                   ledger.tx_drops());
+    }
 }
 
 metrics::Response Node::answer(std::string_view path) const {
@@ -228,8 +275,11 @@ metrics::Response Node::answer(std::string_view path) const {
                                            : metrics::Response{503, "text/plain", "starting\n"};
     if (path != "/metrics") return {404, "text/plain", "/metrics, /healthz or /readyz\n"};
     metrics::View view{.version = kVersion, .node = config_.node, .mesh = *mesh_, .now = dataplane::clock_now(), .ledgers = {},
-                       .ports = {}, .twins = {}, .table_pending = dataplane_->reclaim()};
-    for (const auto& worker : dataplane_->workers()) view.ledgers.push_back(worker->ledger().read());
+                       .latencies = {}, .ports = {}, .twins = {}, .table_pending = dataplane_->reclaim()};
+    for (const auto& worker : dataplane_->workers()) {
+        view.ledgers.push_back(worker->ledger().read());
+        view.latencies.push_back(&worker->latency());
+    }
     for (const auto& port : dataplane_->ports()) view.ports.push_back({port->info().name, port->counters()});
     for (size_t p = 0; p < ports_.size(); p++)
         if (const auto& twin = dataplane_->twins()[p])
@@ -238,12 +288,11 @@ metrics::Response Node::answer(std::string_view path) const {
 }
 
 void Node::run() {
+    audit_timer_ = loop_.every(1s, [this] { audit(); });
     reclaim_timer_ = loop_.every(100ms, [this] { dataplane_->reclaim(); });
-    if (unresolved_ == 0) {
-        start_workers();
-    } else {
-        start_timer_ = loop_.at(Clock::now() + kWaitForNextHops, [this] { start_workers(); });
-    }
+    running_ = true;
+    start_timer_ = loop_.at(Clock::now() + kWaitForNextHops, [this] { start_workers(); });
+    if (unanswered_.empty()) start_workers();
     loop_.run();
 }
 

@@ -1,12 +1,18 @@
 #pragma once
 // The running forwarder: everything that `penstock run` builds, wired together. main() makes one.
+#include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "control/cli/command.hpp"
+#include "control/cli/show.hpp"
 #include "control/config/config.hpp"
 #include "control/io/claimed_ports.hpp"
+#include "control/io/control_socket.hpp"
 #include "control/io/event_loop.hpp"
 #include "control/io/memberships.hpp"
 #include "control/io/next_hops.hpp"
@@ -18,7 +24,10 @@ namespace penstock {
 
 class Node {
 public:
-    Node(const config::Config& config, Log& log) : config_(config), log_(log) {}
+    // `reread` loads the configuration file again, or says with FILE:LINE:COLUMN what is wrong with it.
+    using Reread = std::function<Result<config::Config>()>;
+    Node(config::Config config, Log& log, Reread reread)
+        : config_(std::move(config)), log_(log), reread_(std::move(reread)) {}
 
     Result<void> open();  // everything but the workers; a failure leaves nothing behind
     void run();           // until SIGTERM or SIGINT
@@ -27,18 +36,32 @@ private:
     Result<void> open_dataplane();
     Result<void> open_mesh();
     Result<void> open_metrics();
+    Result<void> open_control();
     void steer(uint16_t port);
-    void join_groups();
+    void follow_changes();
+    void follow(const config::Source& source, bool added);
     void claim_ports();
     void on_next_hop(const flow::Destination& to, const flow::Resolution& answer);
     void on_netdev(const std::string& netdev);
     void changed();
     void publish();
     void start_workers();
+    void audit();
     metrics::Response answer(std::string_view path) const;
 
-    const config::Config& config_;
+    // What operators ask for: node_commands.cpp.
+    io::ControlSocket::Reply request(std::string_view line);
+    io::ControlSocket::Reply execute(const cli::Command& command, bool json);
+    io::ControlSocket::Reply show(const cli::Command& command, bool json) const;
+    io::ControlSocket::Reply reload();
+    Result<std::string> change_output(const cli::Command& command);
+    std::vector<cli::WorkerFacts> worker_facts() const;
+    std::vector<cli::PortFacts> port_facts(const std::string& name) const;
+    std::vector<std::string> names(std::string_view placeholder) const;
+
+    config::Config config_;  // as it was started with; the streams as they are now are the model's
     Log& log_;
+    const Reread reread_;
     io::EventLoop loop_;
     io::EventLoop::Watch signals_;
     std::unique_ptr<dataplane::Eal> eal_;
@@ -49,9 +72,20 @@ private:
     io::ClaimedPorts claimed_;
     std::unique_ptr<io::NextHops> next_hops_;
     std::unique_ptr<metrics::HttpServer> http_;
-    io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_;
-    size_t unresolved_ = 0;  // destinations that were not answered even once
-    bool started_ = false;   // the workers
+    std::unique_ptr<io::ControlSocket> control_;
+    std::vector<unsigned> cores_;  // by worker
+    std::map<std::pair<std::string, std::string>, uint64_t> stats_from_;  // (port, counter) at `clear port stats`
+    io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_;
+    std::set<flow::Destination> unanswered_;  // at start: next hops that are not known yet
+    struct Claim {
+        int wanted = 0;  // sources
+        bool held = false;
+    };
+    std::map<std::pair<Endpoint, std::string>, Claim> claims_;  // by endpoint and netdev
+    std::set<uint16_t> unbalanced_;  // workers whose ledger did not balance: said once
+    bool flows_changed_ = false;  // since the ports were steered
+    bool running_ = false;
+    bool started_ = false;  // the workers
 };
 
 }  // namespace penstock

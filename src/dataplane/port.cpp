@@ -117,6 +117,8 @@ void Port::describe(uint16_t index) {
     rte_eth_dev_info_get(ethdev, &device);
     rte_ether_addr mac{};
     rte_eth_macaddr_get(ethdev, &mac);
+    driver_name_ = device.driver_name;
+    numa_node_ = rte_eth_dev_socket_id(ethdev);
     info_.index = index;
     info_.name = plan_.name;
     info_.driver = plan_.driver;
@@ -145,8 +147,9 @@ void Port::describe(uint16_t index) {
 }
 
 Result<void> Port::judge_zero_copy(const std::vector<int>& before, Log& log) {
-    const auto copies = [&](int fd) { return !std::ranges::binary_search(before, fd) && !zero_copy(fd).value_or(false); };
+    const auto copies = [&](int fd) { return !std::ranges::binary_search(before, fd) && !dataplane::zero_copy(fd).value_or(false); };
     if (std::ranges::none_of(af_xdp_sockets(), copies)) {
+        zero_copy_ = "zero-copy";
         log.info("port '{}': AF_XDP zero-copy", plan_.name);
         return {};
     }
@@ -156,6 +159,7 @@ Result<void> Port::judge_zero_copy(const std::vector<int>& before, Log& log) {
                                                                            kernel_driver(plan_.interface));
     if (plan_.zero_copy == ZeroCopy::on)
         return fail(fmt::format("zero_copy is on, but the kernel copies: {}; set zero_copy: auto to go on so", why));
+    zero_copy_ = fmt::format("copy: {}", why);
     log.info("port '{}': AF_XDP copy mode: {}", plan_.name, why);
     return {};
 }

@@ -48,6 +48,9 @@ public:
     const std::vector<Queue>& tx() const noexcept { return tx_; }
     const flow::PortInfo& info() const noexcept { return info_; }
     bool kernel_has_copy() const noexcept { return plan_.driver == Driver::af_packet; }
+    const std::string& driver_name() const noexcept { return driver_name_; }  // of DPDK
+    const std::string& zero_copy() const noexcept { return zero_copy_; }      // af_xdp: got or not, and why
+    int numa_node() const noexcept { return numa_node_; }                     // -1: not known
     Steering* steering() noexcept { return steering_ ? &*steering_ : nullptr; }
     // Every counter of the driver, summed over the devices.
     std::vector<std::pair<std::string, uint64_t>> counters() const;
@@ -65,6 +68,8 @@ private:
     std::vector<uint16_t> ethdevs_;
     std::vector<Queue> rx_, tx_;
     flow::PortInfo info_;
+    std::string driver_name_, zero_copy_;
+    int numa_node_ = -1;
 };
 
 }  // namespace penstock::dataplane

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "rtp/header.hpp"
 #include "rtp/mux.hpp"
@@ -85,6 +86,7 @@ void Worker::run(const std::atomic<bool>& stop) noexcept {
 bool Worker::turn() noexcept {
     table_ = &published_.read();  // one acquire load; valid until quiescent()
     moved_ = false;
+    const uint64_t before = ledger_.forwarded;
     std::array<rte_mbuf*, kBurst> burst;
     for (const RxQueue& q : plan_.rx) {
         const uint16_t n = rte_eth_rx_burst(q.ethdev, q.queue, burst.data(), kBurst);
@@ -101,6 +103,8 @@ bool Worker::turn() noexcept {
     for (TxRelay& relay : plan_.relays) moved_ |= relay.turn();
     if (moved_) {
         for (TxBuffer& tx : plan_.tx) tx.flush(ledger_);
+        if (const uint64_t forwarded = ledger_.forwarded - before; forwarded != 0)
+            latency_.add(clock_now() - first_burst_, forwarded);
         board_.show(ledger_);
     }
     reader_.quiescent();
@@ -109,9 +113,9 @@ bool Worker::turn() noexcept {
 
 // The burst goes through each step as a whole, so that the memory of one packet is fetched while another is worked on.
 void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
-    moved_ = true;
     ledger_.rx += burst.size();
     now_ = clock_now();
+    if (!std::exchange(moved_, true)) first_burst_ = now_;
     alignas(Classified) std::byte room[kBurst * sizeof(Classified)];  // not filled until a packet is classified
     auto* const seen = reinterpret_cast<Classified*>(room);
     std::array<const flow::Table::Slot*, kBurst> slots;

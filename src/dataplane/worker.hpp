@@ -13,6 +13,7 @@
 #include "dataplane/rcu.hpp"
 #include "dataplane/tx.hpp"
 #include "flow/classify.hpp"
+#include "flow/latency.hpp"
 #include "flow/ledger.hpp"
 #include "flow/rewrite.hpp"
 #include "flow/table.hpp"
@@ -63,6 +64,7 @@ public:
     void run(const std::atomic<bool>& stop) noexcept;  // until `stop`
     bool turn() noexcept;                              // one round; whether anything moved
     const flow::LedgerBoard& ledger() const noexcept { return board_; }
+    const flow::LatencyHistogram& latency() const noexcept { return latency_; }
     uint16_t id() const noexcept { return plan_.id; }
     const std::vector<RxQueue>& rx() const noexcept { return plan_.rx; }
 
@@ -89,7 +91,9 @@ private:
     WorkerPlan plan_;
     const flow::Table* table_ = nullptr;  // of this turn
     uint64_t now_ = 0;                    // clock_now() of this burst
+    uint64_t first_burst_ = 0;            // now_ of the first burst of this turn
     flow::Ledger ledger_;
+    flow::LatencyHistogram latency_;
     bool moved_ = false;
     Idle idle_;
     flow::LedgerBoard board_;

@@ -52,6 +52,7 @@ void Reception::start(uint16_t sequence, uint32_t ssrc, uint32_t transit) noexce
     highest_ = first_ = uint64_t{0x10000} + sequence;
     window_.fill(~uint64_t{0});  // nothing from before is missing
     ssrc_ = ssrc;
+    counters_.ssrc.set(ssrc);
     transit_ = transit;
     counters_.jitter.set(0);
     restart_at_ = kNever;

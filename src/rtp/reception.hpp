@@ -22,6 +22,7 @@ struct ReceptionCounters {
     Counter missing;     // gauge: holes in the window now; lost unless they still arrive
     Counter duplicate;   // sequence number seen before, or older than the window
     Counter reordered;   // arrived after a later one
+    Counter ssrc;        // gauge: of the present source
     Counter ssrc_changes;
     Counter restarts;    // sequence jumps of one SSRC that RFC 3550 A.1 takes for a restarted source
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <string>
 
 #include "base/wire.hpp"
@@ -56,9 +57,9 @@ std::unique_ptr<mesh::Mesh> make_mesh(uint32_t flows, uint32_t fanout, bool mult
         config::Stream stream;
         stream.name = std::to_string(f);
         stream.tracks.push_back(std::move(track));
-        mesh->add(stream);
+        if (!mesh->put(stream)) std::abort();  // no two flows share an address and port
     }
-    for (const flow::Destination& to : mesh->destinations()) mesh->resolve(to, {kHop, {}});
+    for (const flow::Destination& to : mesh->take_destinations().wanted) mesh->resolve(to, {kHop, {}});
     return mesh;
 }
 

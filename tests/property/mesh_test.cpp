@@ -34,9 +34,10 @@ std::vector<config::Stream> any_streams(Random& random) {
     std::vector<config::Stream> streams(random.between<size_t>(1, 8));
     uint16_t next = 20000;
     for (config::Stream& stream : streams) {
+        stream.name = "s" + std::to_string(&stream - streams.data());
         stream.tracks.resize(random.between<size_t>(1, 2));
         for (config::Track& track : stream.tracks) {
-            track.media = "video";
+            track.media = random.chance(0.5) ? "video" : "audio";
             track.sources.resize(random.between<size_t>(1, 2));
             for (config::Source& source : track.sources) {
                 source.rtp = {ip("10.0.0.1"), next};
@@ -45,8 +46,10 @@ std::vector<config::Stream> any_streams(Random& random) {
                 next = static_cast<uint16_t>(next + 2);
             }
             track.outputs.resize(random.below<size_t>(6));
+            uint16_t port = 6000;
             for (config::Output& output : track.outputs) {
-                output.rtp = {receiver(random.between(1, 9)), random.between<uint16_t>(6000, 6100)};
+                output.rtp = {receiver(random.between(1, 9)),
+                              port = static_cast<uint16_t>(port + random.between(1, 50))};
                 output.port = any_port();
                 output.rtcp_mux = random.chance(0.3);
                 if (random.chance(0.3)) output.vlan = random.between<uint16_t>(1, 4094);
@@ -66,11 +69,11 @@ flow::Resolution any_answer(Random& random, const flow::Destination& to) {
     return {hop, ""};
 }
 
+// But for the worker, which depends on the order in which tracks came.
 void require_same(const flow::Flow& a, const flow::Flow& b) {
     REQUIRE(a.key == b.key);
     REQUIRE(a.kind == b.kind);
     REQUIRE(a.rx_port == b.rx_port);
-    REQUIRE(a.owner == b.owner);
     REQUIRE(a.has_sender == b.has_sender);
     REQUIRE(a.sender == b.sender);
     REQUIRE((a.merge != nullptr) == (b.merge != nullptr));
@@ -105,35 +108,133 @@ void require_same(const flow::Table& table, const mesh::Mesh& changed, const mes
 
 }  // namespace
 
+// The streams of a file, as they may stand in it side by side, and another version of each with the same sources.
+struct Versions {
+    explicit Versions(Random& random) : one(any_streams(random)), two(one) {
+        for (config::Stream& stream : two) {
+            if (random.chance(0.2) && stream.tracks.size() > 1) stream.tracks.pop_back();
+            if (random.chance(0.2)) std::ranges::reverse(stream.tracks);
+            for (config::Track& track : stream.tracks) {
+                if (random.chance(0.3) && track.sources.size() > 1) track.sources.pop_back();
+                if (random.chance(0.5) && !track.outputs.empty())
+                    track.outputs.erase(track.outputs.begin() + random.below<int>(track.outputs.size()));
+                if (random.chance(0.5)) track.outputs.emplace_back().rtp = {receiver(random.between(1, 9)), 7000};
+                if (random.chance(0.2)) track.payload_type = 96;
+            }
+        }
+    }
+    const config::Stream& any(Random& random) { return random.chance(0.5) ? random.one_of(one) : random.one_of(two); }
+    std::vector<config::Stream> one, two;
+};
+
 TEST_CASE("compile after changes is compile from scratch", "[mesh]") {
     Random random;
-    for (int run = 0; run < 60; run++) {
+    for (int run = 0; run < 100; run++) {
         const auto ports = any_ports(random);
-        const auto streams = any_streams(random);
+        Versions versions(random);
         mesh::Mesh mesh(ports, {20000, 29999});
+        std::map<std::string, config::Stream> wanted;
+        std::set<flow::Destination> asked;  // of the kernel: what take_destinations() adds up to
+        std::vector<std::string> sources;   // likewise, sorted
         std::map<flow::Destination, flow::Resolution> answers;
         std::unique_ptr<const flow::Table> table;
-        size_t added = 0;
-        for (int step = 0; step < 40; step++) {
-            if (added < streams.size() && random.chance(0.3)) mesh.add(streams[added++]);
-            const auto destinations = mesh.destinations();
-            if (!destinations.empty() && random.chance(0.8)) {
-                const auto& to = random.one_of(destinations);
-                mesh.resolve(to, answers[to] = any_answer(random, to));
+        const auto take = [&] {
+            const auto destinations = mesh.take_destinations();
+            for (const auto& to : destinations.wanted) {
+                REQUIRE(asked.insert(to).second);
+                answers.erase(to);  // it is looked up anew
             }
-            if (random.chance(0.5))
-                if (auto next = mesh.compile()) table = std::move(next);
+            for (const auto& to : destinations.forgotten) REQUIRE(asked.erase(to) == 1);
+            const auto changed = mesh.take_sources();
+            for (const auto& source : changed.added) sources.push_back(source.rtp.text());
+            for (const auto& source : changed.removed) {
+                const auto found = std::ranges::find(sources, source.rtp.text());
+                REQUIRE(found != sources.end());
+                sources.erase(found);
+            }
+        };
+        for (int step = 0; step < 60; step++) {
+            const double dice = random.below(100) / 100.0;
+            if (dice < 0.3) {
+                const config::Stream& stream = versions.any(random);
+                const auto done = mesh.put(stream);
+                INFO((done ? "" : done.error().text));
+                REQUIRE(done);
+                wanted[stream.name] = stream;
+            } else if (dice < 0.4) {
+                const std::string name = versions.any(random).name;
+                REQUIRE(mesh.remove(name) == (wanted.erase(name) == 1));
+            } else if (dice < 0.45) {
+                std::vector<config::Stream> file;
+                for (size_t i = 0; i < versions.one.size(); i++)
+                    if (random.chance(0.7)) file.push_back(random.chance(0.5) ? versions.one[i] : versions.two[i]);
+                mesh.replace(file);
+                wanted.clear();
+                for (const auto& stream : file) wanted[stream.name] = stream;
+            } else if (dice < 0.75) {
+                take();
+                if (asked.empty()) continue;
+                auto to = asked.begin();
+                std::advance(to, random.below<long>(asked.size()));
+                mesh.resolve(*to, answers[*to] = any_answer(random, *to));
+            } else if (auto next = mesh.compile()) {
+                table = std::move(next);
+            }
         }
+        take();
         if (auto next = mesh.compile()) table = std::move(next);
-        REQUIRE(table);
         REQUIRE(mesh.compile() == nullptr);
+        if (!table) continue;  // nothing but empty steps
 
+        INFO("run " << run << ", " << wanted.size() << " streams");
         mesh::Mesh scratch(ports, {20000, 29999});
-        for (size_t i = 0; i < added; i++) scratch.add(streams[i]);
+        for (const auto& [name, stream] : wanted) REQUIRE(scratch.put(stream));
+        const auto destinations = scratch.take_destinations().wanted;
+        REQUIRE(std::vector(asked.begin(), asked.end()) == destinations);
         for (const auto& [to, answer] : answers) scratch.resolve(to, answer);
         scratch.compile();
-        INFO("run " << run << ", " << added << " streams");
+        std::vector<std::string> expected;
+        for (const auto& source : scratch.take_sources().added) expected.push_back(source.rtp.text());
+        std::ranges::sort(expected);
+        std::ranges::sort(sources);
+        REQUIRE(sources == expected);
         require_same(*table, mesh, scratch);
+    }
+}
+
+TEST_CASE("what stays through a change keeps its state, what is new has one of its own", "[mesh]") {
+    Random random;
+    for (int run = 0; run < 100; run++) {
+        Versions versions(random);
+        mesh::Mesh mesh(any_ports(random), {20000, 29999});
+        mesh.replace(versions.one);
+        if (random.chance(0.5)) mesh.compile();
+        using Receiver = std::tuple<std::string, std::string, Endpoint, uint16_t, std::optional<std::string>>;
+        const auto states = [&] {
+            std::map<Receiver, std::shared_ptr<flow::LegState>> all;
+            for (const auto* track : mesh.tracks())
+                for (const auto& output : track->outputs)
+                    all.emplace(Receiver{track->stream, track->name, output.to.rtp, output.to.vlan, output.to.port},
+                                output.rtp);
+            return all;
+        };
+        const auto before = states();
+        std::map<std::string, uint16_t> owners;
+        for (const auto* track : mesh.tracks()) owners[track->stream + "/" + track->name] = track->owner;
+        mesh.replace(versions.two);
+        std::set<const flow::LegState*> distinct;
+        const auto after = states();
+        for (const auto& [receiver, state] : after) {
+            REQUIRE(distinct.insert(state.get()).second);
+            const auto old = before.find(receiver);
+            if (old != before.end())
+                REQUIRE(old->second == state);
+            else
+                for (const auto& [other, known] : before) REQUIRE(known != state);
+        }
+        for (const auto* track : mesh.tracks())
+            if (const auto owner = owners.find(track->stream + "/" + track->name); owner != owners.end())
+                REQUIRE(owner->second == track->owner);
     }
 }
 
@@ -141,9 +242,9 @@ TEST_CASE("a track that no change touched keeps its flows", "[mesh]") {
     Random random;
     for (int run = 0; run < 30; run++) {
         mesh::Mesh mesh(any_ports(random), {20000, 29999});
-        for (const auto& stream : any_streams(random)) mesh.add(stream);
+        mesh.replace(any_streams(random));
         mesh.compile();
-        const auto destinations = mesh.destinations();
+        const auto destinations = mesh.take_destinations().wanted;
         if (destinations.empty()) continue;
         const auto& to = random.one_of(destinations);
         std::vector<std::vector<flow::FlowPtr>> before;

@@ -5,6 +5,7 @@ files. Nothing outside its own namespaces is touched.
 """
 import ctypes
 import http.client
+import json
 import os
 import re
 import shutil
@@ -268,8 +269,10 @@ class Lab:
         if not binary.exists():
             raise Skip(f"{binary} is not built")
         number = len(list(self.directory.glob("penstock*.yaml")))
-        path = self.file(f"penstock{number}.yaml", config)
+        control = f"control: {{ socket: {self.file(f'cli{number}.sock')} }}\n"  # behind the rest: its lines keep their numbers
+        path = self.file(f"penstock{number}.yaml", config.rstrip("\n") + "\n" + control)
         penstock = self.adopt(Penstock(node, [binary, "run", "-c", path], self.file(f"penstock{number}.log")))
+        penstock.config, penstock.control, penstock.socket = path, control, self.file(f"cli{number}.sock")
         if ready:
             penstock.wait_ready()
         return penstock
@@ -280,6 +283,7 @@ class Penstock(Process):
 
     def __init__(self, node, command, log):
         self.node = node
+        self.binary = str(command[0])
         super().__init__(node.inside(command), log)
 
     def wait_ready(self, seconds=15):
@@ -290,6 +294,24 @@ class Penstock(Process):
             except (OSError, http.client.HTTPException):
                 return False
         wait_for(ready, f"/readyz; log:\n{self.text()[-2000:]}", seconds)
+
+    def cli_command(self, *words):
+        return [self.binary, "cli", "-s", str(self.socket), *words]
+
+    def cli_exit(self, *words):
+        """Exit code, output and complaints of one command of the CLI."""
+        done = subprocess.run(self.cli_command(*words), capture_output=True, text=True, timeout=20)
+        return done.returncode, done.stdout, done.stderr
+
+    def cli(self, *words):
+        """What it prints; it must be done."""
+        code, out, errors = self.cli_exit(*words)
+        assert code == 0, f"penstock cli {' '.join(words)}: exit {code}\n{errors}{out}"
+        return out
+
+    def show(self, what):
+        """A show command as values."""
+        return json.loads(self.cli("--json", "show", *what.split()))
 
     def metrics(self):
         return Metrics(self.node.get(self.url + "/metrics")[1])

@@ -75,6 +75,7 @@ TEST_CASE("the defaults that the reference states are in force") {
     CHECK(reference.workers.idle == defaults.workers.idle);
     CHECK(reference.memory.hugepages == defaults.memory.hugepages);
     CHECK(reference.memory.mbufs == defaults.memory.mbufs);
+    CHECK(reference.control == defaults.control);
     CHECK(reference.metrics.listen == defaults.metrics.listen);
     CHECK(reference.media.first_port == defaults.media.first_port);
     CHECK(reference.media.last_port == defaults.media.last_port);
@@ -90,6 +91,7 @@ TEST_CASE("the reference shows every key") {
         {"log", {"{ ?: 0 }"}},
         {"workers", {"{ ?: 0 }"}},
         {"memory", {"{ ?: 0 }"}},
+        {"control", {"{ ?: 0 }"}},
         {"metrics", {"{ ?: 0 }"}},
         {"media", {"{ ?: 0 }"}},
         {"ports", {"[{ ?: 0 }]"}},

@@ -14,6 +14,7 @@ TEST_CASE("an empty file means the defaults of the contract") {
         CHECK(c.workers.idle == Idle::sleep);
         CHECK(c.memory.hugepages == Hugepages::automatic);
         CHECK(c.memory.mbufs == 32768);
+        CHECK(c.control.socket == "/run/penstock/cli.sock");
         CHECK(c.metrics.listen == Endpoint::parse("127.0.0.1:9464"));
         CHECK(c.media.first_port == 20000);
         CHECK(c.media.last_port == 29999);
@@ -25,7 +26,8 @@ TEST_CASE("an empty file means the defaults of the contract") {
 TEST_CASE("every setting is read") {
     const Config c = right(
         "node: edge-1\nlog: { level: \"${LEVEL}\", format: json }\nworkers: { cores: \"2-4,7\", idle: poll }\n"
-        "memory: { hugepages: no, mbufs: 4096 }\nmetrics: { listen: off }\nmedia: { ports: 5000-5999 }\n");
+        "memory: { hugepages: no, mbufs: 4096 }\n"
+        "control: { socket: /run/cli }\nmetrics: { listen: off }\nmedia: { ports: 5000-5999 }\n");
     CHECK(c.node == "edge-1");
     CHECK(c.log.level == Level::debug);
     CHECK(c.log.format == LogFormat::json);
@@ -33,6 +35,7 @@ TEST_CASE("every setting is read") {
     CHECK(c.workers.idle == Idle::poll);
     CHECK(c.memory.hugepages == Hugepages::off);
     CHECK(c.memory.mbufs == 4096);
+    CHECK(c.control.socket == "/run/cli");
     CHECK_FALSE(c.metrics.listen.has_value());
     CHECK(c.media.first_port == 5000);
     CHECK(c.media.last_port == 5999);
@@ -126,7 +129,7 @@ TEST_CASE("wrong kinds of values are problems everywhere, never more") {
 TEST_CASE("unknown keys name what is allowed, and what was probably meant") {
     expect(
         {{"rtsp: {}\n",
-          {{1, 1, "unknown key 'rtsp'. Allowed: node, log, workers, memory, metrics, media, ports, streams"}}},
+          {{1, 1, "unknown key 'rtsp'. Allowed: node, log, workers, memory, control, metrics, media, ports, streams"}}},
          {"log: { levle: info }\n", {{1, 8, "log: unknown key 'levle': did you mean 'level'? Allowed: level, format"}}},
          {"ports: [{ name: a, driver: af_xdp, interface: x, intreface: y }]\n",
           {{1, 50, "ports[0]: unknown key 'intreface': did you mean 'interface'? Allowed: name"}}},

@@ -1,78 +1,16 @@
 // The model: which flows and legs a configuration means.
-#include "control/mesh/mesh.hpp"
-
-#include <catch2/catch.hpp>
-
-#include "support/packet_builder.hpp"
+#include "mesh_cases.hpp"
 
 using namespace penstock;
 using namespace penstock::test;
 using flow::Kind;
-
-namespace {
-
-// lan (worker 0) and wan (workers 0 and 1) do not chain buffers, nic (worker 1) does.
-std::vector<flow::PortInfo> ports() {
-    std::vector<flow::PortInfo> all(3);
-    const char* const names[] = {"lan", "wan", "nic"};
-    for (uint16_t i = 0; i < 3; i++) {
-        all[i].index = i;
-        all[i].name = names[i];
-        all[i].mac.bytes[5] = std::byte(i);
-        all[i].rx_workers = i == 0   ? std::vector<uint16_t>{0}
-                            : i == 1 ? std::vector<uint16_t>{0, 1}
-                                     : std::vector<uint16_t>{1};
-        all[i].multi_segment = i == 2;
-    }
-    return all;
-}
-
-config::Source from(const char* rtp) {
-    config::Source source;
-    source.rtp = endpoint(rtp);
-    return source;
-}
-config::Output to(const char* rtp) {
-    config::Output output;
-    output.rtp = endpoint(rtp);
-    return output;
-}
-config::Track track(std::vector<config::Source> sources, std::vector<config::Output> outputs,
-                    const char* media = "video") {
-    config::Track t;
-    t.media = media;
-    t.sources = std::move(sources);
-    t.outputs = std::move(outputs);
-    return t;
-}
-config::Stream stream(std::vector<config::Track> tracks, const char* name = "camera") {
-    return {name, {}, std::move(tracks)};
-}
-
-mesh::Mesh model() { return {ports(), {20000, 29999}}; }
-flow::Destination way(const char* address) { return {ip(address), std::nullopt}; }
-flow::Resolution by(uint16_t port, const char* source = "10.0.1.1") {
-    return {flow::NextHop{.port = port, .mac = mac("02:00:00:00:00:20"), .source = ip(source), .mtu = 1400}, ""};
-}
-
-const flow::Flow* arriving(const flow::Table& table, const char* at, const char* sender = "10.9.9.9", uint16_t rx = 0,
-                           uint16_t vlan = 0) {
-    const Endpoint end = endpoint(at);
-    return table.find({end.ip, end.port, vlan}, ip(sender), rx);
-}
-
-unsigned udp_port(const flow::Leg& leg, bool destination) {
-    return at16(leg.header(), leg.header_size - (destination ? 6u : 8u));
-}
-
-}  // namespace
 
 TEST_CASE("a track becomes a flow for RTP and one for RTCP on the next port", "[mesh]") {
     auto mesh = model();
     auto t = track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")});
     t.payload_type = 96;
     t.clock_rate = 48000;
-    mesh.add(stream({t}));
+    put(mesh, stream({t}));
     mesh.resolve(way("10.0.1.20"), by(0));
     const auto table = mesh.compile();
     REQUIRE(table);
@@ -108,7 +46,7 @@ TEST_CASE("with rtcp_mux the receiver's RTCP goes to the RTP port", "[mesh]") {
     auto mesh = model();
     auto output = to("10.0.1.20:6000");
     output.rtcp_mux = true;
-    mesh.add(stream({track({from("10.0.0.1:20000")}, {output})}));
+    put(mesh, stream({track({from("10.0.0.1:20000")}, {output})}));
     mesh.resolve(way("10.0.1.20"), by(0));
     const auto table = mesh.compile();
     const auto* rtcp = arriving(*table, "10.0.0.1:20001");
@@ -124,8 +62,9 @@ TEST_CASE("an output's TTL, DSCP and VLAN reach its leg", "[mesh]") {
     output.dscp = 0;
     output.vlan = 7;
     output.port = "wan";
-    mesh.add(stream({track({from("10.0.0.1:20000")}, {output, to("10.0.1.20:6000")})}));
-    CHECK(mesh.destinations() == std::vector<flow::Destination>{way("10.0.1.20"), {ip("239.2.2.2"), uint16_t{1}}});
+    put(mesh, stream({track({from("10.0.0.1:20000")}, {output, to("10.0.1.20:6000")})}));
+    CHECK(mesh.take_destinations().wanted ==
+          std::vector<flow::Destination>{way("10.0.1.20"), {ip("239.2.2.2"), uint16_t{1}}});
     mesh.resolve({ip("239.2.2.2"), uint16_t{1}}, by(1));
     mesh.resolve(way("10.0.1.20"), by(1));
     const auto table = mesh.compile();
@@ -144,9 +83,9 @@ TEST_CASE("an output's TTL, DSCP and VLAN reach its leg", "[mesh]") {
 
 TEST_CASE("only outputs whose next hop is known have a leg", "[mesh]") {
     auto mesh = model();
-    mesh.add(
+    put(mesh,
         stream({track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000"), to("10.0.1.21:6000"), to("10.0.1.20:7000")})}));
-    CHECK(mesh.destinations().size() == 2);  // each is asked for once
+    CHECK(mesh.take_destinations().wanted.size() == 2);  // each is asked for once
     auto table = mesh.compile();
     REQUIRE(table);
     CHECK(arriving(*table, "10.0.0.1:20000")->leg_count == 0);
@@ -173,8 +112,8 @@ TEST_CASE("only outputs whose next hop is known have a leg", "[mesh]") {
 
 TEST_CASE("legs whose port shares payloads come first", "[mesh]") {
     auto mesh = model();
-    mesh.add(stream({track({from("10.0.0.1:20000")},
-                           {to("10.0.1.1:6000"), to("10.0.1.2:6000"), to("10.0.1.3:6000"), to("[fd01::4]:6000")})}));
+    put(mesh, stream({track({from("10.0.0.1:20000")},
+                            {to("10.0.1.1:6000"), to("10.0.1.2:6000"), to("10.0.1.3:6000"), to("[fd01::4]:6000")})}));
     mesh.resolve(way("10.0.1.1"), by(0));
     mesh.resolve(way("10.0.1.2"), by(2));
     mesh.resolve(way("10.0.1.3"), by(1));
@@ -198,7 +137,7 @@ TEST_CASE("two paths have states of their own, share the merge and the legs", "[
     second.from = ip("10.0.0.8");
     second.port = "wan";
     second.vlan = 9;
-    mesh.add(stream({track({from("10.0.0.1:20000"), second}, {to("10.0.1.20:6000")})}));
+    put(mesh, stream({track({from("10.0.0.1:20000"), second}, {to("10.0.1.20:6000")})}));
     mesh.resolve(way("10.0.1.20"), by(0));
     const auto table = mesh.compile();
     CHECK(table->size() == 4);
@@ -224,7 +163,7 @@ TEST_CASE("a port is steered what can arrive there", "[mesh]") {
     auto mesh = model();
     auto on_wan = from("239.1.1.1:5004");
     on_wan.port = "wan";
-    mesh.add(stream({track({from("10.0.0.1:20000"), on_wan}, {})}));
+    put(mesh, stream({track({from("10.0.0.1:20000"), on_wan}, {})}));
     mesh.compile();
     const std::vector<flow::Key> anywhere{{ip("10.0.0.1"), 20000, 0}, {ip("10.0.0.1"), 20001, 0}};
     std::vector<flow::Key> on_the_wan = anywhere;
@@ -244,8 +183,9 @@ TEST_CASE("tracks go to the worker with the fewest, among those where they can a
         auto source = from("10.0.0.1:1");
         source.rtp.port = next = static_cast<uint16_t>(next + 2);
         source.port = std::move(port);
-        mesh.add(stream({track({source}, {})}));
-        return mesh.tracks().back()->owner;
+        const std::string name = "camera-" + std::to_string(next);
+        put(mesh, stream({track({source}, {})}, name.c_str()));
+        return mesh.stream(name)->tracks[0]->owner;
     };
     CHECK(add("lan") == 0);
     CHECK(add("lan") == 0);  // only worker 0 polls it
@@ -257,9 +197,9 @@ TEST_CASE("tracks go to the worker with the fewest, among those where they can a
 
 TEST_CASE("tracks of one kind are told apart by number", "[mesh]") {
     auto mesh = model();
-    mesh.add(stream({track({from("10.0.0.1:20000")}, {}), track({from("10.0.0.1:20002")}, {}, "audio"),
-                     track({from("10.0.0.1:20004")}, {})}));
-    mesh.add(stream({track({from("10.0.0.1:20006")}, {})}, "other"));
+    put(mesh, stream({track({from("10.0.0.1:20000")}, {}), track({from("10.0.0.1:20002")}, {}, "audio"),
+                      track({from("10.0.0.1:20004")}, {})}));
+    put(mesh, stream({track({from("10.0.0.1:20006")}, {})}, "other"));
     std::vector<std::string> names;
     for (const auto& t : mesh.tracks()) names.push_back(t->stream + "/" + t->name);
     CHECK(names == std::vector<std::string>{"camera/video", "camera/audio", "camera/video-2", "other/video"});

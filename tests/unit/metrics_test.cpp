@@ -72,7 +72,7 @@ Text parse(const std::string& text) {
             } else {
                 REQUIRE(kind == "TYPE");
                 REQUIRE(helped.contains(name));
-                REQUIRE((type == "counter" || type == "gauge"));
+                REQUIRE((type == "counter" || type == "gauge" || type == "histogram"));
                 REQUIRE((type == "counter") == name.ends_with("_total"));
                 REQUIRE(out.types.emplace(name, type).second);
                 family = name;
@@ -81,7 +81,11 @@ Text parse(const std::string& text) {
         }
         const size_t end = line.find_first_of("{ ");
         REQUIRE(end != std::string::npos);
-        REQUIRE(line.substr(0, end) == family);
+        const std::string sampled = line.substr(0, end);
+        if (out.types[family] == "histogram")
+            REQUIRE((sampled == family + "_bucket" || sampled == family + "_sum" || sampled == family + "_count"));
+        else
+            REQUIRE(sampled == family);
         const size_t value = after_labels(line, end);
         REQUIRE(line[value] == ' ');
         REQUIRE_NOTHROW(std::stod(line.substr(value + 1)));
@@ -101,13 +105,13 @@ struct Fixture {
         track.outputs.resize(2);
         track.outputs[0].rtp = endpoint("10.0.1.20:6000");
         track.outputs[1].rtp = endpoint("[fd01::21]:6000");
-        mesh.add({"camera-1", {}, {track}});
+        REQUIRE(mesh.put({"camera-1", {}, {track}}));
         mesh.resolve({ip("10.0.1.20"), {}}, {flow::NextHop{}, ""});
         mesh.compile();
     }
     metrics::View view() const {
         return {
-            .version = "1.2.3", .node = "edge-1", .mesh = mesh, .now = now, .ledgers = {}, .ports = {}, .twins = {}};
+            .version = "1.2.3", .node = "edge-1", .mesh = mesh, .now = now, .ledgers = {}, .latencies = {}, .ports = {}, .twins = {}};
     }
     Text text() const { return parse(metrics::render(view())); }
     mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}};
@@ -192,6 +196,8 @@ TEST_CASE("ledgers, ports and twins", "[metrics]") {
     CHECK(text.value("penstock_worker_tx_wanted_packets_total{worker=\"1\"}") == 7);
     CHECK(text.value("penstock_worker_sent_packets_total{worker=\"1\"}") == 6);
     CHECK(text.value("penstock_drops_total{worker=\"1\",reason=\"no_flow\"}") == 8);
+    CHECK(text.value("penstock_worker_ledger_balanced{worker=\"0\"}") == 1);
+    CHECK(text.value("penstock_worker_ledger_balanced{worker=\"1\"}") == 0);
     for (size_t d = 0; d < flow::kDrops; d++)  // every reason is there from the start
         text.value("penstock_drops_total{worker=\"0\",reason=\"" + std::string{flow::kDropNames[d]} + "\"}");
     CHECK(text.value("penstock_port_rx_good_packets_total{port=\"lan\"}") == 11);
@@ -200,6 +206,31 @@ TEST_CASE("ledgers, ports and twins", "[metrics]") {
     CHECK(text.value("penstock_port_twin_lost_packets_total{port=\"wan\",direction=\"to_kernel\"}") == 14);
     CHECK(text.value("penstock_port_twin_lost_packets_total{port=\"wan\",direction=\"from_kernel\"}") == 15);
     CHECK(text.value("penstock_table_pending{}") == 3);
+}
+
+TEST_CASE("the time in a worker is a histogram whose buckets add up", "[metrics]") {
+    const Fixture f;
+    flow::LatencyHistogram latency;
+    const uint64_t microsecond = kSecond / 1'000'000 + 1;
+    latency.add(microsecond / 2, 5);
+    latency.add(3 * microsecond, 2);
+    latency.add(kSecond, 1);  // beyond the last bound
+    auto view = f.view();
+    view.latencies = {&latency};
+    const Text text = parse(metrics::render(view));
+    const auto below = [&](const std::string& bound) {
+        return text.value("penstock_forward_latency_seconds_bucket{worker=\"0\",le=\"" + bound + "\"}");
+    };
+    CHECK(below("1e-06") == 5);
+    CHECK(below("2e-06") == 5);
+    CHECK(below("4e-06") == 7);
+    CHECK(below("0.016384") == 7);
+    CHECK(below("+Inf") == 8);
+    CHECK(text.value("penstock_forward_latency_seconds_count{worker=\"0\"}") == 8);
+    CHECK(text.value("penstock_forward_latency_seconds_sum{worker=\"0\"}") == Approx(1.0000085).epsilon(1e-6));
+    CHECK(flow::percentile({5, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 0.5) == 1e-6);
+    CHECK(flow::percentile({5, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 0.8) == 4e-6);
+    CHECK(flow::percentile({}, 0.99) == 0);
 }
 
 TEST_CASE("a hole is no loss while it can still be filled, unless the path fell silent", "[metrics]") {

@@ -13,14 +13,17 @@
 namespace penstock::config {
 
 // Where in the file a value stands; both count from 1. {0, 0}: nowhere (a default).
+// Two settings are the same wherever they stand: a mark compares equal to any other.
 struct Mark {
     int line = 0;
     int column = 0;
+    bool operator==(const Mark&) const noexcept { return true; }
 };
 
 struct LogSettings {
     Level level = Level::info;
     LogFormat format = LogFormat::text;
+    bool operator==(const LogSettings&) const = default;
 };
 
 enum class Idle : uint8_t { poll, sleep };
@@ -28,6 +31,7 @@ enum class Idle : uint8_t { poll, sleep };
 struct Workers {
     std::optional<std::vector<unsigned>> cores;  // absent: auto, the cpuset less one core for control
     Idle idle = Idle::sleep;
+    bool operator==(const Workers&) const = default;
 };
 
 enum class Hugepages : uint8_t { automatic, on, off };
@@ -35,15 +39,23 @@ enum class Hugepages : uint8_t { automatic, on, off };
 struct Memory {
     Hugepages hugepages = Hugepages::automatic;
     unsigned mbufs = 32768;  // packet buffers, shared by all ports
+    bool operator==(const Memory&) const = default;
+};
+
+struct Control {
+    std::string socket = "/run/penstock/cli.sock";  // what `penstock cli` connects to
+    bool operator==(const Control&) const = default;
 };
 
 struct Metrics {
     std::optional<Endpoint> listen = Endpoint::parse("127.0.0.1:9464");  // absent: "off"
+    bool operator==(const Metrics&) const = default;
 };
 
 struct Media {
     uint16_t first_port = 20000;
     uint16_t last_port = 29999;  // inclusive
+    bool operator==(const Media&) const = default;
 };
 
 using flow::Driver;
@@ -65,6 +77,7 @@ struct Port {
     std::optional<std::string> twin;         // the TAP netdev made as kernel twin: pci, vhost, tap, ring. pci has one by default
     std::vector<Prefix> addresses;           // ports without a kernel twin: our own addresses with their networks
     std::optional<Mac> peer_mac;             // ports without a kernel twin: where unicast legs are sent [broadcast]
+    bool operator==(const Port&) const = default;
 };
 
 struct Source {
@@ -74,6 +87,7 @@ struct Source {
     bool ssm = false;            // `source` was given: the group is joined for this sender only (RFC 4607)
     std::optional<std::string> port;  // accept on this port only; multicast: join on this port
     uint16_t vlan = 0;           // 802.1Q VLAN id 1-4094; 0: untagged
+    bool operator==(const Source&) const = default;
 };
 
 struct Output {
@@ -84,6 +98,7 @@ struct Output {
     std::optional<std::string> port;  // absent: by the kernel's routes
     uint16_t vlan = 0;           // 802.1Q VLAN id 1-4094; 0: untagged
     bool rtcp_mux = false;       // RFC 5761: RTCP to the RTP port
+    bool operator==(const Output&) const = default;
 };
 
 struct Track {
@@ -94,12 +109,14 @@ struct Track {
     Mark at;
     std::vector<Source> sources;          // one, or two for live-live
     std::vector<Output> outputs;
+    bool operator==(const Track&) const = default;
 };
 
 struct Stream {
     std::string name;
     Mark at;
     std::vector<Track> tracks;
+    bool operator==(const Stream&) const = default;
 };
 
 struct Config {
@@ -107,6 +124,7 @@ struct Config {
     LogSettings log;
     Workers workers;
     Memory memory;
+    Control control;
     Metrics metrics;
     Media media;
     std::vector<Port> ports;

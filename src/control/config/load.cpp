@@ -11,7 +11,7 @@ namespace penstock::config {
 
 std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const Environment& environment,
                                                  std::string_view node) {
-    static constexpr std::string_view kSections[] = {"node",    "log",   "workers", "memory",
+    static constexpr std::string_view kSections[] = {"node",    "log",   "workers", "memory", "control",
                                                      "metrics", "media", "ports",   "streams"};
     const auto document = Document::parse(yaml);
     if (!document) return std::unexpected(std::vector{document.error()});
@@ -23,6 +23,7 @@ std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const En
     config.log = read_log(sections["log"]);
     config.workers = read_workers(sections["workers"]);
     config.memory = read_memory(sections["memory"]);
+    config.control = read_control(sections["control"]);
     config.metrics = read_metrics(sections["metrics"]);
     config.media = read_media(sections["media"]);
     config.ports = read_ports(sections["ports"]);
@@ -30,6 +31,41 @@ std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const En
     check(config, problems);
     if (!problems.empty()) return std::unexpected(std::move(problems).sorted());
     return config;
+}
+
+namespace {
+
+// The environment is the operator's own, not ours: ${NAME} stands for nothing here.
+const Environment kNoEnvironment = [](std::string_view) { return std::nullopt; };
+
+template <class Read>
+auto load_part(std::string_view yaml, Read read)
+    -> std::expected<decltype(read(std::declval<const Value&>())), std::vector<Problem>> {
+    const auto document = Document::parse(yaml);
+    if (!document) return std::unexpected(std::vector{document.error()});
+    Problems problems;
+    auto part = read(Value{document->root(), kNoEnvironment, problems});
+    if (!problems.empty()) return std::unexpected(std::move(problems).sorted());
+    return part;
+}
+
+}  // namespace
+
+std::expected<Stream, std::vector<Problem>> load_stream(std::string_view name, std::string_view yaml,
+                                                        const std::vector<Port>& ports) {
+    auto stream = load_part(yaml, [&](const Value& value) { return read_stream(value, name, ports); });
+    if (!stream) return stream;
+    Problems problems;
+    Config alone;
+    alone.ports = ports;
+    alone.streams = {*stream};
+    check(alone, problems);
+    if (!problems.empty()) return std::unexpected(std::move(problems).sorted());
+    return stream;
+}
+
+std::expected<Output, std::vector<Problem>> load_output(std::string_view yaml, const std::vector<Port>& ports) {
+    return load_part(yaml, [&](const Value& value) { return read_output(value, ports); });
 }
 
 std::string format(std::string_view file, const std::vector<Problem>& problems) {

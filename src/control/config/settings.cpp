@@ -104,6 +104,17 @@ Memory read_memory(const Value& value) {
     return memory;
 }
 
+Control read_control(const Value& value) {
+    static constexpr std::string_view kKeys[] = {"socket"};
+    Control control;
+    const Map map{value, kKeys};
+    const auto path = map["socket"].parsed("a path of 1-107 characters", [](std::string_view text) {
+        return text.empty() || text.size() > 107 ? std::nullopt : std::optional{std::string{text}};
+    });
+    control.socket = path.value_or(control.socket);
+    return control;
+}
+
 Metrics read_metrics(const Value& value) {
     static constexpr std::string_view kKeys[] = {"listen"};
     Metrics metrics;

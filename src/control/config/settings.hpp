@@ -16,11 +16,14 @@ std::string read_node(const Value& value, std::string_view otherwise);
 LogSettings read_log(const Value& value);
 Workers read_workers(const Value& value);
 Memory read_memory(const Value& value);
+Control read_control(const Value& value);
 Metrics read_metrics(const Value& value);
 Media read_media(const Value& value);
 std::vector<Port> read_ports(const Value& value);
 // `ports` is what `port:` may name.
 std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& ports);
+Stream read_stream(const Value& value, std::string_view name, const std::vector<Port>& ports);  // an entry without its name
+Output read_output(const Value& value, const std::vector<Port>& ports);
 
 // The name of a port or stream.
 std::optional<std::string> read_name(const Value& value);

@@ -151,6 +151,13 @@ Track read_track(const Value& value, const Ports& ports) {
     return track;
 }
 
+void read_tracks(const Map& map, Stream& stream, const Ports& ports) {
+    const Value tracks = map.required("tracks");
+    const size_t count = tracks.each([&](const Value& entry) { stream.tracks.push_back(read_track(entry, ports)); });
+    if (count == 0 && (tracks.is(Kind::list) || tracks.is(Kind::null)))
+        tracks.problem("no entries: a stream has one track at least");
+}
+
 Stream read_stream(const Value& value, const Ports& ports) {
     static constexpr std::string_view kKeys[] = {"name", "tracks"};
     Stream stream;
@@ -158,10 +165,7 @@ Stream read_stream(const Value& value, const Ports& ports) {
     const Value name = map.required("name");
     stream.at = name ? name.at() : value.at();
     stream.name = read_name(name).value_or("");
-    const Value tracks = map.required("tracks");
-    const size_t count = tracks.each([&](const Value& entry) { stream.tracks.push_back(read_track(entry, ports)); });
-    if (count == 0 && (tracks.is(Kind::list) || tracks.is(Kind::null)))
-        tracks.problem("no entries: a stream has one track at least");
+    read_tracks(map, stream, ports);
     return stream;
 }
 
@@ -173,5 +177,18 @@ std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& po
     value.each([&](const Value& entry) { streams.push_back(read_stream(entry, names)); });
     return streams;
 }
+
+Stream read_stream(const Value& value, std::string_view name, const std::vector<Port>& ports) {
+    static constexpr std::string_view kKeys[] = {"tracks"};
+    Stream stream;
+    stream.name = name;
+    stream.at = value.at();
+    if (!is_plain_name(name, kLongestName)) value.problem(fmt::format("{} is no name of a stream: {}", quoted(name), kNameAllowed));
+    const Map map{value, kKeys};
+    read_tracks(map, stream, Ports{ports});
+    return stream;
+}
+
+Output read_output(const Value& value, const std::vector<Port>& ports) { return read_output(value, Ports{ports}); }
 
 }  // namespace penstock::config

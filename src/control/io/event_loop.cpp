@@ -27,17 +27,15 @@ EventLoop::EventLoop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
     if (!epoll_) die("epoll_create1");
 }
 
-EventLoop::Watch EventLoop::add(int fd, Fd owned, Callback callback) {
+EventLoop::Watch EventLoop::add(int fd, Fd owned, uint32_t events, Callback callback) {
     const uint64_t id = next_id_++;
     epoll_event event{};
-    event.events = EPOLLIN;
+    event.events = events;
     event.data.u64 = id;
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) die("cannot watch a descriptor");
     watches_.emplace(id, Watched{fd, std::move(owned), std::make_shared<Callback>(std::move(callback))});
     return {this, id};
 }
-
-EventLoop::Watch EventLoop::watch(int fd, Callback callback) { return add(fd, Fd{}, std::move(callback)); }
 
 EventLoop::Watch EventLoop::on_signal(std::initializer_list<int> signals, std::function<void(int)> callback) {
     sigset_t set;
@@ -47,7 +45,7 @@ EventLoop::Watch EventLoop::on_signal(std::initializer_list<int> signals, std::f
     Fd fd{signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
     if (!fd) die("signalfd");
     const int number = fd.get();
-    return add(number, std::move(fd), [number, callback = std::move(callback)] {
+    return add(number, std::move(fd), EPOLLIN, [number, callback = std::move(callback)] {
         signalfd_siginfo info{};
         if (read(number, &info, sizeof info) == sizeof info) callback(static_cast<int>(info.ssi_signo));
     });

@@ -1,6 +1,8 @@
 #pragma once
 // The control thread's loop: calls back when a descriptor is readable, a time has come or a signal arrived.
 // One thread only. What watch() and the others return must not outlive the loop.
+#include <sys/epoll.h>
+
 #include <csignal>
 #include <cstdint>
 #include <functional>
@@ -49,7 +51,9 @@ public:
 
     // Calls back as long as `fd` is readable, hung up or in error. End the watch before the descriptor is closed:
     // its number may stand for another one right after.
-    Watch watch(int fd, Callback callback);
+    Watch watch(int fd, Callback callback) { return add(fd, Fd{}, EPOLLIN, std::move(callback)); }
+    // The same for writable. One descriptor is watched for one of the two at a time.
+    Watch watch_writable(int fd, Callback callback) { return add(fd, Fd{}, EPOLLOUT, std::move(callback)); }
     Timer at(Instant when, Callback callback);  // once; a past instant: in the next turn
     Timer every(Duration period, Callback callback);
     // Blocks the signals for this thread and those it starts later, so call it before any other thread is started.
@@ -71,7 +75,7 @@ private:
         std::shared_ptr<Callback> callback;
     };
 
-    Watch add(int fd, Fd owned, Callback callback);
+    Watch add(int fd, Fd owned, uint32_t events, Callback callback);
     Timer add(Instant when, Duration period, Callback callback);
     void remove(uint64_t id);
     int timeout() const;  // in milliseconds, as epoll_wait() wants it

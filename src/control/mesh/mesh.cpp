@@ -3,9 +3,34 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
+#include <tuple>
 #include <utility>
 
 namespace penstock::mesh {
+namespace {
+
+flow::Key rtcp_key(flow::Key rtp) {
+    rtp.port++;
+    return rtp;
+}
+flow::Key key_of(const config::Source& source) { return {source.rtp.ip, source.rtp.port, source.vlan}; }
+flow::Key key_of(const config::Output& output) { return {output.rtp.ip, output.rtp.port, output.vlan}; }
+
+// These judge as config::check does: a stream that stands in the file beside the others may be altered beside them, too.
+bool same(const config::Source& a, const config::Source& b) {
+    return key_of(a) == key_of(b) && a.port == b.port && a.from == b.from;
+}
+bool share_a_port(const config::Source& a, const config::Source& b) {  // the RTP of one with the RTCP of the other
+    return rtcp_key(key_of(a)) == key_of(b) || rtcp_key(key_of(b)) == key_of(a);
+}
+bool feeds(const config::Output& output, const config::Source& source) {
+    if (key_of(output) != key_of(source)) return false;
+    // A group may pass from one port to another: two networks, not a loop.
+    return !output.rtp.ip.is_multicast() || !output.port || !source.port || *output.port == *source.port;
+}
+
+}  // namespace
 
 Mesh::Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media) : ports_(std::move(ports)), current_(media, {}) {
     uint16_t workers = 1;
@@ -20,32 +45,180 @@ std::optional<uint16_t> Mesh::port_index(const std::optional<std::string>& name)
     return port->index;
 }
 
-void Mesh::add(const config::Stream& stream) {
+const Stream* Mesh::stream(const std::string& name) const {
+    const auto found = streams_.find(name);
+    return found == streams_.end() ? nullptr : &found->second;
+}
+
+std::vector<const Track*> Mesh::tracks() const {
+    std::vector<const Track*> all;
+    for (const auto& [name, stream] : streams_)
+        for (const auto& track : stream.tracks) all.push_back(track.get());
+    return all;
+}
+
+// Why the stream cannot be beside the others, whose tracks `of_others` finds; its own former version does not count.
+std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
+    const auto of_others = [&](const auto& tracks, const flow::Key& key) {
+        const auto [begin, end] = tracks.equal_range(key);
+        return std::ranges::subrange(begin, end) | std::views::values |
+               std::views::filter([&](const Track* track) { return track->stream != stream.name; });
+    };
+    for (const config::Track& track : stream.tracks) {
+        for (const config::Source& source : track.sources) {
+            for (const flow::Key& key : {key_of(source), rtcp_key(key_of(source))})
+                for (const Track* other : of_others(sources_, key))
+                    for (const Path& path : other->paths)
+                        if (same(path.source, source) || share_a_port(path.source, source))
+                            return fmt::format("source {}: stream '{}' has it, or needs it for RTCP", source.rtp.text(), other->stream);
+            for (const Track* other : of_others(targets_, key_of(source)))
+                for (const Output& output : other->outputs)
+                    if (feeds(output.to, source))
+                        return fmt::format("source {}: stream '{}' sends there: that would be a loop", source.rtp.text(), other->stream);
+        }
+        for (const config::Output& output : track.outputs) {
+            for (const Track* other : of_others(sources_, key_of(output)))
+                for (const Path& path : other->paths)
+                    if (feeds(output, path.source))
+                        return fmt::format("output {}: it is a source of stream '{}': that would be a loop", output.rtp.text(), other->stream);
+            for (const config::Track& own : stream.tracks)
+                for (const config::Source& source : own.sources)
+                    if (feeds(output, source))
+                        return fmt::format("output {}: it is a source of the stream itself: that would be a loop", output.rtp.text());
+        }
+    }
+    return std::nullopt;
+}
+
+Result<void> Mesh::put(const config::Stream& stream) {
+    if (auto why = objection(stream)) return fail(std::move(*why));
+    set(stream);
+    return {};
+}
+
+Mesh::Changes Mesh::replace(const std::vector<config::Stream>& streams) {
+    Changes changes;
+    std::set<std::string_view> kept;
+    for (const config::Stream& stream : streams) {
+        kept.insert(stream.name);
+        const Stream* now = this->stream(stream.name);
+        if (now != nullptr && now->config == stream) continue;
+        (now == nullptr ? changes.added : changes.touched).push_back(stream.name);
+        set(stream);
+    }
+    for (const auto& [name, stream] : streams_)
+        if (!kept.contains(name)) changes.removed.push_back(name);
+    for (const std::string& name : changes.removed) remove(name);
+    return changes;
+}
+
+void Mesh::set(const config::Stream& stream) {
+    Stream& now = streams_[stream.name];
+    std::vector<std::unique_ptr<Track>> before = std::move(now.tracks);
+    now.tracks.clear();
+    now.config = stream;
     std::map<std::string, unsigned> same_media;
     for (const config::Track& of : stream.tracks) {
-        auto track = std::make_unique<Track>();
         const unsigned n = ++same_media[of.media];
-        track->stream = stream.name;
-        track->name = n == 1 ? of.media : fmt::format("{}-{}", of.media, n);
-        track->config = of;
-        track->owner = choose_owner(of);
-        owned_[track->owner]++;
-        for (const config::Source& source : of.sources)
-            track->paths.push_back({std::to_string(track->paths.size() + 1), source, std::make_shared<flow::PathState>()});
-        if (of.sources.size() > 1) track->merge = std::make_shared<flow::MergeState>();
-        // The counters of a track's legs lie in one piece: a worker walks them leg by leg.
-        const auto rtp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
-        const auto rtcp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
-        for (size_t i = 0; i < of.outputs.size(); i++) {
-            const config::Output& output = of.outputs[i];
-            const flow::Destination destination{output.rtp.ip, port_index(output.port)};
-            track->outputs.push_back({output.rtp.text(), output, destination, {rtp, rtp.get() + i}, {rtcp, rtcp.get() + i}});
-            auto& users = ways_[destination].users;
-            if (users.empty() || users.back() != track.get()) users.push_back(track.get());
+        const std::string name = n == 1 ? of.media : fmt::format("{}-{}", of.media, n);
+        const auto old = std::ranges::find(before, name, [](const auto& track) { return track ? track->name : std::string(); });
+        if (old != before.end() && (*old)->config == of) {
+            now.tracks.push_back(std::move(*old));
+            continue;
         }
-        touch(*track);
-        tracks_.push_back(std::move(track));
+        now.tracks.push_back(make_track(stream.name, name, of, old == before.end() ? nullptr : old->get()));
     }
+    // The new tracks come into use before the old ones go, so that a destination of both is never forgotten between.
+    for (const auto& track : now.tracks)
+        if (track->flows.empty() && !track->dirty) use(*track);
+    for (auto& track : before)
+        if (track) retire(std::move(track));
+}
+
+bool Mesh::remove(const std::string& name) {
+    const auto found = streams_.find(name);
+    if (found == streams_.end()) return false;
+    for (auto& track : found->second.tracks) retire(std::move(track));
+    streams_.erase(found);
+    return true;
+}
+
+// `before`: the track of that name until now. Paths and outputs that it has too keep their state, and it its worker.
+std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::string& name, const config::Track& of,
+                                        const Track* before) {
+    auto track = std::make_unique<Track>();
+    track->stream = stream;
+    track->name = name;
+    track->config = of;
+    track->owner = before ? before->owner : choose_owner(of);
+    owned_[track->owner]++;
+    for (const config::Source& source : of.sources) {
+        std::shared_ptr<flow::PathState> state;
+        if (before)
+            for (const Path& path : before->paths)
+                if (path.source == source) state = path.state;
+        if (!state) state = std::make_shared<flow::PathState>();
+        track->paths.push_back({std::to_string(track->paths.size() + 1), source, std::move(state)});
+    }
+    if (of.sources.size() > 1) track->merge = before && before->merge ? before->merge : std::make_shared<flow::MergeState>();
+    const auto receiver = [](const config::Output& output) { return std::tuple(output.rtp, output.vlan, output.port); };
+    std::map<decltype(receiver(config::Output{})), const Output*> known;
+    if (before)
+        for (const Output& output : before->outputs) known.emplace(receiver(output.to), &output);
+    // The counters of new legs lie in one piece: a worker walks them leg by leg.
+    const auto rtp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
+    const auto rtcp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
+    for (size_t i = 0; i < of.outputs.size(); i++) {
+        const config::Output& output = of.outputs[i];
+        Output made{output.rtp.text(), output, {output.rtp.ip, port_index(output.port)}, {rtp, rtp.get() + i}, {rtcp, rtcp.get() + i}};
+        if (const auto stays = known.find(receiver(output)); stays != known.end()) {
+            made.rtp = stays->second->rtp;
+            made.rtcp = stays->second->rtcp;
+        }
+        track->outputs.push_back(std::move(made));
+    }
+    return track;
+}
+
+void Mesh::use(Track& track) {
+    for (const Path& path : track.paths) {
+        changed_sources_.added.push_back(path.source);
+        sources_.emplace(key_of(path.source), &track);
+        sources_.emplace(rtcp_key(key_of(path.source)), &track);
+    }
+    for (const Output& output : track.outputs) {
+        targets_.emplace(key_of(output.to), &track);
+        const auto [way, fresh] = ways_.try_emplace(output.destination);
+        way->second.users.insert(&track);
+        if (fresh) newly_wanted_.insert(output.destination);
+    }
+    touch(track);
+}
+
+void Mesh::disuse(Track& track) {
+    const auto erase = [&](auto& from, const flow::Key& key) {
+        for (auto [it, end] = from.equal_range(key); it != end;) it = it->second == &track ? from.erase(it) : std::next(it);
+    };
+    for (const Path& path : track.paths) {
+        changed_sources_.removed.push_back(path.source);
+        erase(sources_, key_of(path.source));
+        erase(sources_, rtcp_key(key_of(path.source)));
+    }
+    for (const Output& output : track.outputs) {
+        erase(targets_, key_of(output.to));
+        const auto way = ways_.find(output.destination);
+        if (way == ways_.end()) continue;
+        way->second.users.erase(&track);
+        if (way->second.users.empty()) perhaps_forgotten_.insert(output.destination);
+    }
+}
+
+void Mesh::retire(std::unique_ptr<Track> track) {
+    disuse(*track);
+    owned_[track->owner]--;
+    std::erase(dirty_, track.get());
+    removed_.insert(removed_.end(), track->flows.begin(), track->flows.end());
+    compiled_ = false;
 }
 
 // Of the workers that poll a port where the track can arrive, the one with the fewest tracks.
@@ -65,10 +238,18 @@ void Mesh::touch(Track& track) {
     if (!std::exchange(track.dirty, true)) dirty_.push_back(&track);
 }
 
-std::vector<flow::Destination> Mesh::destinations() const {
-    std::vector<flow::Destination> all;
-    for (const auto& [destination, way] : ways_) all.push_back(destination);
-    return all;
+// A destination that lost its last user and got another meanwhile keeps its answer: only here it is given up.
+Mesh::Destinations Mesh::take_destinations() {
+    Destinations changes;
+    for (const flow::Destination& destination : std::exchange(perhaps_forgotten_, {})) {
+        const auto way = ways_.find(destination);
+        if (way == ways_.end() || !way->second.users.empty()) continue;
+        ways_.erase(way);
+        if (newly_wanted_.erase(destination) == 0) changes.forgotten.push_back(destination);
+    }
+    changes.wanted.assign(newly_wanted_.begin(), newly_wanted_.end());
+    newly_wanted_.clear();
+    return changes;
 }
 
 void Mesh::resolve(const flow::Destination& destination, const flow::Resolution& answer) {
@@ -86,7 +267,7 @@ const flow::Resolution& Mesh::resolution(const flow::Destination& destination) c
 
 std::vector<flow::Key> Mesh::keys(uint16_t port) const {
     std::vector<flow::Key> all;
-    for (const auto& track : tracks_)
+    for (const Track* track : tracks())
         for (const flow::FlowPtr& flow : track->flows)
             if (flow->rx_port == flow::Flow::kAnyPort || flow->rx_port == port) all.push_back(flow->key);
     return all;
@@ -94,7 +275,7 @@ std::vector<flow::Key> Mesh::keys(uint16_t port) const {
 
 std::unique_ptr<const flow::Table> Mesh::compile() {
     if (dirty_.empty() && compiled_) return nullptr;
-    std::vector<flow::FlowPtr> added, removed;
+    std::vector<flow::FlowPtr> added, removed = std::exchange(removed_, {});
     for (Track* track : dirty_) {
         removed.insert(removed.end(), track->flows.begin(), track->flows.end());
         track->flows = flows_of(*track);

@@ -3,9 +3,13 @@
 // out. Control owns the one Mesh; the states in it are written by workers and read here.
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "base/result.hpp"
 #include "control/config/config.hpp"
 #include "flow/next_hop.hpp"
 #include "flow/port.hpp"
@@ -39,45 +43,86 @@ struct Track {
     bool dirty = false;                       // they differ from what the model says by now
 };
 
+struct Stream {
+    config::Stream config;
+    std::vector<std::unique_ptr<Track>> tracks;
+};
+
 class Mesh {
 public:
     Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media);
 
-    void add(const config::Stream& stream);
+    // Adds the stream, or makes the one of that name be like this: what stays keeps its state. Refused, with nothing
+    // changed, when it collides with another stream or feeds itself; what else is wrong with it alone, config has told.
+    Result<void> put(const config::Stream& stream);
+    bool remove(const std::string& name);  // whether there was one
+    // Makes the streams be exactly these, which config::load has found right together; says what that came to.
+    struct Changes {
+        std::vector<std::string> added, removed, touched;  // names of streams
+    };
+    Changes replace(const std::vector<config::Stream>& streams);
 
-    // Whom copies go to, each once; control asks the kernel for the way to them.
-    std::vector<flow::Destination> destinations() const;
+    // Whom copies go to. `wanted` and `forgotten` tell what changed since the last call: control asks the kernel for the
+    // ways and hands the answers to resolve().
+    struct Destinations {
+        std::vector<flow::Destination> wanted, forgotten;
+    };
+    Destinations take_destinations();
+    // Which sources came and went since the last call: groups to join and leave, ports to claim. One that stays while
+    // its track is made anew is in both, first among the added.
+    struct Sources {
+        std::vector<config::Source> added, removed;
+    };
+    Sources take_sources() { return std::exchange(changed_sources_, {}); }
     void resolve(const flow::Destination& destination, const flow::Resolution& answer);
-    const flow::Resolution& resolution(const flow::Destination& destination) const;  // must be one of destinations()
+    const flow::Resolution& resolution(const flow::Destination& destination) const;  // must be that of an output
 
     // The table of all changes since the last call; null when there are none.
     std::unique_ptr<const flow::Table> compile();
 
-    const std::vector<std::unique_ptr<Track>>& tracks() const noexcept { return tracks_; }
+    const std::map<std::string, Stream>& streams() const noexcept { return streams_; }
+    const Stream* stream(const std::string& name) const;
+    std::vector<const Track*> tracks() const;
     // The keys that arrive on a port: what has to be steered there.
     std::vector<flow::Key> keys(uint16_t port) const;
     std::optional<uint16_t> port_index(const std::optional<std::string>& name) const;
+    const std::string& port_name(uint16_t index) const { return ports_[index].name; }
 
 private:
     struct Way {
         flow::Resolution answer{.hop = {}, .why_not = "not looked up yet"};
-        std::vector<Track*> users;
+        std::set<Track*> users;
     };
     struct Renditions {
         std::shared_ptr<const flow::Rendition> rtp, rtcp;
     };
+    struct HashKey {
+        size_t operator()(const flow::Key& key) const noexcept { return flow::hash(key); }
+    };
 
+    std::optional<std::string> objection(const config::Stream& stream) const;
+    void set(const config::Stream& stream);
+    std::unique_ptr<Track> make_track(const std::string& stream, const std::string& name, const config::Track& of,
+                                      const Track* before);
+    void use(Track& track);
+    void disuse(Track& track);
+    void retire(std::unique_ptr<Track> track);
     uint16_t choose_owner(const config::Track& track) const;
     void touch(Track& track);
     Renditions renditions_of(const Track& track) const;
     std::vector<flow::FlowPtr> flows_of(const Track& track) const;
 
     std::vector<flow::PortInfo> ports_;
-    std::vector<std::unique_ptr<Track>> tracks_;
+    std::map<std::string, Stream> streams_;
     std::map<flow::Destination, Way> ways_;
+    std::set<flow::Destination> newly_wanted_, perhaps_forgotten_;  // since take_destinations()
+    Sources changed_sources_;
+    std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;  // RTP and RTCP keys of all tracks
+    std::unordered_multimap<flow::Key, const Track*, HashKey> targets_;  // where outputs lead
     std::vector<Track*> dirty_;
-    std::vector<size_t> owned_;  // tracks by worker
-    flow::Table current_;        // what was compiled last; shares its shards with the published one
+    std::vector<flow::FlowPtr> removed_;  // of tracks that are gone
+    std::vector<size_t> owned_;           // tracks by worker
+    flow::Table current_;  // what was compiled last; shares its shards with the published one
     bool compiled_ = false;
 };
 

@@ -19,7 +19,11 @@ public:
     }
     template <class Value>
     void sample(std::string_view labels, Value value) {
-        fmt::format_to(std::back_inserter(out_), "penstock_{}{{{}}} {}\n", name_, labels, value);
+        suffixed("", labels, value);
+    }
+    template <class Value>
+    void suffixed(std::string_view suffix, std::string_view labels, Value value) {  // _bucket, _sum, _count
+        fmt::format_to(std::back_inserter(out_), "penstock_{}{}{{{}}} {}\n", name_, suffix, labels, value);
     }
     std::string take() { return std::move(out_); }
 
@@ -48,7 +52,7 @@ std::string labels(const mesh::Track& track, std::string_view kind, std::string_
 template <class Read>
 void paths(Text& text, const View& view, std::string_view name, std::string_view type, std::string_view help, Read read) {
     text.family(name, type, help);
-    for (const auto& track : view.mesh.tracks())
+    for (const mesh::Track* track : view.mesh.tracks())
         for (const mesh::Path& path : track->paths)
             text.sample(labels(*track, "path", path.name), read(*track, path.state->reception.counters()));
 }
@@ -71,7 +75,7 @@ void paths(Text& text, const View& view) {
               return static_cast<double>(c.jitter.read()) / 16 / track.config.clock_rate;
           });
     text.family("path_rtcp_packets_total", "counter", "RTCP packets received with the path.");
-    for (const auto& track : view.mesh.tracks())
+    for (const mesh::Track* track : view.mesh.tracks())
         for (const mesh::Path& path : track->paths)
             text.sample(labels(*track, "path", path.name), path.state->rtcp_packets.read());
 }
@@ -79,7 +83,7 @@ void paths(Text& text, const View& view) {
 template <class Read>
 void legs(Text& text, const View& view, std::string_view name, std::string_view type, std::string_view help, Read read) {
     text.family(name, type, help);
-    for (const auto& track : view.mesh.tracks())
+    for (const mesh::Track* track : view.mesh.tracks())
         for (const mesh::Output& output : track->outputs)
             text.sample(labels(*track, "leg", output.name), read(output));
 }
@@ -94,7 +98,7 @@ void legs(Text& text, const View& view) {
     legs(text, view, "leg_ready", "gauge", "1 when the next hop is known, 0 while nothing can be sent.",
          [&](const mesh::Output& o) { return view.mesh.resolution(o.destination).hop ? 1 : 0; });
     text.family("leg_drops_total", "counter", "Copies, RTP and RTCP, that did not leave, by reason.");
-    for (const auto& track : view.mesh.tracks())
+    for (const mesh::Track* track : view.mesh.tracks())
         for (const mesh::Output& output : track->outputs)
             for (size_t d = static_cast<size_t>(flow::kFirstTxDrop); d < flow::kDrops; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
@@ -123,10 +127,29 @@ void workers(Text& text, const View& view) {
     }
     each("worker_tx_wanted_packets_total", "Copies to send: one a leg.", [](const Ledger& l) { return l.tx_wanted; });
     each("worker_sent_packets_total", "Copies that the driver took.", [](const Ledger& l) { return l.sent; });
+    text.family("worker_ledger_balanced", "gauge", "1: every packet is accounted for. 0 is a bug: please report it.");
+    for (size_t w = 0; w < view.ledgers.size(); w++)
+        text.sample(fmt::format("worker=\"{}\"", w), view.ledgers[w].balanced() ? 1 : 0);
     text.family("drops_total", "counter", "Packets and copies that went no further, by reason.");
     for (size_t w = 0; w < view.ledgers.size(); w++)
         for (size_t d = 0; d < flow::kDrops; d++)
             text.sample(fmt::format("worker=\"{}\",reason=\"{}\"", w, flow::kDropNames[d]), view.ledgers[w].drops[d]);
+}
+
+void latencies(Text& text, const View& view) {
+    text.family("forward_latency_seconds", "histogram", "Time in a worker: from the rx burst to the end of the turn that sent the copies.");
+    for (size_t w = 0; w < view.latencies.size(); w++) {
+        const std::string worker = fmt::format("worker=\"{}\"", w);
+        uint64_t sum = 0;
+        for (size_t b = 0; b + 1 < flow::LatencyHistogram::kBuckets; b++) {
+            sum += view.latencies[w]->count(b);
+            text.suffixed("_bucket", fmt::format("{},le=\"{}\"", worker, flow::LatencyHistogram::bound(b)), sum);
+        }
+        sum += view.latencies[w]->count(flow::LatencyHistogram::kBuckets - 1);
+        text.suffixed("_bucket", worker + ",le=\"+Inf\"", sum);
+        text.suffixed("_sum", worker, view.latencies[w]->sum_seconds());
+        text.suffixed("_count", worker, sum);
+    }
 }
 
 void ports(Text& text, const View& view) {
@@ -167,6 +190,7 @@ std::string render(const View& view) {
     paths(text, view);
     legs(text, view);
     workers(text, view);
+    latencies(text, view);
     ports(text, view);
     text.family("table_pending", "gauge", "Replaced tables that some worker may still be reading.");
     text.sample("", view.table_pending);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "control/mesh/mesh.hpp"
+#include "flow/latency.hpp"
 #include "flow/ledger.hpp"
 
 namespace penstock::metrics {
@@ -27,6 +28,7 @@ struct View {
     const mesh::Mesh& mesh;
     uint64_t now = 0;  // in the clock of rtp::ReceptionCounters::last_arrival: seconds, 32.32 fixed point
     std::vector<flow::Ledger> ledgers;  // by worker
+    std::vector<const flow::LatencyHistogram*> latencies;  // by worker
     std::vector<PortCounters> ports;
     std::vector<TwinCounters> twins;
     size_t table_pending = 0;

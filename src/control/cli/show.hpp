@@ -1,0 +1,42 @@
+#pragma once
+// The answers of the show commands, from the model and what the data plane tells. Pure. docs/cli.md lists the JSON keys.
+#include <array>
+#include <string>
+#include <vector>
+
+#include "control/cli/report.hpp"
+#include "control/mesh/mesh.hpp"
+#include "control/metrics/text.hpp"
+#include "flow/ledger.hpp"
+
+namespace penstock::cli {
+
+struct WorkerFacts {
+    unsigned core = 0;
+    int numa_node = -1;  // -1: not known
+    std::string queues;  // "lan/0, wan/0"
+    flow::Ledger ledger;
+    std::array<uint64_t, flow::LatencyHistogram::kBuckets> latency{};  // packets by bucket
+};
+
+struct PortFacts {
+    flow::PortInfo info;
+    std::string driver;     // of DPDK
+    std::string steering;   // af_xdp: "native (driver veth)"
+    std::string zero_copy;  // af_xdp: "copy: driver veth does not offer zero-copy"
+    unsigned rx_queues = 0, tx_queues = 0;
+    int numa_node = -1;
+    std::vector<std::pair<std::string, uint64_t>> counters;  // as the driver names them
+};
+
+Report show_streams(const mesh::Mesh& mesh, uint64_t now);
+Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t now);
+Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, const std::vector<PortFacts>& ports,
+                        const std::vector<WorkerFacts>& workers);
+Report show_workers(const std::vector<WorkerFacts>& workers);
+Report show_drops(const std::vector<WorkerFacts>& workers);
+Report show_port_info(const std::vector<PortFacts>& ports);
+Report show_port_counters(const std::vector<PortFacts>& ports, bool all);  // all: xstats; otherwise the usual ones
+Report show_config(const mesh::Mesh& mesh);
+
+}  // namespace penstock::cli

@@ -1,0 +1,235 @@
+// The running forwarder's second half: what operators ask of it over the control socket.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "control/cli/output_url.hpp"
+#include "control/config/load.hpp"
+#include "node.hpp"
+
+namespace penstock {
+
+using cli::Action;
+using Reply = io::ControlSocket::Reply;
+
+namespace {
+
+Reply report(const cli::Report& report, bool json) { return {true, json ? report.json() : report.text()}; }
+
+// What is wrong, in a person's words or as {"error": ...}.
+Reply refusal(std::string_view why, bool json) {
+    return {false, json ? fmt::format("{{\"error\":{}}}\n", cli::json_string(why)) : fmt::format("{}\n", why)};
+}
+
+Reply done(std::string_view what, bool json) {
+    return {true, json ? fmt::format("{{\"done\":{}}}\n", cli::json_string(what)) : fmt::format("{}\n", what)};
+}
+
+std::string text_of(const std::vector<config::Problem>& problems) {
+    std::string all;
+    for (const config::Problem& problem : problems)
+        all += fmt::format("{}column {}: {}", all.empty() ? "" : "; ", problem.at.column, problem.text);
+    return all;
+}
+
+int numa_node_of(unsigned core) {
+    for (int node = 0; node < 64; node++)
+        if (std::ifstream(fmt::format("/sys/devices/system/node/node{}/cpu{}/topology/core_id", node, core))) return node;
+    return -1;
+}
+
+std::string listed(std::string_view what, const std::vector<std::string>& names) {
+    std::string line;
+    for (const std::string& name : names) line += fmt::format("{}{}", line.empty() ? "" : ", ", name);
+    return names.empty() ? std::string() : fmt::format("{}: {}\n", what, line);
+}
+
+}  // namespace
+
+// `text COMMAND`, `json COMMAND`, or `complete BEGINNING` with one word a line for an answer.
+Reply Node::request(std::string_view line) {
+    const size_t space = line.find(' ');
+    const std::string_view verb = line.substr(0, space);
+    const std::string_view rest = space == std::string_view::npos ? std::string_view() : line.substr(space + 1);
+    if (verb == "complete") {
+        std::string words;
+        for (const std::string& word : cli::complete(rest, [this](std::string_view w) { return names(w); })) words += word + '\n';
+        return {true, words};
+    }
+    if (verb != "text" && verb != "json") return refusal("a request is: text COMMAND, json COMMAND or complete BEGINNING", false);
+    const auto command = cli::parse(rest);
+    if (!command) return refusal(command.error().text, verb == "json");
+    return execute(*command, verb == "json");
+}
+
+std::vector<std::string> Node::names(std::string_view placeholder) const {
+    std::vector<std::string> all;
+    if (placeholder == "STREAM")
+        for (const auto& [name, stream] : mesh_->streams()) all.push_back(name);
+    if (placeholder == "PORT") {
+        all.emplace_back("all");
+        for (const flow::PortInfo& port : ports_) all.push_back(port.name);
+    }
+    return all;
+}
+
+Reply Node::execute(const cli::Command& command, bool json) {
+    switch (command.action) {
+        case Action::help:
+            return json ? refusal("help has no JSON form", true)
+                        : Reply{true, cli::help(command.arguments.empty() ? "" : command.arguments[0])};
+        case Action::quit: return done("", json);
+        case Action::reload: {
+            const Reply reply = reload();
+            return json ? (reply.ok ? done(reply.body, true) : refusal(reply.body, true)) : reply;
+        }
+        case Action::clear_port_stats:
+            for (const auto& port : dataplane_->ports())
+                for (auto& [counter, value] : port->counters()) stats_from_[{port->info().name, counter}] = value;
+            return done("port statistics count from here on", json);
+        case Action::add_stream: {
+            const std::string& name = command.arguments[0];
+            if (mesh_->stream(name)) return refusal(fmt::format("stream '{}' is there already; del stream it first", name), json);
+            auto stream = config::load_stream(name, command.arguments[1], config_.ports);
+            if (!stream) return refusal(text_of(stream.error()), json);
+            if (auto put = mesh_->put(*stream); !put) return refusal(put.error().text, json);
+            follow_changes();
+            log_.info("stream '{}' added", name);
+            return done(fmt::format("stream '{}' added", name), json);
+        }
+        case Action::del_stream: {
+            const std::string& name = command.arguments[0];
+            if (!mesh_->remove(name)) return refusal(fmt::format("there is no stream '{}'", name), json);
+            follow_changes();
+            log_.info("stream '{}' deleted", name);
+            return done(fmt::format("stream '{}' deleted", name), json);
+        }
+        case Action::add_output:
+        case Action::del_output: {
+            const auto changed = change_output(command);
+            if (!changed) return refusal(changed.error().text, json);
+            log_.info("{}", *changed);
+            return done(*changed, json);
+        }
+        default: return show(command, json);
+    }
+}
+
+Reply Node::show(const cli::Command& command, bool json) const {
+    const uint64_t now = dataplane::clock_now();
+    switch (command.action) {
+        case Action::show_streams: return report(cli::show_streams(*mesh_, now), json);
+        case Action::show_worker: return report(cli::show_workers(worker_facts()), json);
+        case Action::show_drops: return report(cli::show_drops(worker_facts()), json);
+        case Action::show_config: return report(cli::show_config(*mesh_), json);
+        case Action::show_stream:
+        case Action::show_stream_path: {
+            const mesh::Stream* stream = mesh_->stream(command.arguments[0]);
+            if (!stream) return refusal(fmt::format("there is no stream '{}'; try show stream all", command.arguments[0]), json);
+            return report(command.action == Action::show_stream
+                              ? cli::show_stream(*mesh_, *stream, now)
+                              : cli::show_stream_path(*mesh_, *stream, port_facts("all"), worker_facts()),
+                          json);
+        }
+        default: break;
+    }
+    const std::string& name = command.arguments[0];
+    if (name != "all" && !mesh_->port_index(name)) return refusal(fmt::format("there is no port '{}'; try show port info all", name), json);
+    auto ports = port_facts(name);
+    if (command.action == Action::show_port_info) return report(cli::show_port_info(ports), json);
+    if (command.action == Action::show_port_stats)
+        for (cli::PortFacts& port : ports)
+            for (auto& [counter, value] : port.counters)
+                if (const auto from = stats_from_.find({port.info.name, counter}); from != stats_from_.end()) value -= from->second;
+    return report(cli::show_port_counters(ports, command.action == Action::show_port_xstats), json);
+}
+
+Result<std::string> Node::change_output(const cli::Command& command) {
+    const std::string& name = command.arguments[0];
+    const mesh::Stream* stream = mesh_->stream(name);
+    if (!stream) return fail(fmt::format("there is no stream '{}'; try show stream all", name));
+    const auto url = cli::parse_output_url(command.arguments[1]);
+    if (!url) return fail(url.error().text);
+    const auto output = config::load_output(url->yaml, config_.ports);
+    if (!output) return fail(text_of(output.error()));
+
+    // Which track: the one that is named, the only one, or for a deletion the only one that has this output.
+    const std::string leg = output->rtp.text();
+    std::vector<size_t> tracks;
+    for (size_t t = 0; t < stream->tracks.size(); t++) {
+        const mesh::Track& track = *stream->tracks[t];
+        const bool has = std::ranges::find(track.outputs, leg, &mesh::Output::name) != track.outputs.end();
+        if ((url->track.empty() || url->track == track.name) && (command.action == Action::add_output || has)) tracks.push_back(t);
+    }
+    if (tracks.empty())
+        return fail(command.action == Action::add_output ? fmt::format("stream '{}' has no track '{}'", name, url->track)
+                                                         : fmt::format("stream '{}' has no output {}", name, leg));
+    if (tracks.size() > 1) return fail(fmt::format("stream '{}' has several tracks: say which, {}?track=NAME", name, command.arguments[1]));
+
+    config::Stream wanted = stream->config;
+    auto& outputs = wanted.tracks[tracks[0]].outputs;
+    const auto same = std::ranges::find(outputs, output->rtp, &config::Output::rtp);
+    if (command.action == Action::add_output) {
+        if (same != outputs.end()) return fail(fmt::format("stream '{}' sends to {} already", name, leg));
+        outputs.push_back(*output);
+    } else {
+        outputs.erase(same);
+    }
+    if (auto put = mesh_->put(wanted); !put) return fail(put.error().text);
+    follow_changes();
+    return fmt::format("stream '{}': output {} {}", name, leg, command.action == Action::add_output ? "added" : "deleted");
+}
+
+// The file as it is now: all of it or nothing, and what is not streams only at the next start.
+Reply Node::reload() {
+    auto next = reread_();
+    if (!next) return {false, fmt::format("nothing is changed:\n{}", next.error().text)};
+    for (const config::Stream& stream : next->streams)
+        for (const config::Track& track : stream.tracks) {
+            const auto unknown = [&](const auto& entry) { return entry.port && !mesh_->port_index(entry.port); };
+            if (std::ranges::any_of(track.sources, unknown) || std::ranges::any_of(track.outputs, unknown))
+                return {false, fmt::format("nothing is changed: stream '{}' names a port that is not open; ports are opened at the start\n", stream.name)};
+        }
+    std::string text;
+    const auto later = [&](std::string_view section, bool same) {
+        if (!same) text += fmt::format("{}: changed in the file, takes effect at the next start\n", section);
+    };
+    later("node", next->node == config_.node);
+    later("log", next->log == config_.log);
+    later("workers", next->workers == config_.workers);
+    later("memory", next->memory == config_.memory);
+    later("control", next->control == config_.control);
+    later("metrics", next->metrics == config_.metrics);
+    later("media", next->media == config_.media);
+    later("ports", next->ports == config_.ports);
+    const auto changes = mesh_->replace(next->streams);
+    follow_changes();
+    text += listed("added", changes.added) + listed("removed", changes.removed) + listed("touched", changes.touched);
+    return {true, text.empty() ? std::string("nothing differs from the file\n") : text};
+}
+
+std::vector<cli::WorkerFacts> Node::worker_facts() const {
+    std::vector<cli::WorkerFacts> all;
+    for (const auto& worker : dataplane_->workers()) {
+        cli::WorkerFacts facts{cores_[worker->id()], numa_node_of(cores_[worker->id()]), "", worker->ledger().read(), {}};
+        for (size_t b = 0; b < facts.latency.size(); b++) facts.latency[b] = worker->latency().count(b);
+        for (const dataplane::RxQueue& q : worker->rx())
+            facts.queues += fmt::format("{}{}/{}", facts.queues.empty() ? "" : ", ", ports_[q.port].name, q.number);
+        all.push_back(std::move(facts));
+    }
+    return all;
+}
+
+std::vector<cli::PortFacts> Node::port_facts(const std::string& name) const {
+    std::vector<cli::PortFacts> all;
+    for (const auto& port : dataplane_->ports()) {
+        if (name != "all" && port->info().name != name) continue;
+        all.push_back({port->info(), port->driver_name(), port->steering() ? port->steering()->how() : "", port->zero_copy(),
+                       static_cast<unsigned>(port->rx().size()), static_cast<unsigned>(port->tx().size()), port->numa_node(),
+                       port->counters()});
+    }
+    return all;
+}
+
+}  // namespace penstock

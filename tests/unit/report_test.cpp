@@ -1,0 +1,55 @@
+// One report as a table and as JSON.
+#include "control/cli/report.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <limits>
+
+using namespace penstock::cli;
+
+namespace {
+
+Report sample() {
+    return {{{"things",
+              "the things",
+              {{"name", "name"}, {"count", "count"}, {"share", "share"}, {"good", "good"}, {"hidden", ""}},
+              {{std::string("a"), uint64_t{7}, 0.5, true, std::string("x")},
+               {std::string("longer"), uint64_t{123456}, Cell{}, false, Cell{}}}},
+             {"none", "", {{"name", "name"}}, {}}}};
+}
+
+}  // namespace
+
+TEST_CASE("a report as text: numbers to the right, what is not known as a dash", "[report]") {
+    CHECK(sample().text() ==
+          "the things\n"
+          "name     count  share  good\n"
+          "a            7  0.500  yes\n"
+          "longer  123456      -  no\n"
+          "\n"
+          "name\n"
+          "(none)\n");
+    CHECK(Report{}.text().empty());
+}
+
+TEST_CASE("a report as JSON: one object on one line", "[report]") {
+    CHECK(sample().json() ==
+          "{\"things\":[{\"name\":\"a\",\"count\":7,\"share\":0.5,\"good\":true,\"hidden\":\"x\"},"
+          "{\"name\":\"longer\",\"count\":123456,\"share\":null,\"good\":false,\"hidden\":null}],\"none\":[]}\n");
+    CHECK(Report{}.json() == "{}\n");
+}
+
+TEST_CASE("JSON has no number that it cannot write, and no character that breaks it", "[report]") {
+    const auto one = [](Cell cell) { return Report{{{"s", "", {{"v", "v"}}, {{std::move(cell)}}}}}.json(); };
+    CHECK(one(std::numeric_limits<double>::quiet_NaN()) == "{\"s\":[{\"v\":null}]}\n");
+    CHECK(one(std::numeric_limits<double>::infinity()) == "{\"s\":[{\"v\":null}]}\n");
+    CHECK(one(std::numeric_limits<uint64_t>::max()) == "{\"s\":[{\"v\":18446744073709551615}]}\n");
+    CHECK(one(std::string()) == "{\"s\":[{\"v\":\"\"}]}\n");
+    CHECK(json_string("plain") == "\"plain\"");
+    CHECK(json_string("say \"hi\" \\ there") == R"("say \"hi\" \\ there")");
+    CHECK(json_string("a\nb\tc\r\x01\x1f") == R"("a\nb\tc\u000d\u0001\u001f")");
+    CHECK(json_string("Stra\xc3\x9f"
+                      "e") ==
+          "\"Stra\xc3\x9f"
+          "e\"");
+}

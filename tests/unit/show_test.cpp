@@ -1,0 +1,251 @@
+// What the show commands tell of a small model.
+#include "control/cli/show.hpp"
+
+#include "mesh_cases.hpp"
+
+using namespace penstock;
+using namespace penstock::test;
+using cli::Cell;
+using cli::Section;
+
+namespace {
+
+constexpr uint64_t kSecond = uint64_t{1} << 32;
+
+// The cell of a row by its key; so every key that a test names is there.
+const Cell& cell(const Section& section, size_t row, const std::string& key) {
+    INFO(section.key << '[' << row << "]." << key);
+    const auto column = std::ranges::find(section.columns, key, &cli::Column::key);
+    REQUIRE(column != section.columns.end());
+    REQUIRE(row < section.rows.size());
+    REQUIRE(section.rows[row].size() == section.columns.size());
+    return section.rows[row][static_cast<size_t>(column - section.columns.begin())];
+}
+uint64_t number(const Section& s, size_t row, const std::string& key) { return std::get<uint64_t>(cell(s, row, key)); }
+std::string text(const Section& s, size_t row, const std::string& key) {
+    return std::get<std::string>(cell(s, row, key));
+}
+bool unknown(const Section& s, size_t row, const std::string& key) {
+    return std::holds_alternative<std::monostate>(cell(s, row, key));
+}
+
+// Two tracks; of the first one's legs one can be reached.
+struct Fixture {
+    Fixture() {
+        auto second = from("239.1.1.1:5004");
+        second.port = "wan";
+        second.from = ip("10.0.0.8");
+        auto video = track({from("10.0.0.1:20000"), second}, {to("10.0.1.20:6000"), to("10.0.1.21:6000")});
+        video.payload_type = 96;
+        video.encoding = "H264/90000";
+        video.outputs[1].ttl = 16;
+        put(mesh, stream({video, track({from("10.0.0.1:20002")}, {}, "audio")}));
+        mesh.resolve(way("10.0.1.20"), by(2));
+        mesh.resolve(way("10.0.1.21"), {{}, "no route"});
+        const mesh::Track& t = *mesh.tracks()[0];
+        for (const uint16_t sequence : std::initializer_list<uint16_t>{1, 2, 5})
+            t.paths[0].state->reception.receive(sequence, 3000, 9, 100, now, 3000u + 1600u * sequence);
+        t.paths[0].state->rtcp_packets.add(2);
+        t.paths[1].state->reception.receive(1, 3000, 9, 50, now, 3000);
+        t.outputs[0].rtp->packets.add(4);
+        t.outputs[0].rtp->bytes.add(400);
+        t.outputs[0].rtcp->packets.add(1);
+        t.outputs[0].rtp->drop(flow::Drop::mtu).add(5);
+        t.outputs[0].rtcp->drop(flow::Drop::tx_full).add(6);
+    }
+    const mesh::Stream& camera() const { return *mesh.stream("camera"); }
+    std::vector<cli::PortFacts> port_facts() const {
+        std::vector<cli::PortFacts> all;
+        for (const flow::PortInfo& info : ports()) {
+            cli::PortFacts facts;
+            facts.info = info;
+            facts.driver = "net_" + info.name;
+            facts.counters = {{"rx_good_packets", 11}, {"rx_q0_errors", 12}};
+            all.push_back(std::move(facts));
+        }
+        return all;
+    }
+    std::vector<cli::WorkerFacts> worker_facts() const {
+        std::vector<cli::WorkerFacts> all(2);
+        all[0].core = 1;
+        all[0].queues = "lan/0";
+        all[1].core = 3;
+        all[1].numa_node = 1;
+        all[1].ledger.rx = 10;
+        all[1].ledger.forwarded = 7;
+        all[1].ledger[flow::Drop::no_flow] = 3;
+        all[1].ledger.tx_wanted = 9;
+        all[1].ledger.sent = 5;
+        all[1].ledger[flow::Drop::tx_full] = 4;
+        return all;
+    }
+    mesh::Mesh mesh = model();
+    uint64_t now = 50 * kSecond;
+};
+
+}  // namespace
+
+TEST_CASE("show stream all sums a track's paths up", "[show]") {
+    const Fixture f;
+    const auto report = cli::show_streams(f.mesh, f.now + 2 * kSecond);
+    REQUIRE(report.sections.size() == 1);
+    const Section& s = report.sections[0];
+    CHECK(s.key == "streams");
+    REQUIRE(s.rows.size() == 2);
+    CHECK(text(s, 0, "stream") == "camera");
+    CHECK(text(s, 0, "track") == "video");
+    CHECK(number(s, 0, "packets") == 4);
+    CHECK(number(s, 0, "bytes") == 350);
+    CHECK(number(s, 0, "lost") == 2);
+    const auto& jitter = f.mesh.tracks()[0]->paths[0].state->reception.counters().jitter;
+    REQUIRE(jitter.read() > 0);
+    CHECK(std::get<double>(cell(s, 0, "jitter_ms")) == Approx(static_cast<double>(jitter.read()) / 16 / 90));  // of 90 kHz
+    CHECK(number(s, 0, "paths") == 2);
+    CHECK(number(s, 0, "legs") == 2);
+    CHECK(number(s, 0, "legs_ready") == 1);
+    CHECK(number(s, 0, "worker") == f.mesh.tracks()[0]->owner);
+    CHECK(text(s, 1, "track") == "audio");
+    CHECK(number(s, 1, "legs") == 0);
+}
+
+TEST_CASE("show stream tells each path and leg, and why a leg is silent", "[show]") {
+    const Fixture f;
+    const auto report = cli::show_stream(f.mesh, f.camera(), f.now);
+    REQUIRE(report.sections.size() == 2);
+    const Section &paths = report.sections[0], &legs = report.sections[1];
+    REQUIRE(paths.rows.size() == 3);
+    CHECK(text(paths, 0, "path") == "1");
+    CHECK(text(paths, 0, "source") == "10.0.0.1:20000");
+    CHECK(number(paths, 0, "packets") == 3);
+    CHECK(number(paths, 0, "lost") == 0);  // may still come
+    CHECK(number(paths, 0, "rtcp_packets") == 2);
+    CHECK(number(paths, 0, "ssrc") == 9);
+    CHECK(text(paths, 1, "source") == "239.1.1.1:5004");
+    CHECK(text(paths, 2, "track") == "audio");
+    for (const char* key : {"reordered", "duplicate", "ssrc_changes", "restarts"}) CHECK(number(paths, 0, key) == 0);
+    REQUIRE(legs.rows.size() == 2);
+    CHECK(text(legs, 0, "leg") == "10.0.1.20:6000");
+    CHECK(number(legs, 0, "packets") == 4);
+    CHECK(number(legs, 0, "bytes") == 400);
+    CHECK(number(legs, 0, "drops") == 11);
+    CHECK(number(legs, 0, "rtcp_packets") == 1);
+    CHECK(text(legs, 0, "port") == "nic");
+    CHECK(text(legs, 0, "mac") == "02:00:00:00:00:20");
+    CHECK(text(legs, 0, "source") == "10.0.1.1");
+    CHECK(unknown(legs, 0, "why_not"));
+    CHECK(unknown(legs, 1, "port"));
+    CHECK(text(legs, 1, "why_not") == "no route");
+}
+
+TEST_CASE("show stream path tells where packets come in, go out, and how", "[show]") {
+    Fixture f;
+    auto report = cli::show_stream_path(f.mesh, f.camera(), f.port_facts(), f.worker_facts());
+    REQUIRE(report.sections.size() == 2);
+    const Section in = report.sections[0], out = report.sections[1];
+    REQUIRE(in.rows.size() == 7);  // by any of three ports, by wan alone, and audio by any
+    const uint16_t owner = f.mesh.tracks()[0]->owner;
+    CHECK(text(in, 0, "port") == "lan");
+    CHECK(number(in, 0, "worker") == owner);
+    CHECK(number(in, 0, "core") == (owner == 0 ? 1 : 3));
+    CHECK(text(in, 3, "path") == "2");
+    CHECK(text(in, 3, "port") == "wan");
+    CHECK(unknown(in, 0, "mode"));
+    REQUIRE(out.rows.size() == 2);
+    CHECK(text(out, 0, "port") == "nic");
+    CHECK(text(out, 0, "driver") == "net_nic");
+    CHECK(text(out, 0, "payload") == "shared");
+    CHECK(unknown(out, 1, "payload"));
+    CHECK(text(out, 1, "why") == "no route");
+
+    f.mesh.resolve(way("10.0.1.20"), by(1));  // cannot chain buffers
+    report = cli::show_stream_path(f.mesh, f.camera(), f.port_facts(), f.worker_facts());
+    CHECK(text(report.sections[1], 0, "payload") == "copied");
+    CHECK_THAT(text(report.sections[1], 0, "why"), Catch::Contains("cannot send chained buffers"));
+
+    put(f.mesh, stream({track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")})}));
+    report = cli::show_stream_path(f.mesh, f.camera(), f.port_facts(), f.worker_facts());
+    CHECK(text(report.sections[1], 0, "payload") == "in place");
+}
+
+TEST_CASE("show worker all and show drops tell the ledgers", "[show]") {
+    const Fixture f;
+    auto workers = f.worker_facts();
+    auto report = cli::show_workers(workers);
+    const Section& s = report.sections[0];
+    CHECK(s.key == "workers");
+    REQUIRE(s.rows.size() == 2);
+    CHECK(number(s, 1, "worker") == 1);
+    CHECK(number(s, 1, "core") == 3);
+    CHECK(unknown(s, 0, "numa_node"));
+    CHECK(number(s, 1, "numa_node") == 1);
+    CHECK(text(s, 0, "queues") == "lan/0");
+    CHECK(number(s, 1, "rx") == 10);
+    CHECK(number(s, 1, "forwarded") == 7);
+    CHECK(number(s, 1, "consumed") == 0);
+    CHECK(number(s, 1, "drops") == 3);
+    CHECK(number(s, 1, "tx_wanted") == 9);
+    CHECK(number(s, 1, "sent") == 5);
+    CHECK(number(s, 1, "tx_drops") == 4);
+    CHECK(std::get<bool>(cell(s, 1, "balanced")));
+    workers[1].ledger.rx++;
+    CHECK_FALSE(std::get<bool>(cell(cli::show_workers(workers).sections[0], 1, "balanced")));
+
+    workers[0].ledger[flow::Drop::no_flow] = 2;
+    report = cli::show_drops(workers);
+    const Section& drops = report.sections[0];
+    REQUIRE(drops.rows.size() == 2);  // only what happened
+    CHECK(text(drops, 0, "reason") == "no_flow");
+    CHECK(number(drops, 0, "packets") == 5);
+    CHECK(text(drops, 0, "of") == "arriving packets");
+    CHECK(text(drops, 1, "reason") == "tx_full");
+    CHECK(text(drops, 1, "of") == "copies");
+}
+
+TEST_CASE("show port tells what a port is and what its driver counts", "[show]") {
+    const Fixture f;
+    auto facts = f.port_facts();
+    facts[0].steering = "native (driver veth)";
+    facts[0].rx_queues = 2;
+    facts[0].info.netdev = "eth0";
+    facts[0].info.mtu = 1500;
+    const auto report = cli::show_port_info(facts);
+    const Section& info = report.sections[0];
+    REQUIRE(info.rows.size() == 3);
+    CHECK(text(info, 0, "port") == "lan");
+    CHECK(text(info, 0, "driver") == "net_lan");
+    CHECK(text(info, 0, "netdev") == "eth0");
+    CHECK(unknown(info, 1, "netdev"));
+    CHECK(number(info, 0, "mtu") == 1500);
+    CHECK(number(info, 0, "rx_queues") == 2);
+    CHECK(text(info, 0, "mode") == "native (driver veth)");
+    CHECK(unknown(info, 0, "zero_copy"));
+    CHECK_FALSE(std::get<bool>(cell(info, 0, "chained_buffers")));
+    CHECK(std::get<bool>(cell(info, 2, "chained_buffers")));
+
+    CHECK(cli::show_port_counters(facts, false).sections[0].rows.size() == 3);  // the usual ones
+    const auto all = cli::show_port_counters(facts, true);
+    REQUIRE(all.sections[0].rows.size() == 6);
+    CHECK(text(all.sections[0], 1, "counter") == "rx_q0_errors");
+    CHECK(number(all.sections[0], 1, "value") == 12);
+}
+
+TEST_CASE("show config tells what a file would say", "[show]") {
+    const Fixture f;
+    const auto report = cli::show_config(f.mesh);
+    const Section& s = report.sections[0];
+    REQUIRE(s.rows.size() == 5);  // three sources and two outputs
+    CHECK(text(s, 0, "kind") == "source");
+    CHECK(text(s, 0, "media") == "video");
+    CHECK(number(s, 0, "payload_type") == 96);
+    CHECK(text(s, 0, "encoding") == "H264/90000");
+    CHECK(text(s, 1, "rtp") == "239.1.1.1:5004");
+    CHECK(text(s, 1, "sender") == "10.0.0.8");
+    CHECK(text(s, 1, "port") == "wan");
+    CHECK(unknown(s, 1, "vlan"));
+    CHECK(text(s, 3, "kind") == "output");
+    CHECK(unknown(s, 2, "ttl"));
+    CHECK(number(s, 3, "ttl") == 16);
+    CHECK_FALSE(std::get<bool>(cell(s, 3, "rtcp_mux")));
+    CHECK(unknown(s, 4, "payload_type"));
+    CHECK(text(s, 4, "track") == "audio");
+}
