@@ -24,7 +24,8 @@ Result<Cores> choose_cores(const std::optional<std::vector<unsigned>>& wanted, c
     }
     for (const unsigned core : *wanted)
         if (std::ranges::find(allowed, core) == allowed.end())
-            return fail(fmt::format("workers.cores: core {} is not in this process's cpuset ({})", core, fmt::join(allowed, ", ")));
+            return fail(fmt::format("workers.cores: core {} is not in this process's cpuset ({})", core,
+                                    fmt::join(allowed, ", ")));
     Cores cores{allowed[0], *wanted};
     for (const unsigned core : allowed)  // control shares a core only when it must
         if (std::ranges::find(*wanted, core) == wanted->end()) {

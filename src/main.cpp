@@ -29,7 +29,8 @@ constexpr std::string_view kUsage =
     "usage: penstock COMMAND\n"
     "\n"
     "  penstock run   [-c FILE]   forward media until SIGTERM or SIGINT\n"
-    "  penstock check [-c FILE]   validate a configuration: exit 0, or 2 with FILE:LINE:COLUMN, what is wrong and what is allowed\n"
+    "  penstock check [-c FILE]   validate a configuration: exit 0, or 2 with FILE:LINE:COLUMN, what is wrong and what "
+    "is allowed\n"
     "  penstock cli   [-s SOCKET] [--json] [WORDS...]\n"
     "                             a prompt on a running forwarder; with WORDS, one command; try: penstock cli help\n"
     "  penstock version           print the version\n"
@@ -61,7 +62,9 @@ std::optional<std::string> environment(std::string_view name) {
 
 Result<config::Config> configuration(const std::string& path) {
     const auto text = read_file(path);
-    if (!text) return fail(fmt::format("{}: cannot be read: {}; name another file with -c FILE\n", path, std::strerror(errno)));
+    if (!text)
+        return fail(
+            fmt::format("{}: cannot be read: {}; name another file with -c FILE\n", path, std::strerror(errno)));
     auto loaded = config::load(*text, environment, host_name());
     if (!loaded) return fail(config::format(path, loaded.error()));
     return std::move(*loaded);

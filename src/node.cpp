@@ -133,14 +133,16 @@ Result<void> Node::open_mesh() {
 
 Result<void> Node::open_metrics() {
     if (!config_.metrics.listen) return {};
-    auto server = metrics::HttpServer::open(loop_, *config_.metrics.listen, [this](std::string_view path) { return answer(path); });
+    auto server = metrics::HttpServer::open(loop_, *config_.metrics.listen,
+                                            [this](std::string_view path) { return answer(path); });
     if (!server) return fail(server.error().text);
     http_ = std::move(*server);
     return {};
 }
 
 Result<void> Node::open_control() {
-    auto socket = io::ControlSocket::open(loop_, config_.control.socket, [this](std::string_view line) { return request(line); });
+    auto socket =
+        io::ControlSocket::open(loop_, config_.control.socket, [this](std::string_view line) { return request(line); });
     if (!socket) return fail(socket.error().text);
     control_ = std::move(*socket);
     return {};
@@ -184,7 +186,8 @@ void Node::follow(const config::Source& source, bool added) {
         if (netdev.empty()) return;  // no kernel twin, nobody to join with
         const auto sender = source.ssm ? source.from : std::nullopt;
         if (!added) return memberships_.leave(source.rtp.ip, sender, netdev);
-        if (auto joined = memberships_.join(source.rtp.ip, sender, netdev); !joined) log_.error("{}", joined.error().text);
+        if (auto joined = memberships_.join(source.rtp.ip, sender, netdev); !joined)
+            log_.error("{}", joined.error().text);
         return;
     }
     // Where the kernel sees media too it must not answer "port unreachable".
@@ -254,7 +257,8 @@ void Node::start_workers() {
     dataplane_->start();
     for (const flow::Destination& to : std::exchange(unanswered_, {}))
         log_.warning("{}: no next hop: {}", to.ip.text(), mesh_->resolution(to).why_not);
-    log_.info("node '{}': forwarding {} tracks, {} workers", config_.node, mesh_->tracks().size(), dataplane_->workers().size());
+    log_.info("node '{}': forwarding {} tracks, {} workers", config_.node, mesh_->tracks().size(),
+              dataplane_->workers().size());
 }
 
 // Every packet must be accounted for. That it is not is a bug of ours: said once, and shown in the metrics.
@@ -262,20 +266,30 @@ void Node::audit() {
     for (const auto& worker : dataplane_->workers()) {
         const flow::Ledger ledger = worker->ledger().read();
         if (ledger.balanced() || !unbalanced_.insert(worker->id()).second) continue;
-        log_.error("worker {}: the ledger does not balance: rx {} is not forwarded {} + consumed {} + drops {}, or tx wanted {} is not "
-                   "sent {} + drops {}",
-                   worker->id(), ledger.rx, ledger.forwarded, ledger.consumed(), ledger.rx_drops(), ledger.tx_wanted, ledger.sent,
-                   ledger.tx_drops());
+        log_.error(
+            "worker {}: the ledger does not balance: rx {} is not forwarded {} + consumed {} + drops {}, or tx wanted "
+            "{} is not "
+            "sent {} + drops {}",
+            worker->id(), ledger.rx, ledger.forwarded, ledger.consumed(), ledger.rx_drops(), ledger.tx_wanted,
+            ledger.sent, ledger.tx_drops());
     }
 }
 
 metrics::Response Node::answer(std::string_view path) const {
     if (path == "/healthz") return {200, "text/plain", "ok\n"};
-    if (path == "/readyz") return started_ ? metrics::Response{200, "text/plain", "ready\n"}
-                                           : metrics::Response{503, "text/plain", "starting\n"};
+    if (path == "/readyz")
+        return started_ ? metrics::Response{200, "text/plain", "ready\n"}
+                        : metrics::Response{503, "text/plain", "starting\n"};
     if (path != "/metrics") return {404, "text/plain", "/metrics, /healthz or /readyz\n"};
-    metrics::View view{.version = kVersion, .node = config_.node, .mesh = *mesh_, .now = dataplane::clock_now(), .ledgers = {},
-                       .latencies = {}, .ports = {}, .twins = {}, .table_pending = dataplane_->reclaim()};
+    metrics::View view{.version = kVersion,
+                       .node = config_.node,
+                       .mesh = *mesh_,
+                       .now = dataplane::clock_now(),
+                       .ledgers = {},
+                       .latencies = {},
+                       .ports = {},
+                       .twins = {},
+                       .table_pending = dataplane_->reclaim()};
     for (const auto& worker : dataplane_->workers()) {
         view.ledgers.push_back(worker->ledger().read());
         view.latencies.push_back(&worker->latency());

@@ -73,7 +73,7 @@ private:
     std::unique_ptr<io::NextHops> next_hops_;
     std::unique_ptr<metrics::HttpServer> http_;
     std::unique_ptr<io::ControlSocket> control_;
-    std::vector<unsigned> cores_;  // by worker
+    std::vector<unsigned> cores_;                                         // by worker
     std::map<std::pair<std::string, std::string>, uint64_t> stats_from_;  // (port, counter) at `clear port stats`
     io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_;
     std::set<flow::Destination> unanswered_;  // at start: next hops that are not known yet
@@ -82,8 +82,8 @@ private:
         bool held = false;
     };
     std::map<std::pair<Endpoint, std::string>, Claim> claims_;  // by endpoint and netdev
-    std::set<uint16_t> unbalanced_;  // workers whose ledger did not balance: said once
-    bool flows_changed_ = false;  // since the ports were steered
+    std::set<uint16_t> unbalanced_;                             // workers whose ledger did not balance: said once
+    bool flows_changed_ = false;                                // since the ports were steered
     bool running_ = false;
     bool started_ = false;  // the workers
 };

@@ -35,7 +35,8 @@ std::string text_of(const std::vector<config::Problem>& problems) {
 
 int numa_node_of(unsigned core) {
     for (int node = 0; node < 64; node++)
-        if (std::ifstream(fmt::format("/sys/devices/system/node/node{}/cpu{}/topology/core_id", node, core))) return node;
+        if (std::ifstream(fmt::format("/sys/devices/system/node/node{}/cpu{}/topology/core_id", node, core)))
+            return node;
     return -1;
 }
 
@@ -54,10 +55,12 @@ Reply Node::request(std::string_view line) {
     const std::string_view rest = space == std::string_view::npos ? std::string_view() : line.substr(space + 1);
     if (verb == "complete") {
         std::string words;
-        for (const std::string& word : cli::complete(rest, [this](std::string_view w) { return names(w); })) words += word + '\n';
+        for (const std::string& word : cli::complete(rest, [this](std::string_view w) { return names(w); }))
+            words += word + '\n';
         return {true, words};
     }
-    if (verb != "text" && verb != "json") return refusal("a request is: text COMMAND, json COMMAND or complete BEGINNING", false);
+    if (verb != "text" && verb != "json")
+        return refusal("a request is: text COMMAND, json COMMAND or complete BEGINNING", false);
     const auto command = cli::parse(rest);
     if (!command) return refusal(command.error().text, verb == "json");
     return execute(*command, verb == "json");
@@ -90,7 +93,8 @@ Reply Node::execute(const cli::Command& command, bool json) {
             return done("port statistics count from here on", json);
         case Action::add_stream: {
             const std::string& name = command.arguments[0];
-            if (mesh_->stream(name)) return refusal(fmt::format("stream '{}' is there already; del stream it first", name), json);
+            if (mesh_->stream(name))
+                return refusal(fmt::format("stream '{}' is there already; del stream it first", name), json);
             auto stream = config::load_stream(name, command.arguments[1], config_.ports);
             if (!stream) return refusal(text_of(stream.error()), json);
             if (auto put = mesh_->put(*stream); !put) return refusal(put.error().text, json);
@@ -126,7 +130,8 @@ Reply Node::show(const cli::Command& command, bool json) const {
         case Action::show_stream:
         case Action::show_stream_path: {
             const mesh::Stream* stream = mesh_->stream(command.arguments[0]);
-            if (!stream) return refusal(fmt::format("there is no stream '{}'; try show stream all", command.arguments[0]), json);
+            if (!stream)
+                return refusal(fmt::format("there is no stream '{}'; try show stream all", command.arguments[0]), json);
             return report(command.action == Action::show_stream
                               ? cli::show_stream(*mesh_, *stream, now)
                               : cli::show_stream_path(*mesh_, *stream, port_facts("all"), worker_facts()),
@@ -135,13 +140,15 @@ Reply Node::show(const cli::Command& command, bool json) const {
         default: break;
     }
     const std::string& name = command.arguments[0];
-    if (name != "all" && !mesh_->port_index(name)) return refusal(fmt::format("there is no port '{}'; try show port info all", name), json);
+    if (name != "all" && !mesh_->port_index(name))
+        return refusal(fmt::format("there is no port '{}'; try show port info all", name), json);
     auto ports = port_facts(name);
     if (command.action == Action::show_port_info) return report(cli::show_port_info(ports), json);
     if (command.action == Action::show_port_stats)
         for (cli::PortFacts& port : ports)
             for (auto& [counter, value] : port.counters)
-                if (const auto from = stats_from_.find({port.info.name, counter}); from != stats_from_.end()) value -= from->second;
+                if (const auto from = stats_from_.find({port.info.name, counter}); from != stats_from_.end())
+                    value -= from->second;
     return report(cli::show_port_counters(ports, command.action == Action::show_port_xstats), json);
 }
 
@@ -160,12 +167,16 @@ Result<std::string> Node::change_output(const cli::Command& command) {
     for (size_t t = 0; t < stream->tracks.size(); t++) {
         const mesh::Track& track = *stream->tracks[t];
         const bool has = std::ranges::find(track.outputs, leg, &mesh::Output::name) != track.outputs.end();
-        if ((url->track.empty() || url->track == track.name) && (command.action == Action::add_output || has)) tracks.push_back(t);
+        if ((url->track.empty() || url->track == track.name) && (command.action == Action::add_output || has))
+            tracks.push_back(t);
     }
     if (tracks.empty())
-        return fail(command.action == Action::add_output ? fmt::format("stream '{}' has no track '{}'", name, url->track)
-                                                         : fmt::format("stream '{}' has no output {}", name, leg));
-    if (tracks.size() > 1) return fail(fmt::format("stream '{}' has several tracks: say which, {}?track=NAME", name, command.arguments[1]));
+        return fail(command.action == Action::add_output
+                        ? fmt::format("stream '{}' has no track '{}'", name, url->track)
+                        : fmt::format("stream '{}' has no output {}", name, leg));
+    if (tracks.size() > 1)
+        return fail(
+            fmt::format("stream '{}' has several tracks: say which, {}?track=NAME", name, command.arguments[1]));
 
     config::Stream wanted = stream->config;
     auto& outputs = wanted.tracks[tracks[0]].outputs;
@@ -178,7 +189,8 @@ Result<std::string> Node::change_output(const cli::Command& command) {
     }
     if (auto put = mesh_->put(wanted); !put) return fail(put.error().text);
     follow_changes();
-    return fmt::format("stream '{}': output {} {}", name, leg, command.action == Action::add_output ? "added" : "deleted");
+    return fmt::format("stream '{}': output {} {}", name, leg,
+                       command.action == Action::add_output ? "added" : "deleted");
 }
 
 // The file as it is now: all of it or nothing, and what is not streams only at the next start.
@@ -189,7 +201,9 @@ Reply Node::reload() {
         for (const config::Track& track : stream.tracks) {
             const auto unknown = [&](const auto& entry) { return entry.port && !mesh_->port_index(entry.port); };
             if (std::ranges::any_of(track.sources, unknown) || std::ranges::any_of(track.outputs, unknown))
-                return {false, fmt::format("nothing is changed: stream '{}' names a port that is not open; ports are opened at the start\n", stream.name)};
+                return {false, fmt::format("nothing is changed: stream '{}' names a port that is not open; ports are "
+                                           "opened at the start\n",
+                                           stream.name)};
         }
     std::string text;
     const auto later = [&](std::string_view section, bool same) {
@@ -212,7 +226,8 @@ Reply Node::reload() {
 std::vector<cli::WorkerFacts> Node::worker_facts() const {
     std::vector<cli::WorkerFacts> all;
     for (const auto& worker : dataplane_->workers()) {
-        cli::WorkerFacts facts{cores_[worker->id()], numa_node_of(cores_[worker->id()]), "", worker->ledger().read(), {}};
+        cli::WorkerFacts facts{
+            cores_[worker->id()], numa_node_of(cores_[worker->id()]), "", worker->ledger().read(), {}};
         for (size_t b = 0; b < facts.latency.size(); b++) facts.latency[b] = worker->latency().count(b);
         for (const dataplane::RxQueue& q : worker->rx())
             facts.queues += fmt::format("{}{}/{}", facts.queues.empty() ? "" : ", ", ports_[q.port].name, q.number);
@@ -225,9 +240,9 @@ std::vector<cli::PortFacts> Node::port_facts(const std::string& name) const {
     std::vector<cli::PortFacts> all;
     for (const auto& port : dataplane_->ports()) {
         if (name != "all" && port->info().name != name) continue;
-        all.push_back({port->info(), port->driver_name(), port->steering() ? port->steering()->how() : "", port->zero_copy(),
-                       static_cast<unsigned>(port->rx().size()), static_cast<unsigned>(port->tx().size()), port->numa_node(),
-                       port->counters()});
+        all.push_back({port->info(), port->driver_name(), port->steering() ? port->steering()->how() : "",
+                       port->zero_copy(), static_cast<unsigned>(port->rx().size()),
+                       static_cast<unsigned>(port->tx().size()), port->numa_node(), port->counters()});
     }
     return all;
 }

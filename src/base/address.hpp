@@ -46,8 +46,8 @@ public:
     auto operator<=>(const Ip&) const = default;
 
 private:
-    static constexpr std::array<std::byte, 12> kMapped{std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0},
-                                                       std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0},
+    static constexpr std::array<std::byte, 12> kMapped{std::byte{0}, std::byte{0}, std::byte{0},    std::byte{0},
+                                                       std::byte{0}, std::byte{0}, std::byte{0},    std::byte{0},
                                                        std::byte{0}, std::byte{0}, std::byte{0xff}, std::byte{0xff}};
     std::array<std::byte, 16> bytes_{};
 };

@@ -38,10 +38,12 @@ std::string json_string(std::string_view text) {
 void Log::line(Level level, std::string_view text) {
     const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
     const auto ms = now.time_since_epoch().count() % 1000;
-    const std::string stamp = fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ms);
+    const std::string stamp =
+        fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(now)), ms);
     std::string out;
     if (format_ == LogFormat::json) {
-        out = fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"message\":{}}}\n", stamp, name(level), json_string(text));
+        out =
+            fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"message\":{}}}\n", stamp, name(level), json_string(text));
     } else {
         out = fmt::format("{} {:<7} {}\n", stamp, name(level), text);
     }

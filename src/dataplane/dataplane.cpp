@@ -8,8 +8,8 @@
 namespace penstock::dataplane {
 namespace {
 
-constexpr unsigned kInbox = 2048;    // packets on the way to the worker that owns the track
-constexpr unsigned kTxRing = 1024;   // packets on the way to the worker that owns the tx queue
+constexpr unsigned kInbox = 2048;   // packets on the way to the worker that owns the track
+constexpr unsigned kTxRing = 1024;  // packets on the way to the worker that owns the tx queue
 
 struct Launch {
     Worker* worker;
@@ -52,8 +52,8 @@ Result<std::unique_ptr<Dataplane>> Dataplane::open(const DataplanePlan& plan, co
 Result<void> Dataplane::open_ports(const DataplanePlan& plan, Log& log) {
     for (const PortPlan& port_plan : plan.ports) {
         const auto index = static_cast<uint16_t>(ports_.size());
-        auto port = Port::open(port_plan, index, static_cast<uint16_t>(plan.workers),
-                               {packets_.get(), headers_.get()}, log);
+        auto port =
+            Port::open(port_plan, index, static_cast<uint16_t>(plan.workers), {packets_.get(), headers_.get()}, log);
         if (!port) return fail(port.error().text);
         ports_.push_back(std::move(*port));
         twins_.emplace_back();
@@ -89,8 +89,10 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
     for (size_t p = 0; p < ports_.size(); p++) {
         const Port& port = *ports_[p];
         const flow::PortInfo& info = port.info();
-        RxQueue in{.port = info.index, .partial_checksums = info.partial_checksums,
-                   .kernel_has_copy = port.kernel_has_copy(), .twin = twins_[p] ? twins_[p]->to_kernel() : nullptr};
+        RxQueue in{.port = info.index,
+                   .partial_checksums = info.partial_checksums,
+                   .kernel_has_copy = port.kernel_has_copy(),
+                   .twin = twins_[p] ? twins_[p]->to_kernel() : nullptr};
         as_received.push_back(in);
         for (const Port::Queue& q : port.rx()) {
             in.ethdev = q.ethdev;

@@ -44,13 +44,15 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
     const size_t have = plan.hugepages == Hugepages::off ? 0 : free_hugepages();
     const bool huge = have >= wanted;
     if (plan.hugepages == Hugepages::on && !huge)
-        return fail(fmt::format("memory.hugepages is on, but only {} of {} pages of 2 MiB are free: "
-                                "run 'sysctl -w vm.nr_hugepages={}', or set memory.hugepages to auto or off",
-                                have, wanted, wanted));
+        return fail(
+            fmt::format("memory.hugepages is on, but only {} of {} pages of 2 MiB are free: "
+                        "run 'sysctl -w vm.nr_hugepages={}', or set memory.hugepages to auto or off",
+                        have, wanted, wanted));
     if (!plan.pci_devices.empty() && !huge)
-        return fail(fmt::format("a pci port needs hugepages for DMA, and only {} of {} pages of 2 MiB are free: "
-                                "run 'sysctl -w vm.nr_hugepages={}'",
-                                have, wanted, wanted));
+        return fail(
+            fmt::format("a pci port needs hugepages for DMA, and only {} of {} pages of 2 MiB are free: "
+                        "run 'sysctl -w vm.nr_hugepages={}'",
+                        have, wanted, wanted));
 
     std::vector<std::string> args{"penstock", "--no-telemetry", "--iova-mode=va", "--no-shconf",
                                   fmt::format("--file-prefix=penstock-{}", getpid())};

@@ -15,9 +15,9 @@ struct EalPlan {
     unsigned control_core = 0;
     std::vector<unsigned> worker_cores;  // lcore i + 1 runs on worker_cores[i]
     Hugepages hugepages = Hugepages::automatic;
-    size_t memory = 0;                    // bytes that the pools and rings will take
+    size_t memory = 0;                     // bytes that the pools and rings will take
     std::vector<std::string> pci_devices;  // "0000:3b:02.1"; no others are touched
-    bool verbose = false;                 // DPDK's own informational lines too
+    bool verbose = false;                  // DPDK's own informational lines too
 };
 
 class Eal {

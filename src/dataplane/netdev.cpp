@@ -27,8 +27,8 @@ std::string kernel_driver(const std::string& interface) {
 }
 
 bool carries_partial_checksums(const std::string& driver) {
-    static constexpr std::array<std::string_view, 10> kVirtual{"veth",   "tun",    "bridge", "macvlan",    "ipvlan",
-                                                               "dummy",  "ifb",    "team",   "virtio_net", "vxlan"};
+    static constexpr std::array<std::string_view, 10> kVirtual{"veth",  "tun", "bridge", "macvlan",    "ipvlan",
+                                                               "dummy", "ifb", "team",   "virtio_net", "vxlan"};
     return driver.empty() || std::ranges::find(kVirtual, driver) != kVirtual.end();
 }
 

@@ -9,7 +9,8 @@ namespace penstock::dataplane {
 namespace {
 
 constexpr size_t kPage = size_t{2} << 20;
-// Objects may straddle 4 KiB pages: no device of ours does DMA into a pool without hugepages but AF_XDP, which maps it whole.
+// Objects may straddle 4 KiB pages: no device of ours does DMA into a pool without hugepages but AF_XDP, which maps it
+// whole.
 constexpr unsigned kFlags = RTE_MEMPOOL_F_NO_IOVA_CONTIG;
 
 void unmap(rte_mempool_memhdr* memory, void*) { munmap(memory->addr, memory->len); }

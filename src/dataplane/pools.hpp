@@ -15,7 +15,8 @@ struct FreePool {
 };
 using Pool = std::unique_ptr<rte_mempool, FreePool>;
 
-// 2048 bytes of packet after the usual headroom, and small enough that AF_XDP's 4 KiB UMEM chunk holds the whole object.
+// 2048 bytes of packet after the usual headroom, and small enough that AF_XDP's 4 KiB UMEM chunk holds the whole
+// object.
 inline constexpr uint16_t kPacketRoom = RTE_PKTMBUF_HEADROOM + 2048;
 inline constexpr uint16_t kHeaderRoom = RTE_PKTMBUF_HEADROOM + 128;
 inline constexpr unsigned kPoolCache = 256;  // mbufs a core keeps to itself

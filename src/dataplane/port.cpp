@@ -21,7 +21,8 @@ std::string reason(int error) { return rte_strerror(error < 0 ? -error : error);
 
 }  // namespace
 
-Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, uint16_t index, uint16_t workers, Pools pools, Log& log) {
+Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, uint16_t index, uint16_t workers, Pools pools,
+                                         Log& log) {
     std::unique_ptr<Port> port(new Port(plan));
     const auto wrong = [&](const std::string& text) { return fail(fmt::format("port '{}': {}", plan.name, text)); };
     const std::vector<int> sockets = af_xdp_sockets();
@@ -33,8 +34,7 @@ Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, uint16_t index, u
         if (rx > device.max_rx_queues)
             return wrong(fmt::format("{} queues asked for, the driver has {}", rx, device.max_rx_queues));
         // Drivers on a netdev pair rx and tx queues; a NIC can give each worker its own.
-        const uint16_t tx =
-            plan.driver == Driver::pci ? std::min<uint16_t>(workers, device.max_tx_queues) : rx;
+        const uint16_t tx = plan.driver == Driver::pci ? std::min<uint16_t>(workers, device.max_tx_queues) : rx;
         if (auto started = port->start(ethdev, rx, tx, pools); !started) return wrong(started.error().text);
     }
     port->describe(index);
@@ -60,9 +60,10 @@ Result<void> Port::create(uint16_t index, Log& log) {
     uint16_t ethdev = 0;
     if (plan_.driver == Driver::pci) {
         if (rte_eth_dev_get_port_by_name(plan_.device.c_str(), &ethdev) != 0)
-            return fail(fmt::format("no DPDK driver took device '{}': is it bound to vfio-pci "
-                                    "('dpdk-devbind.py --bind=vfio-pci {}') and is /dev/vfio accessible?",
-                                    plan_.device, plan_.device));
+            return fail(
+                fmt::format("no DPDK driver took device '{}': is it bound to vfio-pci "
+                            "('dpdk-devbind.py --bind=vfio-pci {}') and is /dev/vfio accessible?",
+                            plan_.device, plan_.device));
         ethdevs_.push_back(ethdev);
         return {};
     }
@@ -86,7 +87,10 @@ Result<void> Port::start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues
         conf.rx_adv_conf.rss_conf.rss_hf = device.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
     }
     // Tell a packet whose checksum the NIC found wrong; never fast-free: mbufs here are shared and of mixed pools.
-    conf.rxmode.offloads = device.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
+    // A VLAN tag that the NIC takes off is told beside the packet: some virtual functions take it off in any case, and
+    // say so only when asked to.
+    conf.rxmode.offloads = device.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM |
+                                                     RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
     conf.txmode.offloads = device.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     if (plan_.driver != Driver::pci) conf.rxmode.offloads = 0;
     if (const int error = rte_eth_dev_configure(ethdev, rx_queues, tx_queues, &conf); error != 0)
@@ -147,16 +151,18 @@ void Port::describe(uint16_t index) {
 }
 
 Result<void> Port::judge_zero_copy(const std::vector<int>& before, Log& log) {
-    const auto copies = [&](int fd) { return !std::ranges::binary_search(before, fd) && !dataplane::zero_copy(fd).value_or(false); };
+    const auto copies = [&](int fd) {
+        return !std::ranges::binary_search(before, fd) && !dataplane::zero_copy(fd).value_or(false);
+    };
     if (std::ranges::none_of(af_xdp_sockets(), copies)) {
         zero_copy_ = "zero-copy";
         log.info("port '{}': AF_XDP zero-copy", plan_.name);
         return {};
     }
     const std::string why = plan_.zero_copy == ZeroCopy::off ? "zero_copy is off"
-                            : !steering_->native()           ? "generic XDP always copies"
-                                                             : fmt::format("driver {} does not offer zero-copy",
-                                                                           kernel_driver(plan_.interface));
+                            : !steering_->native()
+                                ? "generic XDP always copies"
+                                : fmt::format("driver {} does not offer zero-copy", kernel_driver(plan_.interface));
     if (plan_.zero_copy == ZeroCopy::on)
         return fail(fmt::format("zero_copy is on, but the kernel copies: {}; set zero_copy: auto to go on so", why));
     zero_copy_ = fmt::format("copy: {}", why);
@@ -175,7 +181,8 @@ std::vector<std::pair<std::string, uint64_t>> Port::counters() const {
             rte_eth_xstats_get_names(ethdev, names.data(), static_cast<unsigned>(count)) != count)
             continue;
         for (size_t i = 0; i < values.size(); i++) {
-            const auto same = std::ranges::find(sum, std::string_view(names[i].name), &std::pair<std::string, uint64_t>::first);
+            const auto same =
+                std::ranges::find(sum, std::string_view(names[i].name), &std::pair<std::string, uint64_t>::first);
             if (same != sum.end()) {
                 same->second += values[i].value;
             } else {

@@ -64,7 +64,7 @@ private:
 
     PortPlan plan_;
     std::optional<Steering> steering_;
-    std::vector<std::string> vdevs_;   // made by us, in order of creation
+    std::vector<std::string> vdevs_;  // made by us, in order of creation
     std::vector<uint16_t> ethdevs_;
     std::vector<Queue> rx_, tx_;
     flow::PortInfo info_;

@@ -1,8 +1,9 @@
 // The second half of Worker: one packet becomes one copy a leg.
 //
-// One leg: the packet itself leaves with its header rewritten in place. More legs: where the port can send chained mbufs
-// and the payload is not small, each copy is a header mbuf in front of the one payload, whose reference count is raised
-// once a batch (rte_pktmbuf_clone a receiver costs three times as much). Small payloads and other ports get real copies.
+// One leg: the packet itself leaves with its header rewritten in place. More legs: where the port can send chained
+// mbufs and the payload is not small, each copy is a header mbuf in front of the one payload, whose reference count is
+// raised once a batch (rte_pktmbuf_clone a receiver costs three times as much). Small payloads and other ports get real
+// copies.
 #include <rte_prefetch.h>
 
 #include <algorithm>
@@ -85,7 +86,8 @@ void Worker::send_shared(rte_mbuf* payload, const Classified& in, std::span<cons
     for (size_t done = 0; done < legs.size(); done += kBurst) {
         const auto batch = legs.subspan(done, std::min<size_t>(legs.size() - done, kBurst));
         const uint16_t got = allocate(plan_.pools.header, std::span{headers}.first(batch.size()));
-        if (got < batch.size()) [[unlikely]] refuse(batch.subspan(got), Drop::no_buffer);
+        if (got < batch.size()) [[unlikely]]
+            refuse(batch.subspan(got), Drop::no_buffer);
         rte_mbuf_refcnt_update(payload, static_cast<int16_t>(got));
         for (uint16_t i = 0; i < got; i++) {
             prefetch_ahead(legs, done + i);
@@ -114,7 +116,8 @@ void Worker::send_copies(rte_mbuf* payload, const Classified& in, std::span<cons
     for (size_t done = 0; done < legs.size(); done += kBurst) {
         const auto batch = legs.subspan(done, std::min<size_t>(legs.size() - done, kBurst));
         const uint16_t got = allocate(plan_.pools.packet, std::span{copies}.first(batch.size()));
-        if (got < batch.size()) [[unlikely]] refuse(batch.subspan(got), Drop::no_buffer);
+        if (got < batch.size()) [[unlikely]]
+            refuse(batch.subspan(got), Drop::no_buffer);
         for (uint16_t i = 0; i < got; i++) {
             prefetch_ahead(legs, done + i);
             const Leg& leg = batch[i];
@@ -137,7 +140,8 @@ void Worker::send_copies(rte_mbuf* payload, const Classified& in, std::span<cons
 // As many as there are: all at once if possible, else one by one.
 uint16_t Worker::allocate(rte_mempool* pool, std::span<rte_mbuf*> into) noexcept {
     const auto wanted = static_cast<uint16_t>(into.size());
-    if (rte_pktmbuf_alloc_bulk(pool, into.data(), wanted) == 0) [[likely]] return wanted;
+    if (rte_pktmbuf_alloc_bulk(pool, into.data(), wanted) == 0) [[likely]]
+        return wanted;
     uint16_t got = 0;
     while (got < wanted && (into[got] = rte_pktmbuf_alloc(pool)) != nullptr) got++;
     return got;

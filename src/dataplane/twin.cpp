@@ -30,8 +30,8 @@ Result<void> configure(int fd, const std::string& netdev, const Mac& mac, uint16
     netdev.copy(request.ifr_name, IFNAMSIZ - 1);
     request.ifr_flags = IFF_TAP | IFF_NO_PI;
     if (ioctl(fd, TUNSETIFF, &request) != 0)
-        return fail(fmt::format("cannot make the TAP netdev '{}': {} (CAP_NET_ADMIN is needed)", netdev,
-                                std::strerror(errno)));
+        return fail(
+            fmt::format("cannot make the TAP netdev '{}': {} (CAP_NET_ADMIN is needed)", netdev, std::strerror(errno)));
     const int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
     std::memcpy(request.ifr_hwaddr.sa_data, mac.bytes.data(), 6);

@@ -59,8 +59,7 @@ private:
     }
     uint16_t offer(rte_mbuf** from, uint16_t count) noexcept {
         if (ring_ == nullptr) return rte_eth_tx_burst(ethdev_, queue_, from, count);
-        return static_cast<uint16_t>(
-            rte_ring_mp_enqueue_burst(ring_, reinterpret_cast<void**>(from), count, nullptr));
+        return static_cast<uint16_t>(rte_ring_mp_enqueue_burst(ring_, reinterpret_cast<void**>(from), count, nullptr));
     }
 
     rte_ring* ring_ = nullptr;
@@ -85,8 +84,8 @@ public:
                 rte_ring_sc_dequeue_burst(from_, reinterpret_cast<void**>(burst_.data()), kBurst, nullptr));
         }
         if (next_ == size_) return false;
-        next_ = static_cast<uint16_t>(next_ + rte_eth_tx_burst(ethdev_, queue_, &burst_[next_],
-                                                               static_cast<uint16_t>(size_ - next_)));
+        next_ = static_cast<uint16_t>(
+            next_ + rte_eth_tx_burst(ethdev_, queue_, &burst_[next_], static_cast<uint16_t>(size_ - next_)));
         return true;
     }
     void discard() noexcept {  // at the end

@@ -1,6 +1,7 @@
 #include "dataplane/worker.hpp"
 
 #include <rte_cycles.h>
+#include <rte_ether.h>
 #include <rte_prefetch.h>
 
 #include <algorithm>
@@ -60,9 +61,7 @@ std::span<const Leg> first_legs(const Flow* flow) noexcept {
 }  // namespace
 
 Worker::Worker(Qsbr& qsbr, const Published<flow::Table>& table, WorkerPlan plan)
-    : reader_(qsbr, plan.id),
-      published_(table),
-      plan_(std::move(plan)) {}
+    : reader_(qsbr, plan.id), published_(table), plan_(std::move(plan)) {}
 
 uint64_t clock_now() noexcept {
     static const uint64_t per_tick = ~uint64_t{0} / rte_get_tsc_hz();  // seconds, 0.64 fixed point
@@ -93,8 +92,8 @@ bool Worker::turn() noexcept {
         if (n != 0) receive(q, std::span{burst}.first(n));
     }
     if (!plan_.inboxes.empty()) {
-        const unsigned n = rte_ring_sc_dequeue_burst(plan_.inboxes[plan_.id], reinterpret_cast<void**>(burst.data()),
-                                                     kBurst, nullptr);
+        const unsigned n =
+            rte_ring_sc_dequeue_burst(plan_.inboxes[plan_.id], reinterpret_cast<void**>(burst.data()), kBurst, nullptr);
         for (unsigned i = 0, end = 0; i < n; i = end) {  // one run of packets that came by the same port at a time
             while (end < n && burst[end]->port == burst[i]->port) end++;
             receive(plan_.ports[burst[i]->port], std::span{burst}.subspan(i, end - i));
@@ -131,6 +130,8 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         } else {
             (new (&seen[i]) Classified)->drop = Drop::segmented;
         }
+        if ((burst[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) [[unlikely]]
+            seen[i].restore_vlan(burst[i]->vlan_tci);
         table_->prefetch(seen[i].hash);
     }
     for (size_t i = 0; i < burst.size(); i++) {
@@ -178,7 +179,8 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
 
 // A packet of a known flow: which protocol, valid or not, whose, counted, and on to the legs.
 void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
-    if (f.owner != plan_.id) [[unlikely]] return hand_over(from, m, f.owner);
+    if (f.owner != plan_.id) [[unlikely]]
+        return hand_over(from, m, f.owner);
     if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD) [[unlikely]]
         return drop(m, Drop::udp_checksum);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
@@ -217,6 +219,10 @@ void Worker::no_flow(const RxQueue& from, rte_mbuf* m, const Classified& in) noe
 }
 
 void Worker::punt(const RxQueue& from, rte_mbuf* m) noexcept {
+    if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {  // the kernel wants the tag that the NIC took off
+        if (rte_vlan_insert(&m) != 0) return drop(m, Drop::twin_full);
+        m->ol_flags &= ~RTE_MBUF_F_RX_VLAN;
+    }
     if (rte_ring_mp_enqueue(from.twin, m) != 0) return drop(m, Drop::twin_full);
     ledger_.punted++;
 }

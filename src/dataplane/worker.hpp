@@ -1,6 +1,6 @@
 #pragma once
-// One worker: one core, one loop. rx burst -> classify -> find -> replicate -> tx burst. It alone writes the state of the
-// tracks it owns; it never allocates (mbufs aside), locks, logs or calls the kernel while there is traffic.
+// One worker: one core, one loop. rx burst -> classify -> find -> replicate -> tx burst. It alone writes the state of
+// the tracks it owns; it never allocates (mbufs aside), locks, logs or calls the kernel while there is traffic.
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -26,11 +26,11 @@ inline constexpr uint32_t kFetchedLegs = 16;
 struct RxQueue {
     uint16_t ethdev = 0;
     uint16_t queue = 0;
-    uint16_t port = 0;              // PortInfo::index
-    uint16_t number = 0;            // among the port's rx queues
+    uint16_t port = 0;    // PortInfo::index
+    uint16_t number = 0;  // among the port's rx queues
     bool partial_checksums = false;
-    bool kernel_has_copy = false;   // af_packet: the kernel sees every frame too
-    rte_ring* twin = nullptr;       // to the TAP twin; null: there is none
+    bool kernel_has_copy = false;  // af_packet: the kernel sees every frame too
+    rte_ring* twin = nullptr;      // to the TAP twin; null: there is none
 };
 
 struct Pools {

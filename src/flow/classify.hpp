@@ -27,9 +27,16 @@ struct Classified {
     uint8_t ttl = 0;
     uint8_t tos = 0;  // DSCP and ECN
     bool v4 = true;
+
+    // The frame had a tag that the NIC took off: `tci` as it was in it.
+    void restore_vlan(uint16_t tci) noexcept {
+        key.vlan = tci & 0x0fff;
+        hash = flow::hash(key);
+    }
 };
 
-// A first fragment is dropped as `fragment` with a valid key, so that a port with a kernel twin can give the kernel its own.
+// A first fragment is dropped as `fragment` with a valid key, so that a port with a kernel twin can give the kernel its
+// own.
 Classified classify(std::span<const std::byte> frame) noexcept;
 
 // The sender's address of a frame that was classified as media.

@@ -44,11 +44,12 @@ inline constexpr size_t kDrops = static_cast<size_t>(Drop::count_);
 inline constexpr Drop kFirstTxDrop = Drop::mtu;
 
 inline constexpr std::array<std::string_view, kDrops> kDropNames{
-    "runt",      "not_ip",       "not_udp",           "ip_header", "ip_checksum", "ip_extensions",
-    "fragment",  "udp_length",   "udp_checksum",      "udp_checksum_zero", "segmented", "no_flow",
-    "stun",      "zrtp",         "dtls",              "turn_channel", "not_rtp",  "rtp_runt",
-    "rtp_padding", "rtp_payload_type", "rtcp_invalid", "no_leg",   "handover_full", "twin_full",
-    "mtu",       "no_buffer",    "tx_full"};
+    "runt",          "not_ip",   "not_udp",       "ip_header",    "ip_checksum",
+    "ip_extensions", "fragment", "udp_length",    "udp_checksum", "udp_checksum_zero",
+    "segmented",     "no_flow",  "stun",          "zrtp",         "dtls",
+    "turn_channel",  "not_rtp",  "rtp_runt",      "rtp_padding",  "rtp_payload_type",
+    "rtcp_invalid",  "no_leg",   "handover_full", "twin_full",    "mtu",
+    "no_buffer",     "tx_full"};
 static_assert(!kDropNames.back().empty());
 
 constexpr std::string_view name(Drop drop) { return kDropNames[static_cast<size_t>(drop)]; }

@@ -32,10 +32,10 @@ struct alignas(64) Flow {
     // RTCP muxed on the RTP port (RFC 5761) leaves by the RTCP legs: the flow that stands for them.
     const Flow* rtcp = nullptr;
 
-    Ip sender;  // when has_sender: only packets from this address are the flow's
-    std::shared_ptr<const Rendition> rendition;     // keeps legs alive
-    std::shared_ptr<const Flow> rtcp_owner;         // keeps rtcp alive
-    std::shared_ptr<void> state;                    // keeps path and merge alive
+    Ip sender;                                   // when has_sender: only packets from this address are the flow's
+    std::shared_ptr<const Rendition> rendition;  // keeps legs alive
+    std::shared_ptr<const Flow> rtcp_owner;      // keeps rtcp alive
+    std::shared_ptr<void> state;                 // keeps path and merge alive
 
     bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
         return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);

@@ -42,7 +42,8 @@ inline double percentile(const std::array<uint64_t, LatencyHistogram::kBuckets>&
     uint64_t below = 0;
     for (size_t b = 0; b < counts.size(); b++) {
         below += counts[b];
-        if (total != 0 && static_cast<double>(below) >= share * static_cast<double>(total)) return LatencyHistogram::bound(b);
+        if (total != 0 && static_cast<double>(below) >= share * static_cast<double>(total))
+            return LatencyHistogram::bound(b);
     }
     return 0;
 }

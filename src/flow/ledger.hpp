@@ -14,10 +14,10 @@ struct Ledger {
     uint64_t rx = 0;         // packets taken from rx queues and from other workers
     uint64_t forwarded = 0;  // given to at least one leg, whatever became of the copies
     // Consumed: dealt with otherwise, and not lost.
-    uint64_t handed_over = 0;  // to the worker that owns the track
-    uint64_t punted = 0;       // to the kernel twin
+    uint64_t handed_over = 0;     // to the worker that owns the track
+    uint64_t punted = 0;          // to the kernel twin
     uint64_t left_to_kernel = 0;  // not media, on a port where the kernel has its own copy
-    uint64_t duplicate = 0;    // the other path of a live-live track was first
+    uint64_t duplicate = 0;       // the other path of a live-live track was first
 
     uint64_t tx_wanted = 0;  // copies, one a leg
     uint64_t sent = 0;       // taken by the driver, or by the ring to the worker that owns the tx queue

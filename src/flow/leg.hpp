@@ -1,5 +1,6 @@
 #pragma once
-// One copy to one receiver: a tx port and a header that control wrote in advance. Workers fill in what differs a packet.
+// One copy to one receiver: a tx port and a header that control wrote in advance. Workers fill in what differs a
+// packet.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -38,7 +39,8 @@ struct alignas(64) Leg {
     std::array<std::byte, kUsualHeader> bytes{};  // the header if it has this size, else the address of it
 
     std::span<const std::byte> header() const noexcept {
-        if (header_size == kUsualHeader) [[likely]] return bytes;
+        if (header_size == kUsualHeader) [[likely]]
+            return bytes;
         const std::byte* elsewhere;
         std::memcpy(&elsewhere, bytes.data(), sizeof elsewhere);
         return {elsewhere, header_size};
@@ -49,7 +51,7 @@ static_assert(sizeof(Leg) == 64);
 
 struct LegPlan {
     NextHop hop;
-    Mac from;              // of the tx port
+    Mac from;                // of the tx port
     uint16_t from_port = 0;  // UDP
     Endpoint to;
     uint8_t ttl = 0;
@@ -60,8 +62,8 @@ Leg make_leg(const LegPlan& plan, LegState* state, LongHeaders& longer);  // whi
 
 // One wire form of a track and all who receive it.
 struct Rendition {
-    std::vector<Leg> legs;    // first those whose port can send a shared payload, then those that need a copy
-    uint32_t shareable = 0;   // how many of the first kind
+    std::vector<Leg> legs;        // first those whose port can send a shared payload, then those that need a copy
+    uint32_t shareable = 0;       // how many of the first kind
     bool needs_checksum = false;  // an IPv6 leg: a UDP checksum is not optional (RFC 8200 section 8.1)
     std::vector<std::shared_ptr<void>> states;  // keeps Leg::state alive
     LongHeaders long_headers;

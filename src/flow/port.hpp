@@ -11,18 +11,18 @@ namespace penstock::flow {
 enum class Driver : uint8_t { pci, af_xdp, af_packet, vhost, tap, pcap, ring, null };
 
 struct PortInfo {
-    uint16_t index = 0;          // position in the configuration; what Leg::tx_port and Flow::rx_port mean
+    uint16_t index = 0;  // position in the configuration; what Leg::tx_port and Flow::rx_port mean
     std::string name;
     Driver driver = Driver::null;
-    std::string netdev;          // the kernel twin (the interface itself, or the TAP made for it); empty: none
-    Mac mac;                     // our own address on the wire
-    uint16_t mtu = 1500;         // bytes of IP
-    bool multi_segment = false;  // the driver sends chained mbufs; otherwise a shared payload must be copied
-    bool partial_checksums = false;  // packets may arrive with a UDP checksum that a NIC was expected to finish
-    bool tap_twin = false;       // penstock carries the kernel's packets itself, both ways
+    std::string netdev;                // the kernel twin (the interface itself, or the TAP made for it); empty: none
+    Mac mac;                           // our own address on the wire
+    uint16_t mtu = 1500;               // bytes of IP
+    bool multi_segment = false;        // the driver sends chained mbufs; otherwise a shared payload must be copied
+    bool partial_checksums = false;    // packets may arrive with a UDP checksum that a NIC was expected to finish
+    bool tap_twin = false;             // penstock carries the kernel's packets itself, both ways
     std::vector<uint16_t> rx_workers;  // who polls its queues
-    std::vector<Prefix> addresses;   // ports without a twin: our own addresses
-    Mac peer_mac;                    // ports without a twin: where unicast legs are sent
+    std::vector<Prefix> addresses;     // ports without a twin: our own addresses
+    Mac peer_mac;                      // ports without a twin: where unicast legs are sent
 };
 
 }  // namespace penstock::flow

@@ -14,7 +14,7 @@ namespace penstock::flow {
 
 // The one's-complement sum of the UDP payload, which all copies have in common: each leg adds its own header's sum.
 struct PayloadSum {
-    uint32_t sum = 0;  // not folded
+    uint32_t sum = 0;    // not folded
     bool known = false;  // false: the sender sent no checksum, and an IPv4 copy carries none either
 };
 
@@ -31,13 +31,16 @@ inline PayloadSum sum_from_checksum(std::span<const std::byte> frame, const Clas
     return {7u * 0xffff - header - in.udp_checksum, true};
 }
 
-// Computed anew: where the arriving checksum may be a partial one that a NIC was expected to finish, or is absent and needed.
+// Computed anew: where the arriving checksum may be a partial one that a NIC was expected to finish, or is absent and
+// needed.
 inline PayloadSum sum_from_payload(std::span<const std::byte> frame, const Classified& in) noexcept {
     return {wire::sum16(frame.subspan(in.payload_offset, in.payload_size)), true};
 }
 
 // Whether the copy fits the leg's MTU.
-inline bool fits(const Leg& leg, const Classified& in) noexcept { return in.payload_size + leg.ip_overhead() <= leg.mtu; }
+inline bool fits(const Leg& leg, const Classified& in) noexcept {
+    return in.payload_size + leg.ip_overhead() <= leg.mtu;
+}
 
 // Writes the leg.header_size bytes before the payload at `to`.
 inline void write_header(std::byte* to, const Leg& leg, const Classified& in, PayloadSum payload) noexcept {

@@ -20,7 +20,8 @@ struct alignas(64) PathState {
 // One track that arrives by two paths.
 using MergeState = rtp::Merge;
 
-// One leg; RTCP that goes alongside is counted apart. Aligned so that the first two, written a copy, share a cache line.
+// One leg; RTCP that goes alongside is counted apart. Aligned so that the first two, written a copy, share a cache
+// line.
 struct alignas(16) LegState {
     Counter packets;  // given to the driver
     Counter bytes;    // of IP

@@ -44,7 +44,8 @@ public:
     }
     // From that slot on, the flow that the packet belongs to. `sender` is called only when a flow asks for one.
     template <class Sender>
-    const Flow* match(const Slot* slot, uint64_t hash, const Key& key, uint16_t rx_port, Sender&& sender) const noexcept {
+    const Flow* match(const Slot* slot, uint64_t hash, const Key& key, uint16_t rx_port,
+                      Sender&& sender) const noexcept {
         const View& view = views_[hash >> kShift];
         for (auto i = static_cast<uint64_t>(slot - view.slots);; i = (i + 1) & view.mask) {
             const Flow* flow = view.slots[i].flow;

@@ -1,5 +1,6 @@
 #pragma once
-// RFC 3550 section 5.1: a read-only view of one RTP header. It exists only if it was valid, so accessors need no checks.
+// RFC 3550 section 5.1: a read-only view of one RTP header. It exists only if it was valid, so accessors need no
+// checks.
 #include <cstddef>
 #include <cstdint>
 #include <expected>

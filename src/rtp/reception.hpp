@@ -13,18 +13,18 @@ namespace penstock::rtp {
 
 struct ReceptionCounters {
     // Written with every packet, so they come first: see Reception.
-    Counter packets;     // valid RTP packets, duplicates included
-    Counter bytes;       // of RTP: header and payload
+    Counter packets;       // valid RTP packets, duplicates included
+    Counter bytes;         // of RTP: header and payload
     Counter last_arrival;  // gauge: the clock of the caller, as passed to receive()
-    Counter jitter;      // gauge: RFC 3550 interarrival jitter, in timestamp units times 16 (appendix A.8)
+    Counter jitter;        // gauge: RFC 3550 interarrival jitter, in timestamp units times 16 (appendix A.8)
 
-    Counter lost;        // never arrived within the window
-    Counter missing;     // gauge: holes in the window now; lost unless they still arrive
-    Counter duplicate;   // sequence number seen before, or older than the window
-    Counter reordered;   // arrived after a later one
-    Counter ssrc;        // gauge: of the present source
+    Counter lost;       // never arrived within the window
+    Counter missing;    // gauge: holes in the window now; lost unless they still arrive
+    Counter duplicate;  // sequence number seen before, or older than the window
+    Counter reordered;  // arrived after a later one
+    Counter ssrc;       // gauge: of the present source
     Counter ssrc_changes;
-    Counter restarts;    // sequence jumps of one SSRC that RFC 3550 A.1 takes for a restarted source
+    Counter restarts;  // sequence jumps of one SSRC that RFC 3550 A.1 takes for a restarted source
 };
 
 class Reception {
@@ -34,7 +34,8 @@ public:
     static constexpr uint32_t kMaxDropout = 3000;  // RFC 3550 A.1: a larger jump is a restart, not loss
     static constexpr uint32_t kMaxMisorder = 100;  // RFC 3550 A.1: further back is a restart, not reordering
 
-    // `arrival` is any steady clock (ticks), `arrival_rtp` the same moment in units of the RTP clock (wraps with 32 bits).
+    // `arrival` is any steady clock (ticks), `arrival_rtp` the same moment in units of the RTP clock (wraps with 32
+    // bits).
     void receive(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t size, uint64_t arrival,
                  uint32_t arrival_rtp) noexcept {
         counters_.packets.add();
@@ -65,7 +66,8 @@ private:
 
     // What the next packet in order needs is 64 bytes: one cache line of a cold flow.
     uint64_t highest_ = 0;  // extended sequence number; 0 before the first packet, which gets a whole cycle
-    std::array<uint64_t, kWindow / 64> window_{};  // bit of each extended sequence number modulo kWindow: it came, or was before first_
+    std::array<uint64_t, kWindow / 64>
+        window_{};  // bit of each extended sequence number modulo kWindow: it came, or was before first_
     uint32_t ssrc_ = 0;
     uint32_t transit_ = 0;
     ReceptionCounters counters_;

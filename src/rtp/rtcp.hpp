@@ -7,7 +7,16 @@
 namespace penstock::rtp {
 
 // RTCP packet types: RFC 3550 section 12.1, RFC 4585 section 6.1, RFC 3611 section 2.
-enum class RtcpType : uint8_t { sr = 200, rr = 201, sdes = 202, bye = 203, app = 204, rtpfb = 205, psfb = 206, xr = 207 };
+enum class RtcpType : uint8_t {
+    sr = 200,
+    rr = 201,
+    sdes = 202,
+    bye = 203,
+    app = 204,
+    rtpfb = 205,
+    psfb = 206,
+    xr = 207
+};
 
 // Whether the lengths of the chained packets fill the datagram exactly, each is version 2, and only the last is padded.
 // A compound packet begins with SR or RR; RFC 5506 also lets a lone feedback packet through.

@@ -57,3 +57,27 @@ TEST_CASE("a kernel with a copy of its own is left to it", "[kernel]") {
     CHECK(lab.ledger()[Drop::ip_checksum] == 1);
     CHECK(lab.ledger().forwarded == 1);
 }
+
+TEST_CASE("a VLAN tag that the NIC took off still tells flows apart, and is there again for the kernel", "[kernel]") {
+    Lab lab({.ports = {{.twin = true}, {}}});
+    TrackPlan plan;
+    plan.at.vlan = 100;
+    plan.legs = {leg_to("10.0.1.20:6000", 1)};
+    const Track track = make_track(plan);
+    lab.publish(track.flows());
+    const auto arrive_stripped = [&](const Bytes& frame, uint16_t tci) {
+        rte_mbuf* m = lab.mbuf(frame);
+        m->vlan_tci = tci;
+        m->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+        lab.arrive(m);
+    };
+    arrive_stripped(kMedia, 0xe064);  // VLAN 100, priority 7
+    arrive_stripped(kMedia, 101);
+    arrive_stripped(kArp, 7);
+    lab.run();
+    CHECK(lab.sent(1).size() == 1);
+    CHECK(lab.ledger()[Drop::no_flow] == 1);
+    const auto punted = lab.punted(0);
+    REQUIRE(punted.size() == 1);
+    CHECK(punted[0].frame == packet().vlan(7).ethertype(0x0806).payload(numbered(46)).build());
+}

@@ -110,8 +110,14 @@ struct Fixture {
         mesh.compile();
     }
     metrics::View view() const {
-        return {
-            .version = "1.2.3", .node = "edge-1", .mesh = mesh, .now = now, .ledgers = {}, .latencies = {}, .ports = {}, .twins = {}};
+        return {.version = "1.2.3",
+                .node = "edge-1",
+                .mesh = mesh,
+                .now = now,
+                .ledgers = {},
+                .latencies = {},
+                .ports = {},
+                .twins = {}};
     }
     Text text() const { return parse(metrics::render(view())); }
     mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}};

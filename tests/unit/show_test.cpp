@@ -99,7 +99,8 @@ TEST_CASE("show stream all sums a track's paths up", "[show]") {
     CHECK(number(s, 0, "lost") == 2);
     const auto& jitter = f.mesh.tracks()[0]->paths[0].state->reception.counters().jitter;
     REQUIRE(jitter.read() > 0);
-    CHECK(std::get<double>(cell(s, 0, "jitter_ms")) == Approx(static_cast<double>(jitter.read()) / 16 / 90));  // of 90 kHz
+    CHECK(std::get<double>(cell(s, 0, "jitter_ms")) ==
+          Approx(static_cast<double>(jitter.read()) / 16 / 90));  // of 90 kHz
     CHECK(number(s, 0, "paths") == 2);
     CHECK(number(s, 0, "legs") == 2);
     CHECK(number(s, 0, "legs_ready") == 1);

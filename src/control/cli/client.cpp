@@ -54,7 +54,8 @@ public:
 
     Result<bool> run() {
         const RawTerminal raw;
-        const std::unique_ptr<rdline, decltype(&rdline_free)> editor(rdline_new(write_char, on_line, on_complete, this), rdline_free);
+        const std::unique_ptr<rdline, decltype(&rdline_free)> editor(rdline_new(write_char, on_line, on_complete, this),
+                                                                     rdline_free);
         if (!editor) return fail("no memory for the line editor");
         rdline_newline(editor.get(), kPrompt);
         for (char c = 0; read(STDIN_FILENO, &c, 1) == 1;) {

@@ -19,10 +19,12 @@ struct Grammar {
 };
 
 constexpr Grammar kCommands[] = {
-    {"show port info PORT", Action::show_port_info, "what the port is: driver, netdev, MAC, MTU, queues; PORT may be all"},
+    {"show port info PORT", Action::show_port_info,
+     "what the port is: driver, netdev, MAC, MTU, queues; PORT may be all"},
     {"show port stats PORT", Action::show_port_stats, "packets, bytes and drops of the port"},
     {"show port xstats PORT", Action::show_port_xstats, "every counter of the driver"},
-    {"clear port stats all", Action::clear_port_stats, "show port stats counts from here on; metrics go on as they were"},
+    {"clear port stats all", Action::clear_port_stats,
+     "show port stats counts from here on; metrics go on as they were"},
     {"show config", Action::show_config, "the streams as they are now, in the words of the configuration file"},
     {"show worker all", Action::show_worker, "the ledger of each worker"},
     {"show stream all", Action::show_streams, "each track: packets, loss, jitter, legs"},
@@ -31,8 +33,10 @@ constexpr Grammar kCommands[] = {
     {"show drops", Action::show_drops, "packets and copies that went no further, by reason"},
     {"add stream STREAM SETTINGS...", Action::add_stream,
      "as in the file: add stream cam {tracks: [{media: audio, payload_type: 0, sources: [{rtp: \"10.0.0.1:5004\"}]}]}"},
-    {"add output STREAM URL...", Action::add_output, "URL: rtp://10.0.1.20:6000?track=video&ttl=16&dscp=EF&port=wan&vlan=5&rtcp_mux=on"},
-    {"del output STREAM URL...", Action::del_output, "URL: rtp://10.0.1.20:6000, and ?track=NAME if several tracks have it"},
+    {"add output STREAM URL...", Action::add_output,
+     "URL: rtp://10.0.1.20:6000?track=video&ttl=16&dscp=EF&port=wan&vlan=5&rtcp_mux=on"},
+    {"del output STREAM URL...", Action::del_output,
+     "URL: rtp://10.0.1.20:6000, and ?track=NAME if several tracks have it"},
     {"del stream STREAM", Action::del_stream, "stop forwarding it and forget it; the file is not changed"},
     {"reload", Action::reload, "read the file again: says what is added, removed and touched; all of it or nothing"},
     {"help COMMAND...", Action::help, "this list, or what begins with COMMAND"},

@@ -20,16 +20,19 @@ constexpr timeval kPatience{10, 0};  // control answers in milliseconds; this lo
 Result<Connection> Connection::open(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) return fail(fmt::format("{}: a path of 1-107 characters is allowed", path));
+    if (path.size() >= sizeof address.sun_path)
+        return fail(fmt::format("{}: a path of 1-107 characters is allowed", path));
     path.copy(address.sun_path, path.size());
     io::Fd fd{socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
     setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
-    if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return Connection{std::move(fd)};
+    if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+        return Connection{std::move(fd)};
     switch (errno) {
         case ENOENT:
         case ECONNREFUSED:
-            return fail(fmt::format("no penstock serves {}: is it running? -s SOCKET names another control.socket", path));
+            return fail(
+                fmt::format("no penstock serves {}: is it running? -s SOCKET names another control.socket", path));
         case EACCES: return fail(fmt::format("{}: permission denied: it is for root and the socket's group", path));
         default: return fail(fmt::format("{}: {}", path, std::strerror(errno)));
     }

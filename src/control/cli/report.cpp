@@ -24,7 +24,9 @@ struct ToJson {
     std::string operator()(bool b) const { return b ? "true" : "false"; }
 };
 
-bool is_number(const Cell& cell) { return std::holds_alternative<uint64_t>(cell) || std::holds_alternative<double>(cell); }
+bool is_number(const Cell& cell) {
+    return std::holds_alternative<uint64_t>(cell) || std::holds_alternative<double>(cell);
+}
 
 std::string table(const Section& section) {
     std::vector<size_t> shown, width;
@@ -47,7 +49,8 @@ std::string table(const Section& section) {
         std::string text;
         for (size_t i = 0; i < shown.size(); i++) {
             if (i != 0) text += "  ";
-            text += right[i] ? fmt::format("{:>{}}", cell_text(shown[i]), width[i]) : fmt::format("{:<{}}", cell_text(shown[i]), width[i]);
+            text += right[i] ? fmt::format("{:>{}}", cell_text(shown[i]), width[i])
+                             : fmt::format("{:<{}}", cell_text(shown[i]), width[i]);
         }
         text.erase(text.find_last_not_of(' ') + 1);
         out += text + '\n';

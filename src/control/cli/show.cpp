@@ -28,9 +28,19 @@ Cell optional_text(const std::string& text) { return text.empty() ? Cell{} : Cel
 }  // namespace
 
 Report show_streams(const mesh::Mesh& mesh, uint64_t now) {
-    Section s{"streams", "", {{"stream", "stream"}, {"track", "track"}, {"packets", "packets"}, {"bytes", "bytes"},
-                              {"lost", "lost"}, {"jitter_ms", "jitter ms"}, {"paths", "paths"}, {"legs", "legs"},
-                              {"legs_ready", "ready"}, {"worker", "worker"}}, {}};
+    Section s{"streams",
+              "",
+              {{"stream", "stream"},
+               {"track", "track"},
+               {"packets", "packets"},
+               {"bytes", "bytes"},
+               {"lost", "lost"},
+               {"jitter_ms", "jitter ms"},
+               {"paths", "paths"},
+               {"legs", "legs"},
+               {"legs_ready", "ready"},
+               {"worker", "worker"}},
+              {}};
     for (const mesh::Track* track : mesh.tracks()) {
         uint64_t packets = 0, bytes = 0, lost = 0, ready = 0;
         double jitter = 0;
@@ -49,20 +59,42 @@ Report show_streams(const mesh::Mesh& mesh, uint64_t now) {
 }
 
 Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t now) {
-    Section paths{"paths", "paths", {{"track", "track"}, {"path", "path"}, {"source", "source"}, {"packets", "packets"},
-                                     {"bytes", "bytes"}, {"lost", "lost"}, {"reordered", "reordered"},
-                                     {"duplicate", "duplicate"}, {"jitter_ms", "jitter ms"}, {"rtcp_packets", "rtcp"},
-                                     {"ssrc_changes", ""}, {"restarts", ""}, {"ssrc", ""}}, {}};
-    Section legs{"legs", "legs", {{"track", "track"}, {"leg", "leg"}, {"packets", "packets"}, {"bytes", "bytes"},
-                                  {"drops", "drops"}, {"rtcp_packets", "rtcp"}, {"port", "port"}, {"mac", "next hop"},
-                                  {"source", "from"}, {"why_not", "why not"}}, {}};
+    Section paths{"paths",
+                  "paths",
+                  {{"track", "track"},
+                   {"path", "path"},
+                   {"source", "source"},
+                   {"packets", "packets"},
+                   {"bytes", "bytes"},
+                   {"lost", "lost"},
+                   {"reordered", "reordered"},
+                   {"duplicate", "duplicate"},
+                   {"jitter_ms", "jitter ms"},
+                   {"rtcp_packets", "rtcp"},
+                   {"ssrc_changes", ""},
+                   {"restarts", ""},
+                   {"ssrc", ""}},
+                  {}};
+    Section legs{"legs",
+                 "legs",
+                 {{"track", "track"},
+                  {"leg", "leg"},
+                  {"packets", "packets"},
+                  {"bytes", "bytes"},
+                  {"drops", "drops"},
+                  {"rtcp_packets", "rtcp"},
+                  {"port", "port"},
+                  {"mac", "next hop"},
+                  {"source", "from"},
+                  {"why_not", "why not"}},
+                 {}};
     for (const auto& track : stream.tracks) {
         for (const mesh::Path& path : track->paths) {
             const auto& c = path.state->reception.counters();
             paths.rows.push_back(Row{track->name, path.name, path.source.rtp.text(), c.packets.read(), c.bytes.read(),
-                                     metrics::lost(c, now), c.reordered.read(), c.duplicate.read(), jitter_ms(*track, c),
-                                     path.state->rtcp_packets.read(), c.ssrc_changes.read(), c.restarts.read(),
-                                     c.ssrc.read()});
+                                     metrics::lost(c, now), c.reordered.read(), c.duplicate.read(),
+                                     jitter_ms(*track, c), path.state->rtcp_packets.read(), c.ssrc_changes.read(),
+                                     c.restarts.read(), c.ssrc.read()});
         }
         for (const mesh::Output& output : track->outputs) {
             const flow::Resolution& way = mesh.resolution(output.destination);
@@ -78,11 +110,28 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
 
 Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, const std::vector<PortFacts>& ports,
                         const std::vector<WorkerFacts>& workers) {
-    Section in{"arrival", "arrival", {{"track", "track"}, {"path", "path"}, {"port", "port"}, {"driver", "driver"},
-                                      {"mode", "mode"}, {"zero_copy", "zero-copy"}, {"worker", "worker"}, {"core", "core"},
-                                      {"numa_node", "numa"}, {"queues", "worker's queues"}}, {}};
-    Section out{"departure", "departure", {{"track", "track"}, {"leg", "leg"}, {"port", "port"}, {"driver", "driver"},
-                                           {"payload", "payload"}, {"why", "why"}}, {}};
+    Section in{"arrival",
+               "arrival",
+               {{"track", "track"},
+                {"path", "path"},
+                {"port", "port"},
+                {"driver", "driver"},
+                {"mode", "mode"},
+                {"zero_copy", "zero-copy"},
+                {"worker", "worker"},
+                {"core", "core"},
+                {"numa_node", "numa"},
+                {"queues", "worker's queues"}},
+               {}};
+    Section out{"departure",
+                "departure",
+                {{"track", "track"},
+                 {"leg", "leg"},
+                 {"port", "port"},
+                 {"driver", "driver"},
+                 {"payload", "payload"},
+                 {"why", "why"}},
+                {}};
     for (const auto& track : stream.tracks) {
         const WorkerFacts* worker = track->owner < workers.size() ? &workers[track->owner] : nullptr;
         for (const mesh::Path& path : track->paths)
@@ -90,7 +139,8 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                 if (path.source.port && *path.source.port != port.info.name) continue;
                 in.rows.push_back(Row{track->name, path.name, port.info.name, port.driver, optional_text(port.steering),
                                       optional_text(port.zero_copy), uint64_t{track->owner},
-                                      worker ? Cell{uint64_t{worker->core}} : Cell{}, worker ? numa(worker->numa_node) : Cell{},
+                                      worker ? Cell{uint64_t{worker->core}} : Cell{},
+                                      worker ? numa(worker->numa_node) : Cell{},
                                       worker ? Cell{worker->queues} : Cell{}});
             }
         for (const mesh::Output& output : track->outputs) {
@@ -102,29 +152,47 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
             const PortFacts& port = ports[way.hop->port];
             const bool alone = track->outputs.size() == 1;
             const bool shared = !alone && port.info.multi_segment;
-            out.rows.push_back(Row{track->name, output.name, port.info.name, port.driver,
-                                   std::string(alone ? "in place" : shared ? "shared" : "copied"),
-                                   std::string(alone    ? "the only leg: the packet itself leaves"
-                                               : shared ? "payloads below 64 bytes are copied: as cheap as a second segment"
-                                                        : "the driver cannot send chained buffers")});
+            out.rows.push_back(
+                Row{track->name, output.name, port.info.name, port.driver,
+                    std::string(alone    ? "in place"
+                                : shared ? "shared"
+                                         : "copied"),
+                    std::string(alone    ? "the only leg: the packet itself leaves"
+                                : shared ? "payloads below 64 bytes are copied: as cheap as a second segment"
+                                         : "the driver cannot send chained buffers")});
         }
     }
     return {{std::move(in), std::move(out)}};
 }
 
 Report show_workers(const std::vector<WorkerFacts>& workers) {
-    Section s{"workers", "", {{"worker", "worker"}, {"core", "core"}, {"numa_node", "numa"}, {"queues", "queues"}, {"rx", "rx"},
-                              {"forwarded", "forwarded"}, {"consumed", "consumed"}, {"drops", "drops"},
-                              {"tx_wanted", "tx wanted"}, {"sent", "sent"}, {"tx_drops", "tx drops"},
-                              {"balanced", "balanced"}}, {}};
-    Section latency{"latency", "time in the worker, upper bounds in us", {{"worker", "worker"}, {"p50_us", "p50"}, {"p99_us", "p99"},
-                                                                          {"p999_us", "p99.9"}, {"max_us", "max"}}, {}};
+    Section s{"workers",
+              "",
+              {{"worker", "worker"},
+               {"core", "core"},
+               {"numa_node", "numa"},
+               {"queues", "queues"},
+               {"rx", "rx"},
+               {"forwarded", "forwarded"},
+               {"consumed", "consumed"},
+               {"drops", "drops"},
+               {"tx_wanted", "tx wanted"},
+               {"sent", "sent"},
+               {"tx_drops", "tx drops"},
+               {"balanced", "balanced"}},
+              {}};
+    Section latency{
+        "latency",
+        "time in the worker, upper bounds in us",
+        {{"worker", "worker"}, {"p50_us", "p50"}, {"p99_us", "p99"}, {"p999_us", "p99.9"}, {"max_us", "max"}},
+        {}};
     for (size_t w = 0; w < workers.size(); w++) {
         const flow::Ledger& l = workers[w].ledger;
         const auto us = [&](double share) { return flow::percentile(workers[w].latency, share) * 1e6; };
         latency.rows.push_back(Row{uint64_t{w}, us(0.5), us(0.99), us(0.999), us(1.0)});
-        s.rows.push_back(Row{uint64_t{w}, uint64_t{workers[w].core}, numa(workers[w].numa_node), workers[w].queues, l.rx, l.forwarded,
-                             l.consumed(), l.rx_drops(), l.tx_wanted, l.sent, l.tx_drops(), l.balanced()});
+        s.rows.push_back(Row{uint64_t{w}, uint64_t{workers[w].core}, numa(workers[w].numa_node), workers[w].queues,
+                             l.rx, l.forwarded, l.consumed(), l.rx_drops(), l.tx_wanted, l.sent, l.tx_drops(),
+                             l.balanced()});
     }
     return {{std::move(s), std::move(latency)}};
 }
@@ -143,49 +211,76 @@ Report show_drops(const std::vector<WorkerFacts>& workers) {
 }
 
 Report show_port_info(const std::vector<PortFacts>& ports) {
-    Section s{"ports", "", {{"port", "port"}, {"driver", "driver"}, {"netdev", "netdev"}, {"mac", "mac"}, {"mtu", "mtu"},
-                            {"rx_queues", "rx"}, {"tx_queues", "tx"}, {"mode", "mode"}, {"zero_copy", "zero-copy"},
-                            {"numa_node", ""}, {"chained_buffers", "chained"}, {"partial_checksums", ""}}, {}};
+    Section s{"ports",
+              "",
+              {{"port", "port"},
+               {"driver", "driver"},
+               {"netdev", "netdev"},
+               {"mac", "mac"},
+               {"mtu", "mtu"},
+               {"rx_queues", "rx"},
+               {"tx_queues", "tx"},
+               {"mode", "mode"},
+               {"zero_copy", "zero-copy"},
+               {"numa_node", ""},
+               {"chained_buffers", "chained"},
+               {"partial_checksums", ""}},
+              {}};
     for (const PortFacts& port : ports)
-        s.rows.push_back(Row{port.info.name, port.driver, optional_text(port.info.netdev), port.info.mac.text(), uint64_t{port.info.mtu},
-                             uint64_t{port.rx_queues}, uint64_t{port.tx_queues}, optional_text(port.steering),
-                             optional_text(port.zero_copy), numa(port.numa_node), port.info.multi_segment,
-                             port.info.partial_checksums});
+        s.rows.push_back(Row{port.info.name, port.driver, optional_text(port.info.netdev), port.info.mac.text(),
+                             uint64_t{port.info.mtu}, uint64_t{port.rx_queues}, uint64_t{port.tx_queues},
+                             optional_text(port.steering), optional_text(port.zero_copy), numa(port.numa_node),
+                             port.info.multi_segment, port.info.partial_checksums});
     return {{std::move(s)}};
 }
 
 Report show_port_counters(const std::vector<PortFacts>& ports, bool all) {
-    static constexpr std::array<std::string_view, 8> kUsual{"rx_good_packets", "tx_good_packets", "rx_good_bytes", "tx_good_bytes",
-                                                            "rx_missed_errors", "rx_errors", "tx_errors", "rx_mbuf_allocation_errors"};
+    static constexpr std::array<std::string_view, 8> kUsual{
+        "rx_good_packets",  "tx_good_packets", "rx_good_bytes", "tx_good_bytes",
+        "rx_missed_errors", "rx_errors",       "tx_errors",     "rx_mbuf_allocation_errors"};
     Section s{"counters", "", {{"port", "port"}, {"counter", "counter"}, {"value", "value"}}, {}};
     for (const PortFacts& port : ports)
         for (const auto& [counter, value] : port.counters)
-            if (all || std::ranges::find(kUsual, counter) != kUsual.end()) s.rows.push_back(Row{port.info.name, counter, value});
+            if (all || std::ranges::find(kUsual, counter) != kUsual.end())
+                s.rows.push_back(Row{port.info.name, counter, value});
     return {{std::move(s)}};
 }
 
 Report show_config(const mesh::Mesh& mesh) {
-    Section s{"settings", "", {{"stream", "stream"}, {"track", "track"}, {"media", ""}, {"payload_type", "pt"}, {"encoding", "encoding"},
-                               {"kind", "kind"}, {"rtp", "rtp"}, {"sender", "from"}, {"port", "port"}, {"vlan", "vlan"}, {"ttl", "ttl"},
-                               {"dscp", "dscp"}, {"rtcp_mux", "rtcp-mux"}}, {}};
+    Section s{"settings",
+              "",
+              {{"stream", "stream"},
+               {"track", "track"},
+               {"media", ""},
+               {"payload_type", "pt"},
+               {"encoding", "encoding"},
+               {"kind", "kind"},
+               {"rtp", "rtp"},
+               {"sender", "from"},
+               {"port", "port"},
+               {"vlan", "vlan"},
+               {"ttl", "ttl"},
+               {"dscp", "dscp"},
+               {"rtcp_mux", "rtcp-mux"}},
+              {}};
     const auto number = [](const auto& optional) { return optional ? Cell{uint64_t{*optional}} : Cell{}; };
     const auto vlan = [](uint16_t id) { return id == 0 ? Cell{} : Cell{uint64_t{id}}; };
     for (const mesh::Track* track : mesh.tracks()) {
         const auto row = [&](std::string kind, const Endpoint& rtp) {
-            return Row{track->stream, track->name, track->config.media, number(track->config.payload_type), track->config.encoding,
-                       std::move(kind), rtp.text()};
+            return Row{track->stream,          track->name,     track->config.media, number(track->config.payload_type),
+                       track->config.encoding, std::move(kind), rtp.text()};
         };
         for (const mesh::Path& path : track->paths) {
             const config::Source& source = path.source;
             Row r = row("source", source.rtp);
-            r.insert(r.end(), {source.from ? Cell{source.from->text()} : Cell{}, source.port ? Cell{*source.port} : Cell{},
-                               vlan(source.vlan), Cell{}, Cell{}, Cell{}});
+            r.insert(r.end(), {source.from ? Cell{source.from->text()} : Cell{},
+                               source.port ? Cell{*source.port} : Cell{}, vlan(source.vlan), Cell{}, Cell{}, Cell{}});
             s.rows.push_back(std::move(r));
         }
         for (const mesh::Output& output : track->outputs) {
             Row r = row("output", output.to.rtp);
-            r.insert(r.end(), {Cell{}, output.to.port ? Cell{*output.to.port} : Cell{}, vlan(output.to.vlan), number(output.to.ttl),
-                               number(output.to.dscp), Cell{output.to.rtcp_mux}});
+            r.insert(r.end(), {Cell{}, output.to.port ? Cell{*output.to.port} : Cell{}, vlan(output.to.vlan),
+                               number(output.to.ttl), number(output.to.dscp), Cell{output.to.rtcp_mux}});
             s.rows.push_back(std::move(r));
         }
     }

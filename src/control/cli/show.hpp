@@ -1,5 +1,6 @@
 #pragma once
-// The answers of the show commands, from the model and what the data plane tells. Pure. docs/cli.md lists the JSON keys.
+// The answers of the show commands, from the model and what the data plane tells. Pure. docs/cli.md lists the JSON
+// keys.
 #include <array>
 #include <string>
 #include <vector>

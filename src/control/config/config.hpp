@@ -66,38 +66,39 @@ struct Port {
     std::string name;
     Driver driver = Driver::null;
     Mark at;
-    unsigned queues = 1;                     // rx queues; each is polled by one worker
-    std::string interface;                   // af_xdp, af_packet: the netdev; tap: the netdev to make
-    std::string device;                      // pci: "0000:3b:02.1"
-    std::string socket;                      // vhost: path of the vhost-user socket, made by penstock
-    std::string read;                        // pcap: the file to replay
-    std::string write;                       // pcap: the file to write
-    XdpMode mode = XdpMode::automatic;       // af_xdp
+    unsigned queues = 1;                       // rx queues; each is polled by one worker
+    std::string interface;                     // af_xdp, af_packet: the netdev; tap: the netdev to make
+    std::string device;                        // pci: "0000:3b:02.1"
+    std::string socket;                        // vhost: path of the vhost-user socket, made by penstock
+    std::string read;                          // pcap: the file to replay
+    std::string write;                         // pcap: the file to write
+    XdpMode mode = XdpMode::automatic;         // af_xdp
     ZeroCopy zero_copy = ZeroCopy::automatic;  // af_xdp
-    std::optional<std::string> twin;         // the TAP netdev made as kernel twin: pci, vhost, tap, ring. pci has one by default
-    std::vector<Prefix> addresses;           // ports without a kernel twin: our own addresses with their networks
-    std::optional<Mac> peer_mac;             // ports without a kernel twin: where unicast legs are sent [broadcast]
+    std::optional<std::string>
+        twin;                       // the TAP netdev made as kernel twin: pci, vhost, tap, ring. pci has one by default
+    std::vector<Prefix> addresses;  // ports without a kernel twin: our own addresses with their networks
+    std::optional<Mac> peer_mac;    // ports without a kernel twin: where unicast legs are sent [broadcast]
     bool operator==(const Port&) const = default;
 };
 
 struct Source {
-    Endpoint rtp;                // where the packets are addressed to; RTCP is expected on the next port, or muxed
+    Endpoint rtp;  // where the packets are addressed to; RTCP is expected on the next port, or muxed
     Mark at;
-    std::optional<Ip> from;      // `from` or, for SSM, `source`: accept this sender only
-    bool ssm = false;            // `source` was given: the group is joined for this sender only (RFC 4607)
+    std::optional<Ip> from;           // `from` or, for SSM, `source`: accept this sender only
+    bool ssm = false;                 // `source` was given: the group is joined for this sender only (RFC 4607)
     std::optional<std::string> port;  // accept on this port only; multicast: join on this port
-    uint16_t vlan = 0;           // 802.1Q VLAN id 1-4094; 0: untagged
+    uint16_t vlan = 0;                // 802.1Q VLAN id 1-4094; 0: untagged
     bool operator==(const Source&) const = default;
 };
 
 struct Output {
-    Endpoint rtp;                // RTCP goes to the next port unless rtcp_mux
+    Endpoint rtp;  // RTCP goes to the next port unless rtcp_mux
     Mark at;
-    std::optional<uint8_t> ttl;  // absent: kept from the arriving packet
-    std::optional<uint8_t> dscp;  // absent: kept from the arriving packet
+    std::optional<uint8_t> ttl;       // absent: kept from the arriving packet
+    std::optional<uint8_t> dscp;      // absent: kept from the arriving packet
     std::optional<std::string> port;  // absent: by the kernel's routes
-    uint16_t vlan = 0;           // 802.1Q VLAN id 1-4094; 0: untagged
-    bool rtcp_mux = false;       // RFC 5761: RTCP to the RTP port
+    uint16_t vlan = 0;                // 802.1Q VLAN id 1-4094; 0: untagged
+    bool rtcp_mux = false;            // RFC 5761: RTCP to the RTP port
     bool operator==(const Output&) const = default;
 };
 
@@ -107,7 +108,7 @@ struct Track {
     std::string encoding;                 // "H264/90000", as in SDP's a=rtpmap
     uint32_t clock_rate = 90000;          // Hz, from the encoding
     Mark at;
-    std::vector<Source> sources;          // one, or two for live-live
+    std::vector<Source> sources;  // one, or two for live-live
     std::vector<Output> outputs;
     bool operator==(const Track&) const = default;
 };

@@ -1,5 +1,6 @@
 #pragma once
-// YAML to Config. Pure: the text, its name and the environment are arguments. Every error of the file is reported, not the first only.
+// YAML to Config. Pure: the text, its name and the environment are arguments. Every error of the file is reported, not
+// the first only.
 #include <expected>
 #include <functional>
 #include <optional>
@@ -21,7 +22,8 @@ struct Problem {
 using Environment = std::function<std::optional<std::string>(std::string_view name)>;
 
 // `node` is used where the file does not name the node.
-std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const Environment& environment, std::string_view node);
+std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const Environment& environment,
+                                                 std::string_view node);
 
 // One stream, or one output of a track, as it may be given to a running forwarder: `yaml` is what stands after the name
 // in the file ("{tracks: [...]}"), or an entry of `outputs` ("{rtp: 10.0.1.20:6000, ttl: 16}"). What concerns several

@@ -22,7 +22,8 @@ Media read_media(const Value& value);
 std::vector<Port> read_ports(const Value& value);
 // `ports` is what `port:` may name.
 std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& ports);
-Stream read_stream(const Value& value, std::string_view name, const std::vector<Port>& ports);  // an entry without its name
+Stream read_stream(const Value& value, std::string_view name,
+                   const std::vector<Port>& ports);  // an entry without its name
 Output read_output(const Value& value, const std::vector<Port>& ports);
 
 // The name of a port or stream.

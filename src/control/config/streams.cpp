@@ -183,7 +183,8 @@ Stream read_stream(const Value& value, std::string_view name, const std::vector<
     Stream stream;
     stream.name = name;
     stream.at = value.at();
-    if (!is_plain_name(name, kLongestName)) value.problem(fmt::format("{} is no name of a stream: {}", quoted(name), kNameAllowed));
+    if (!is_plain_name(name, kLongestName))
+        value.problem(fmt::format("{} is no name of a stream: {}", quoted(name), kNameAllowed));
     const Map map{value, kKeys};
     read_tracks(map, stream, Ports{ports});
     return stream;

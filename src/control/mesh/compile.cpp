@@ -9,7 +9,8 @@ namespace {
 
 enum class What : uint8_t { rtp, rtcp };
 
-flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow::PortInfo& port, uint16_t from, What what) {
+flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow::PortInfo& port, uint16_t from,
+                      What what) {
     flow::LegPlan plan;
     plan.hop = hop;
     plan.from = port.mac;

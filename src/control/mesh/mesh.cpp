@@ -17,7 +17,8 @@ flow::Key rtcp_key(flow::Key rtp) {
 flow::Key key_of(const config::Source& source) { return {source.rtp.ip, source.rtp.port, source.vlan}; }
 flow::Key key_of(const config::Output& output) { return {output.rtp.ip, output.rtp.port, output.vlan}; }
 
-// These judge as config::check does: a stream that stands in the file beside the others may be altered beside them, too.
+// These judge as config::check does: a stream that stands in the file beside the others may be altered beside them,
+// too.
 bool same(const config::Source& a, const config::Source& b) {
     return key_of(a) == key_of(b) && a.port == b.port && a.from == b.from;
 }
@@ -35,7 +36,8 @@ bool feeds(const config::Output& output, const config::Source& source) {
 Mesh::Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media) : ports_(std::move(ports)), current_(media, {}) {
     uint16_t workers = 1;
     for (const flow::PortInfo& port : ports_)
-        for (const uint16_t worker : port.rx_workers) workers = std::max<uint16_t>(workers, static_cast<uint16_t>(worker + 1));
+        for (const uint16_t worker : port.rx_workers)
+            workers = std::max<uint16_t>(workers, static_cast<uint16_t>(worker + 1));
     owned_.resize(workers);
 }
 
@@ -70,21 +72,25 @@ std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
                 for (const Track* other : of_others(sources_, key))
                     for (const Path& path : other->paths)
                         if (same(path.source, source) || share_a_port(path.source, source))
-                            return fmt::format("source {}: stream '{}' has it, or needs it for RTCP", source.rtp.text(), other->stream);
+                            return fmt::format("source {}: stream '{}' has it, or needs it for RTCP", source.rtp.text(),
+                                               other->stream);
             for (const Track* other : of_others(targets_, key_of(source)))
                 for (const Output& output : other->outputs)
                     if (feeds(output.to, source))
-                        return fmt::format("source {}: stream '{}' sends there: that would be a loop", source.rtp.text(), other->stream);
+                        return fmt::format("source {}: stream '{}' sends there: that would be a loop",
+                                           source.rtp.text(), other->stream);
         }
         for (const config::Output& output : track.outputs) {
             for (const Track* other : of_others(sources_, key_of(output)))
                 for (const Path& path : other->paths)
                     if (feeds(output, path.source))
-                        return fmt::format("output {}: it is a source of stream '{}': that would be a loop", output.rtp.text(), other->stream);
+                        return fmt::format("output {}: it is a source of stream '{}': that would be a loop",
+                                           output.rtp.text(), other->stream);
             for (const config::Track& own : stream.tracks)
                 for (const config::Source& source : own.sources)
                     if (feeds(output, source))
-                        return fmt::format("output {}: it is a source of the stream itself: that would be a loop", output.rtp.text());
+                        return fmt::format("output {}: it is a source of the stream itself: that would be a loop",
+                                           output.rtp.text());
         }
     }
     return std::nullopt;
@@ -121,7 +127,8 @@ void Mesh::set(const config::Stream& stream) {
     for (const config::Track& of : stream.tracks) {
         const unsigned n = ++same_media[of.media];
         const std::string name = n == 1 ? of.media : fmt::format("{}-{}", of.media, n);
-        const auto old = std::ranges::find(before, name, [](const auto& track) { return track ? track->name : std::string(); });
+        const auto old =
+            std::ranges::find(before, name, [](const auto& track) { return track ? track->name : std::string(); });
         if (old != before.end() && (*old)->config == of) {
             now.tracks.push_back(std::move(*old));
             continue;
@@ -160,7 +167,8 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
         if (!state) state = std::make_shared<flow::PathState>();
         track->paths.push_back({std::to_string(track->paths.size() + 1), source, std::move(state)});
     }
-    if (of.sources.size() > 1) track->merge = before && before->merge ? before->merge : std::make_shared<flow::MergeState>();
+    if (of.sources.size() > 1)
+        track->merge = before && before->merge ? before->merge : std::make_shared<flow::MergeState>();
     const auto receiver = [](const config::Output& output) { return std::tuple(output.rtp, output.vlan, output.port); };
     std::map<decltype(receiver(config::Output{})), const Output*> known;
     if (before)
@@ -170,7 +178,11 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     const auto rtcp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
     for (size_t i = 0; i < of.outputs.size(); i++) {
         const config::Output& output = of.outputs[i];
-        Output made{output.rtp.text(), output, {output.rtp.ip, port_index(output.port)}, {rtp, rtp.get() + i}, {rtcp, rtcp.get() + i}};
+        Output made{output.rtp.text(),
+                    output,
+                    {output.rtp.ip, port_index(output.port)},
+                    {rtp, rtp.get() + i},
+                    {rtcp, rtcp.get() + i}};
         if (const auto stays = known.find(receiver(output)); stays != known.end()) {
             made.rtp = stays->second->rtp;
             made.rtcp = stays->second->rtcp;
@@ -197,7 +209,8 @@ void Mesh::use(Track& track) {
 
 void Mesh::disuse(Track& track) {
     const auto erase = [&](auto& from, const flow::Key& key) {
-        for (auto [it, end] = from.equal_range(key); it != end;) it = it->second == &track ? from.erase(it) : std::next(it);
+        for (auto [it, end] = from.equal_range(key); it != end;)
+            it = it->second == &track ? from.erase(it) : std::next(it);
     };
     for (const Path& path : track.paths) {
         changed_sources_.removed.push_back(path.source);

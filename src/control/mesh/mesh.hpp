@@ -62,8 +62,8 @@ public:
     };
     Changes replace(const std::vector<config::Stream>& streams);
 
-    // Whom copies go to. `wanted` and `forgotten` tell what changed since the last call: control asks the kernel for the
-    // ways and hands the answers to resolve().
+    // Whom copies go to. `wanted` and `forgotten` tell what changed since the last call: control asks the kernel for
+    // the ways and hands the answers to resolve().
     struct Destinations {
         std::vector<flow::Destination> wanted, forgotten;
     };
@@ -122,7 +122,7 @@ private:
     std::vector<Track*> dirty_;
     std::vector<flow::FlowPtr> removed_;  // of tracks that are gone
     std::vector<size_t> owned_;           // tracks by worker
-    flow::Table current_;  // what was compiled last; shares its shards with the published one
+    flow::Table current_;                 // what was compiled last; shares its shards with the published one
     bool compiled_ = false;
 };
 

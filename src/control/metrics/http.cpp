@@ -15,8 +15,8 @@ constexpr unsigned kConnections = 64;
 constexpr unsigned kTimeout = 10;  // seconds: a scraper that never reads is let go
 
 MHD_Result respond(MHD_Connection* connection, const Response& with) {
-    MHD_Response* response = MHD_create_response_from_buffer(
-        with.body.size(), const_cast<char*>(with.body.data()), MHD_RESPMEM_MUST_COPY);
+    MHD_Response* response =
+        MHD_create_response_from_buffer(with.body.size(), const_cast<char*>(with.body.data()), MHD_RESPMEM_MUST_COPY);
     if (response == nullptr) return MHD_NO;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, with.content_type.c_str());
     const MHD_Result queued = MHD_queue_response(connection, with.status, response);
@@ -66,10 +66,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::open(io::EventLoop& loop, const 
     server->answer_ = std::move(answer);
     const sockaddr_storage address = socket_address(listen);
     const unsigned flags = MHD_USE_EPOLL | (listen.ip.is_v4() ? 0u : unsigned{MHD_USE_IPv6});
-    server->daemon_ = MHD_start_daemon(flags, 0, nullptr, nullptr, on_request, server.get(), MHD_OPTION_SOCK_ADDR,
-                                       &address, MHD_OPTION_CONNECTION_LIMIT, kConnections,
-                                       MHD_OPTION_CONNECTION_TIMEOUT, kTimeout, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
-                                       MHD_OPTION_END);
+    server->daemon_ =
+        MHD_start_daemon(flags, 0, nullptr, nullptr, on_request, server.get(), MHD_OPTION_SOCK_ADDR, &address,
+                         MHD_OPTION_CONNECTION_LIMIT, kConnections, MHD_OPTION_CONNECTION_TIMEOUT, kTimeout,
+                         MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
     if (server->daemon_ == nullptr)
         return fail(fmt::format("metrics.listen: cannot listen on {}: {}", listen.text(), std::strerror(errno)));
     const MHD_DaemonInfo* info = MHD_get_daemon_info(server->daemon_, MHD_DAEMON_INFO_EPOLL_FD);

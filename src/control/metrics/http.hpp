@@ -1,5 +1,6 @@
 #pragma once
-// A small HTTP server inside the control thread's loop: GET and HEAD of a few paths. The protocol is libmicrohttpd's work.
+// A small HTTP server inside the control thread's loop: GET and HEAD of a few paths. The protocol is libmicrohttpd's
+// work.
 #include <functional>
 #include <memory>
 #include <string>

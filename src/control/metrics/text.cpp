@@ -15,7 +15,8 @@ class Text {
 public:
     void family(std::string_view name, std::string_view type, std::string_view help) {
         name_ = name;
-        fmt::format_to(std::back_inserter(out_), "# HELP penstock_{0} {2}\n# TYPE penstock_{0} {1}\n", name, type, help);
+        fmt::format_to(std::back_inserter(out_), "# HELP penstock_{0} {2}\n# TYPE penstock_{0} {1}\n", name, type,
+                       help);
     }
     template <class Value>
     void sample(std::string_view labels, Value value) {
@@ -50,7 +51,8 @@ std::string labels(const mesh::Track& track, std::string_view kind, std::string_
 }
 
 template <class Read>
-void paths(Text& text, const View& view, std::string_view name, std::string_view type, std::string_view help, Read read) {
+void paths(Text& text, const View& view, std::string_view name, std::string_view type, std::string_view help,
+           Read read) {
     text.family(name, type, help);
     for (const mesh::Track* track : view.mesh.tracks())
         for (const mesh::Path& path : track->paths)
@@ -81,11 +83,11 @@ void paths(Text& text, const View& view) {
 }
 
 template <class Read>
-void legs(Text& text, const View& view, std::string_view name, std::string_view type, std::string_view help, Read read) {
+void legs(Text& text, const View& view, std::string_view name, std::string_view type, std::string_view help,
+          Read read) {
     text.family(name, type, help);
     for (const mesh::Track* track : view.mesh.tracks())
-        for (const mesh::Output& output : track->outputs)
-            text.sample(labels(*track, "leg", output.name), read(output));
+        for (const mesh::Output& output : track->outputs) text.sample(labels(*track, "leg", output.name), read(output));
 }
 
 void legs(Text& text, const View& view) {
@@ -114,12 +116,16 @@ void workers(Text& text, const View& view) {
             text.sample(fmt::format("worker=\"{}\"", w), read(view.ledgers[w]));
     };
     using flow::Ledger;
-    each("worker_rx_packets_total", "Packets taken from rx queues and other workers.", [](const Ledger& l) { return l.rx; });
-    each("worker_forwarded_packets_total", "Packets given to at least one leg.", [](const Ledger& l) { return l.forwarded; });
+    each("worker_rx_packets_total", "Packets taken from rx queues and other workers.",
+         [](const Ledger& l) { return l.rx; });
+    each("worker_forwarded_packets_total", "Packets given to at least one leg.",
+         [](const Ledger& l) { return l.forwarded; });
     text.family("worker_consumed_packets_total", "counter", "Packets dealt with otherwise, and not lost.");
     for (size_t w = 0; w < view.ledgers.size(); w++) {
         const Ledger& l = view.ledgers[w];
-        const auto as = [&](std::string_view what, uint64_t n) { text.sample(fmt::format("worker=\"{}\",as=\"{}\"", w, what), n); };
+        const auto as = [&](std::string_view what, uint64_t n) {
+            text.sample(fmt::format("worker=\"{}\",as=\"{}\"", w, what), n);
+        };
         as("handed_over", l.handed_over);
         as("punted", l.punted);
         as("left_to_kernel", l.left_to_kernel);
@@ -137,7 +143,8 @@ void workers(Text& text, const View& view) {
 }
 
 void latencies(Text& text, const View& view) {
-    text.family("forward_latency_seconds", "histogram", "Time in a worker: from the rx burst to the end of the turn that sent the copies.");
+    text.family("forward_latency_seconds", "histogram",
+                "Time in a worker: from the rx burst to the end of the turn that sent the copies.");
     for (size_t w = 0; w < view.latencies.size(); w++) {
         const std::string worker = fmt::format("worker=\"{}\"", w);
         uint64_t sum = 0;
@@ -177,7 +184,7 @@ void ports(Text& text, const View& view) {
 }  // namespace
 
 uint64_t lost(const ReceptionCounters& counters, uint64_t now) {
-    constexpr uint64_t kSilent = uint64_t{1} << 32;  // a second
+    constexpr uint64_t kSilent = uint64_t{1} << 32;      // a second
     const uint64_t last = counters.last_arrival.read();  // may be later than `now`: the worker goes on meanwhile
     const bool silent = last < now && now - last > kSilent;
     return counters.lost.read() + (silent ? counters.missing.read() : 0);

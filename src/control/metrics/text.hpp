@@ -27,7 +27,7 @@ struct View {
     std::string node;
     const mesh::Mesh& mesh;
     uint64_t now = 0;  // in the clock of rtp::ReceptionCounters::last_arrival: seconds, 32.32 fixed point
-    std::vector<flow::Ledger> ledgers;  // by worker
+    std::vector<flow::Ledger> ledgers;                     // by worker
     std::vector<const flow::LatencyHistogram*> latencies;  // by worker
     std::vector<PortCounters> ports;
     std::vector<TwinCounters> twins;
