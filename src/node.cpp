@@ -58,7 +58,18 @@ dataplane::PortPlan of(const config::Port& port) {
             .zero_copy = of(port.zero_copy),
             .twin = port.twin,
             .addresses = port.addresses,
-            .peer_mac = port.peer_mac};
+            .peer_mac = port.peer_mac,
+            .vlans = {}};
+}
+
+// The VLANs by which sources may arrive on the port.
+std::vector<uint16_t> vlans_of(const config::Config& config, const std::string& port) {
+    std::set<uint16_t> vlans;
+    for (const config::Stream& stream : config.streams)
+        for (const config::Track& track : stream.tracks)
+            for (const config::Source& source : track.sources)
+                if (source.vlan != 0 && source.port.value_or(port) == port) vlans.insert(source.vlan);
+    return {vlans.begin(), vlans.end()};
 }
 
 }  // namespace
@@ -93,6 +104,7 @@ Result<void> Node::open_dataplane() {
                                   .sleep_when_idle = config_.workers.idle == config::Idle::sleep};
     for (const config::Port& port : config_.ports) {
         plan.ports.push_back(of(port));
+        plan.ports.back().vlans = vlans_of(config_, port.name);
         if (port.driver == flow::Driver::pci) eal.pci_devices.push_back(port.device);
     }
     auto started = dataplane::Eal::start(eal, log_);
@@ -176,8 +188,15 @@ void Node::follow_changes() {
     for (const config::Source& source : sources.added) follow(source, true);
     for (const config::Source& source : sources.removed) follow(source, false);
     claim_ports();
+    follow_groups();
     if (!sources.added.empty() || !sources.removed.empty()) flows_changed_ = true;
     changed();
+}
+
+// What a kernel twin listens to, a NIC of our own must let in; of joins by others on the twin nobody tells.
+void Node::follow_groups() {
+    for (const auto& port : dataplane_->ports())
+        if (auto followed = port->follow_groups(); !followed) log_.warning("{}", followed.error().text);
 }
 
 void Node::follow(const config::Source& source, bool added) {
@@ -302,7 +321,10 @@ metrics::Response Node::answer(std::string_view path) const {
 }
 
 void Node::run() {
-    audit_timer_ = loop_.every(1s, [this] { audit(); });
+    audit_timer_ = loop_.every(1s, [this] {
+        audit();
+        follow_groups();
+    });
     reclaim_timer_ = loop_.every(100ms, [this] { dataplane_->reclaim(); });
     running_ = true;
     start_timer_ = loop_.at(Clock::now() + kWaitForNextHops, [this] { start_workers(); });

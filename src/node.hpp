@@ -40,6 +40,7 @@ private:
     void steer(uint16_t port);
     void follow_changes();
     void follow(const config::Source& source, bool added);
+    void follow_groups();
     void claim_ports();
     void on_next_hop(const flow::Destination& to, const flow::Resolution& answer);
     void on_netdev(const std::string& netdev);

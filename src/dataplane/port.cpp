@@ -6,6 +6,7 @@
 #include <rte_ethdev.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "dataplane/netdev.hpp"
@@ -16,6 +17,8 @@ namespace penstock::dataplane {
 namespace {
 
 constexpr uint16_t kDescriptors = 1024;  // a queue; drivers adjust it to what they can
+
+constexpr size_t kGroups = 30;  // multicast addresses that a virtual function of any driver may name
 
 std::string reason(int error) { return rte_strerror(error < 0 ? -error : error); }
 
@@ -42,8 +45,8 @@ Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, uint16_t index, u
         if (auto judged = port->judge_zero_copy(sockets, log); !judged) return wrong(judged.error().text);
     }
     const auto& info = port->info_;
-    log.info("port '{}': up, {} rx and {} tx queues, mac {}, mtu {}, {}", plan.name, port->rx_.size(), port->tx_.size(),
-             info.mac.text(), info.mtu,
+    log.info("port '{}': up, driver {}, {} rx and {} tx queues, mac {}, mtu {}, {}", plan.name, port->driver_name_,
+             port->rx_.size(), port->tx_.size(), info.mac.text(), info.mtu,
              info.multi_segment ? "shared payloads" : "copied payloads (the driver cannot send chained buffers)");
     return port;
 }
@@ -92,6 +95,7 @@ Result<void> Port::start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues
     conf.rxmode.offloads = device.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM |
                                                      RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
     conf.txmode.offloads = device.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+    if (!plan_.vlans.empty()) conf.rxmode.offloads |= device.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER;
     if (plan_.driver != Driver::pci) conf.rxmode.offloads = 0;
     if (const int error = rte_eth_dev_configure(ethdev, rx_queues, tx_queues, &conf); error != 0)
         return fail(fmt::format("{} rx and {} tx queues: {}", rx_queues, tx_queues, reason(error)));
@@ -110,9 +114,38 @@ Result<void> Port::start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues
         tx_.push_back({ethdev, q});
     }
     if (const int error = rte_eth_dev_start(ethdev); error != 0) return fail(fmt::format("start: {}", reason(error)));
-    // A NIC of our own must let multicast in; on a netdev the kernel's joins see to it. An untrusted VF may refuse.
-    if (plan_.driver == Driver::pci) rte_eth_allmulticast_enable(ethdev);
+    return plan_.driver == Driver::pci ? admit_vlans(ethdev) : Result<void>{};
+}
+
+// A virtual function gets no tagged packet of a VLAN that it did not ask for. Where there is no filter, all come.
+Result<void> Port::admit_vlans(uint16_t ethdev) {
+    for (const uint16_t vlan : plan_.vlans) {
+        const int error = rte_eth_dev_vlan_filter(ethdev, vlan, 1);
+        if (error != 0 && error != -ENOTSUP && error != -ENOSYS)
+            return fail(fmt::format("VLAN {}: {}", vlan, reason(error)));
+    }
     return {};
+}
+
+Result<void> Port::follow_groups() {
+    if (plan_.driver != Driver::pci || !plan_.twin) return {};
+    auto groups = multicast_of(info_.netdev);
+    if (groups == groups_) return {};
+    groups_ = std::move(groups);
+    std::vector<rte_ether_addr> list(groups_.size());
+    for (size_t i = 0; i < list.size(); i++) std::memcpy(list[i].addr_bytes, groups_[i].bytes.data(), 6);
+    // By name, because an untrusted virtual function may not ask for all; all where the driver has no list, or not so
+    // long a one.
+    const uint16_t ethdev = ethdevs_.front();
+    int error = -ENOSPC;
+    if (list.size() <= kGroups)
+        error = rte_eth_dev_set_mc_addr_list(ethdev, list.data(), static_cast<uint32_t>(list.size()));
+    if (error != 0) error = rte_eth_allmulticast_enable(ethdev);
+    if (error == 0) return {};
+    return fail(
+        fmt::format("port '{}': the NIC does not let {} multicast addresses in: {}; is the virtual function "
+                    "trusted ('ip link set PF vf N trust on')?",
+                    plan_.name, list.size(), reason(error)));
 }
 
 void Port::describe(uint16_t index) {

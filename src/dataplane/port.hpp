@@ -29,6 +29,7 @@ struct PortPlan {
     std::optional<std::string> twin;  // name of the TAP netdev
     std::vector<Prefix> addresses;
     std::optional<Mac> peer_mac;
+    std::vector<uint16_t> vlans;  // by which sources are expected; pci
 };
 
 class Port {
@@ -52,6 +53,8 @@ public:
     const std::string& zero_copy() const noexcept { return zero_copy_; }      // af_xdp: got or not, and why
     int numa_node() const noexcept { return numa_node_; }                     // -1: not known
     Steering* steering() noexcept { return steering_ ? &*steering_ : nullptr; }
+    // Lets in the multicast addresses that the kernel twin listens to by now, whoever joined them; pci.
+    Result<void> follow_groups();
     // Every counter of the driver, summed over the devices.
     std::vector<std::pair<std::string, uint64_t>> counters() const;
 
@@ -59,6 +62,7 @@ private:
     explicit Port(const PortPlan& plan) : plan_(plan) {}
     Result<void> create(uint16_t index, Log& log);
     Result<void> start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues, Pools pools);
+    Result<void> admit_vlans(uint16_t ethdev);
     Result<void> judge_zero_copy(const std::vector<int>& before, Log& log);
     void describe(uint16_t index);
 
@@ -67,6 +71,7 @@ private:
     std::vector<std::string> vdevs_;  // made by us, in order of creation
     std::vector<uint16_t> ethdevs_;
     std::vector<Queue> rx_, tx_;
+    std::vector<Mac> groups_;  // multicast addresses that were let in
     flow::PortInfo info_;
     std::string driver_name_, zero_copy_;
     int numa_node_ = -1;
