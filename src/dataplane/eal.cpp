@@ -76,7 +76,7 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
     std::unique_ptr<Eal> eal(new Eal);
     eal->hugepages_ = huge;
     if (huge) {
-        log.info("{}: {} hugepages of 2 MiB in use of {} free", rte_version(), wanted, have);
+        log.info("{}: on hugepages of 2 MiB (up to {} needed, {} free)", rte_version(), wanted, have);
     } else {
         log.info("{}: without hugepages ({}); packet pools lie on transparent huge pages where the kernel gives them",
                  rte_version(),
