@@ -7,6 +7,7 @@ from media import FfmpegReceiver, start_source
 from relay import LAN, Relay, Sender, assert_ledger, endpoint, receiver_address, wait_forwarded, wait_legs
 
 INSIDE, GUEST = "10.3.0.1", "10.3.0.2"
+INSIDE6, GUEST6 = "fd03::1", "fd03::2"
 
 
 class Guest(Relay):
@@ -23,7 +24,7 @@ class Guest(Relay):
         self.vhost = self.file("vhost.sock")
 
     def config_ports(self):
-        return self.ports() + (f"  - {{ name: vm, driver: vhost, socket: {self.vhost}, addresses: [{INSIDE}/24], "
+        return self.ports() + (f"  - {{ name: vm, driver: vhost, socket: {self.vhost}, addresses: [{INSIDE}/24, \"{INSIDE6}/64\"], "
                                f"peer_mac: \"{self.guest.mac('eth0')}\" }}\n")
 
     def start_peer(self, penstock):
@@ -86,6 +87,26 @@ def test_media_from_a_guest():
         sender = Sender(lab.guest, INSIDE, 20000).send(300, 500, per_second=1000)
         wait_forwarded(penstock, 300)
         assert heard.payloads(6000) == sender.sent
+        assert heard.bad_checksums()[1] == []
+        assert_ledger(penstock.metrics())
+
+
+def test_every_kind_of_copy_to_a_guest():
+    """IPv4 and IPv6, unicast and a group of each, and a tagged one: the payloads are those that were sent."""
+    outputs = [(6000, f"{{ rtp: {GUEST}:6000, port: vm }}"), (6002, f"{{ rtp: \"[{GUEST6}]:6002\", port: vm }}"),
+               (6004, "{ rtp: 239.3.3.3:6004, port: vm, ttl: 4 }"), (6006, "{ rtp: \"[ff15::3]:6006\", port: vm }"),
+               (6008, f"{{ rtp: {GUEST}:6008, port: vm, vlan: 30 }}")]
+    with Guest() as lab:
+        penstock = lab.start_penstock(lab.node, lab.config(
+            [("video", 96, "H264/90000", [endpoint(LAN[4], 20000)], [output for _, output in outputs])], ports=lab.config_ports()))
+        lab.start_peer(penstock)
+        wait_legs(penstock, len(outputs))
+        heard = Capture(lab.guest, "eth0")
+        sender = Sender(lab.source, LAN[4], 20000).send(200, 700, per_second=1000)
+        wait_forwarded(penstock, 200 * len(outputs))
+        for port, output in outputs:
+            assert heard.payloads(port) == sender.sent, f"{output}: not what was sent"
+        assert heard.count("vlan.id==30 && udp.dstport==6008") == 200
         assert heard.bad_checksums()[1] == []
         assert_ledger(penstock.metrics())
 
