@@ -177,10 +177,7 @@ void Port::describe(uint16_t index) {
             break;
         default: break;
     }
-    if (plan_.twin) {
-        info_.netdev = *plan_.twin;
-        info_.tap_twin = true;
-    }
+    if (plan_.twin) info_.netdev = *plan_.twin;
 }
 
 Result<void> Port::judge_zero_copy(const std::vector<int>& before, Log& log) {

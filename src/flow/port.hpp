@@ -19,7 +19,6 @@ struct PortInfo {
     uint16_t mtu = 1500;               // bytes of IP
     bool multi_segment = false;        // the driver sends chained mbufs; otherwise a shared payload must be copied
     bool partial_checksums = false;    // packets may arrive with a UDP checksum that a NIC was expected to finish
-    bool tap_twin = false;             // penstock carries the kernel's packets itself, both ways
     std::vector<uint16_t> rx_workers;  // who polls its queues
     std::vector<Prefix> addresses;     // ports without a twin: our own addresses
     Mac peer_mac;                      // ports without a twin: where unicast legs are sent
