@@ -129,7 +129,8 @@ Result<void> Node::open_dataplane() {
 }
 
 Result<void> Node::open_mesh() {
-    mesh_ = std::make_unique<mesh::Mesh>(ports_, flow::PortRange{config_.media.first_port, config_.media.last_port});
+    mesh_ = std::make_unique<mesh::Mesh>(ports_, flow::PortRange{config_.media.first_port, config_.media.last_port},
+                                         static_cast<uint16_t>(cores_.size()));
     mesh_->replace(config_.streams);
     auto hops = io::NextHops::open(
         loop_, log_, ports_,
@@ -320,9 +321,24 @@ metrics::Response Node::answer(std::string_view path) const {
     return {200, "text/plain; version=0.0.4; charset=utf-8", metrics::render(view)};
 }
 
+// How much each worker does, smoothed over some seconds: new tracks go where there is least to do.
+void Node::measure() {
+    constexpr double kSmoothing = 0.3;  // of each new second
+    std::vector<double> load;
+    for (const auto& worker : dataplane_->workers()) {
+        const flow::Ledger ledger = worker->ledger().read();
+        const uint64_t done = ledger.rx + ledger.tx_wanted;
+        const auto now = static_cast<double>(done - std::exchange(done_[worker->id()], done));
+        const double before = mesh_->placed()[worker->id()].load;
+        load.push_back(before + kSmoothing * (now - before));
+    }
+    mesh_->measured(load);
+}
+
 void Node::run() {
     audit_timer_ = loop_.every(1s, [this] {
         audit();
+        measure();
         follow_groups();
     });
     reclaim_timer_ = loop_.every(100ms, [this] { dataplane_->reclaim(); });

@@ -48,6 +48,7 @@ private:
     void publish();
     void start_workers();
     void audit();
+    void measure();
     metrics::Response answer(std::string_view path) const;
 
     // What operators ask for: node_commands.cpp.
@@ -74,6 +75,7 @@ private:
     std::unique_ptr<io::NextHops> next_hops_;
     std::unique_ptr<metrics::HttpServer> http_;
     std::unique_ptr<io::ControlSocket> control_;
+    std::map<uint16_t, uint64_t> done_;                                   // packets and copies by worker, a second ago
     std::vector<unsigned> cores_;                                         // by worker
     std::map<std::pair<std::string, std::string>, uint64_t> stats_from_;  // (port, counter) at `clear port stats`
     io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_;

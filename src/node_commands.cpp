@@ -226,8 +226,12 @@ Reply Node::reload() {
 std::vector<cli::WorkerFacts> Node::worker_facts() const {
     std::vector<cli::WorkerFacts> all;
     for (const auto& worker : dataplane_->workers()) {
-        cli::WorkerFacts facts{
-            cores_[worker->id()], numa_node_of(cores_[worker->id()]), "", worker->ledger().read(), {}};
+        cli::WorkerFacts facts{cores_[worker->id()],
+                               numa_node_of(cores_[worker->id()]),
+                               "",
+                               mesh_->placed()[worker->id()],
+                               worker->ledger().read(),
+                               {}};
         for (size_t b = 0; b < facts.latency.size(); b++) facts.latency[b] = worker->latency().count(b);
         for (const dataplane::RxQueue& q : worker->rx())
             facts.queues += fmt::format("{}{}/{}", facts.queues.empty() ? "" : ", ", ports_[q.port].name, q.number);

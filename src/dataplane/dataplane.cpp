@@ -8,7 +8,7 @@
 namespace penstock::dataplane {
 namespace {
 
-constexpr unsigned kInbox = 2048;   // packets on the way to the worker that owns the track
+constexpr unsigned kInbox = 2048;   // packets on the way to the worker that owns the track, or that serves some legs
 constexpr unsigned kTxRing = 1024;  // packets on the way to the worker that owns the tx queue
 
 struct Launch {
@@ -76,12 +76,12 @@ Result<rte_ring*> Dataplane::make_ring(const std::string& name, unsigned size) {
 
 Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
     std::vector<WorkerPlan> plans(plan.workers);
-    std::vector<rte_ring*> inboxes;
-    if (plan.workers > 1) {
-        for (unsigned w = 0; w < plan.workers; w++) {
-            auto ring = make_ring(fmt::format("inbox-{}", w), kInbox);
+    std::vector<rte_ring*> inboxes, shares;
+    for (unsigned w = 0; plan.workers > 1 && w < plan.workers; w++) {
+        for (const auto& [name, rings] : {std::pair{"inbox", &inboxes}, std::pair{"shares", &shares}}) {
+            auto ring = make_ring(fmt::format("{}-{}", name, w), kInbox);
             if (!ring) return fail(ring.error().text);
-            inboxes.push_back(*ring);
+            rings->push_back(*ring);
         }
     }
     std::vector<RxQueue> as_received;
@@ -118,6 +118,7 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
         WorkerPlan& worker = plans[w];
         worker.id = static_cast<uint16_t>(w);
         worker.inboxes = inboxes;
+        worker.shares = shares;
         worker.ports = as_received;
         worker.pools = {packets_.get(), headers_.get()};
         worker.sleep_when_idle = plan.sleep_when_idle;

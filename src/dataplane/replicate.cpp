@@ -40,16 +40,22 @@ uint32_t ip_size(const Leg& leg, const Classified& in) noexcept {
 }  // namespace
 
 void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, const flow::Flow& f) noexcept {
-    if (f.leg_count == 0) return drop(m, Drop::no_leg);
+    if (f.leg_count == 0 && !f.spread) return drop(m, Drop::no_leg);
     ledger_.forwarded++;
     ledger_.tx_wanted += f.leg_count;
     const bool anew = from.partial_checksums || (in.udp_checksum == 0 && f.needs_checksum);
     const auto sum = anew ? flow::sum_from_payload(bytes_of(m), in) : flow::sum_from_checksum(bytes_of(m), in);
 
+    const Ip sender = f.spread && f.has_sender ? flow::sender_of(bytes_of(m), in) : Ip{};
     // From here on the mbuf holds the payload alone.
     m->data_off = static_cast<uint16_t>(m->data_off + in.payload_offset);
     m->data_len = in.payload_size;
     m->pkt_len = in.payload_size;
+    if (f.spread) [[unlikely]] {  // first, so that the others begin while we are busy
+        share_out(from, m, in, f, sum, sender);
+        send(m, in, *f.rendition, f.rendition->shards[0], sum);
+        return rte_pktmbuf_free(m);
+    }
     const std::span legs{f.legs, f.leg_count};
     if (legs.size() == 1) return send_in_place(m, in, legs[0], sum);
     const uint32_t shared = in.payload_size >= kShareFrom ? std::min(f.shareable, kMaxShared) : 0;
@@ -61,6 +67,15 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
     }
     send_copies(m, in, legs.first(legs.size() - 1), sum);
     send_in_place(m, in, legs.back(), sum);
+}
+
+void Worker::send(rte_mbuf* payload, const Classified& in, const flow::Rendition& rendition, const flow::Shard& shard,
+                  flow::PayloadSum sum) noexcept {
+    const auto legs = rendition.legs_of(shard);
+    const auto most = kMaxShared / static_cast<uint32_t>(rendition.shards.size());  // of all shards together
+    const uint32_t shared = in.payload_size >= kShareFrom ? std::min(shard.shareable, most) : 0;
+    send_shared(payload, in, legs.first(shared), sum);
+    send_copies(payload, in, legs.subspan(shared), sum);
 }
 
 void Worker::send_in_place(rte_mbuf* m, const Classified& in, const Leg& leg, flow::PayloadSum sum) noexcept {

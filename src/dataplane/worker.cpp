@@ -99,6 +99,7 @@ bool Worker::turn() noexcept {
             receive(plan_.ports[burst[i]->port], std::span{burst}.subspan(i, end - i));
         }
     }
+    if (!plan_.shares.empty()) serve_shares();
     for (TxRelay& relay : plan_.relays) moved_ |= relay.turn();
     if (moved_) {
         for (TxBuffer& tx : plan_.tx) tx.flush(ledger_);

@@ -44,6 +44,7 @@ struct WorkerPlan {
     std::vector<TxBuffer> tx;        // by PortInfo::index
     std::vector<TxRelay> relays;     // tx queues that this worker owns and others use
     std::vector<rte_ring*> inboxes;  // by worker id: packets for the owner of a track
+    std::vector<rte_ring*> shares;   // by worker id: packets for one who serves some of their legs
     std::vector<RxQueue> ports;      // by PortInfo::index: how packets from an inbox arrived
     Pools pools;
     bool sleep_when_idle = false;
@@ -78,6 +79,9 @@ private:
     void drop(rte_mbuf* m, flow::Drop why) noexcept;
     void hand_over(const RxQueue& from, rte_mbuf* m, uint16_t owner) noexcept;
     void replicate(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    // To the legs of one shard, leaving the payload as it is.
+    void send(rte_mbuf* payload, const flow::Classified& in, const flow::Rendition& rendition, const flow::Shard& shard,
+              flow::PayloadSum sum) noexcept;
     void send_in_place(rte_mbuf* m, const flow::Classified& in, const flow::Leg& leg, flow::PayloadSum sum) noexcept;
     void send_shared(rte_mbuf* payload, const flow::Classified& in, std::span<const flow::Leg> legs,
                      flow::PayloadSum sum) noexcept;
@@ -85,6 +89,10 @@ private:
                      flow::PayloadSum sum) noexcept;
     uint16_t allocate(rte_mempool* pool, std::span<rte_mbuf*> into) noexcept;
     void refuse(std::span<const flow::Leg> legs, flow::Drop why) noexcept;
+    // Legs that other workers serve: shares.cpp.
+    void share_out(const RxQueue& from, rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f,
+                   flow::PayloadSum sum, const Ip& sender) noexcept;
+    void serve_shares() noexcept;
 
     Qsbr::Reader reader_;
     const Published<flow::Table>& published_;

@@ -34,14 +34,17 @@ enum class Drop : uint8_t {
     handover_full,      // the ring to the worker that owns the track is full
     twin_full,          // the ring to the kernel twin is full
     // One copy of it: tx_wanted = sent + the sum of these.
-    mtu,        // does not fit the egress
-    no_buffer,  // the mbuf pool is empty
-    tx_full,    // the tx queue, or the ring to the worker that owns it, is full
+    mtu,         // does not fit the egress
+    no_buffer,   // the mbuf pool is empty
+    tx_full,     // the tx queue, or the ring to the worker that owns it, is full
+    shard_full,  // the ring to the worker that serves this leg is full, or no buffer was left to tell it
+    leg_gone,    // the leg was deleted while the packet was on its way to the worker that served it
     count_
 };
 
 inline constexpr size_t kDrops = static_cast<size_t>(Drop::count_);
 inline constexpr Drop kFirstTxDrop = Drop::mtu;
+inline constexpr Drop kLastLegDrop = Drop::shard_full;  // up to here they are counted leg by leg too
 
 inline constexpr std::array<std::string_view, kDrops> kDropNames{
     "runt",          "not_ip",   "not_udp",       "ip_header",    "ip_checksum",
@@ -49,7 +52,7 @@ inline constexpr std::array<std::string_view, kDrops> kDropNames{
     "segmented",     "no_flow",  "stun",          "zrtp",         "dtls",
     "turn_channel",  "not_rtp",  "rtp_runt",      "rtp_padding",  "rtp_payload_type",
     "rtcp_invalid",  "no_leg",   "handover_full", "twin_full",    "mtu",
-    "no_buffer",     "tx_full"};
+    "no_buffer",     "tx_full",  "shard_full",    "leg_gone"};
 static_assert(!kDropNames.back().empty());
 
 constexpr std::string_view name(Drop drop) { return kDropNames[static_cast<size_t>(drop)]; }

@@ -21,9 +21,10 @@ struct alignas(64) Flow {
     uint16_t owner = 0;           // the worker that owns the track's state
     Kind kind = Kind::rtp;
     uint8_t payload_type = kAnyPayloadType;
-    bool has_sender = false;
-    bool needs_checksum = false;  // Rendition::needs_checksum
-    const Leg* legs = nullptr;    // of the RTP rendition; of the RTCP one when kind is rtcp
+    bool has_sender : 1 = false;
+    bool spread : 1 = false;          // other workers serve some of the legs: Rendition::others()
+    bool needs_checksum : 1 = false;  // Rendition::needs_checksum
+    const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
     PathState* path = nullptr;

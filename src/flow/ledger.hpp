@@ -19,8 +19,9 @@ struct Ledger {
     uint64_t left_to_kernel = 0;  // not media, on a port where the kernel has its own copy
     uint64_t duplicate = 0;       // the other path of a live-live track was first
 
-    uint64_t tx_wanted = 0;  // copies, one a leg
-    uint64_t sent = 0;       // taken by the driver, or by the ring to the worker that owns the tx queue
+    uint64_t shared_out = 0;  // messages to other workers that serve some of a packet's legs
+    uint64_t tx_wanted = 0;   // copies to make here, one a leg
+    uint64_t sent = 0;        // taken by the driver, or by the ring to the worker that owns the tx queue
     std::array<uint64_t, kDrops> drops{};
 
     uint64_t& operator[](Drop reason) noexcept { return drops[static_cast<size_t>(reason)]; }

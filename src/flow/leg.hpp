@@ -60,13 +60,26 @@ struct LegPlan {
 };
 Leg make_leg(const LegPlan& plan, LegState* state, LongHeaders& longer);  // which must live as long as the leg
 
+// The legs that one worker serves: first those whose port can send a shared payload, then those that need a copy.
+struct Shard {
+    uint16_t worker = 0;
+    uint32_t first = 0;  // in Rendition::legs
+    uint32_t count = 0;
+    uint32_t shareable = 0;  // how many of the first kind
+};
+
 // One wire form of a track and all who receive it.
 struct Rendition {
-    std::vector<Leg> legs;        // first those whose port can send a shared payload, then those that need a copy
-    uint32_t shareable = 0;       // how many of the first kind
+    std::vector<Leg> legs;        // shard by shard
+    std::vector<Shard> shards;    // the first is that of the track's owner and may be empty, the others are not
     bool needs_checksum = false;  // an IPv6 leg: a UDP checksum is not optional (RFC 8200 section 8.1)
     std::vector<std::shared_ptr<void>> states;  // keeps Leg::state alive
     LongHeaders long_headers;
+
+    std::span<const Shard> others() const noexcept { return std::span(shards).subspan(1); }
+    std::span<const Leg> legs_of(const Shard& shard) const noexcept {
+        return std::span(legs).subspan(shard.first, shard.count);
+    }
 };
 
 }  // namespace penstock::flow

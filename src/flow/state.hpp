@@ -20,12 +20,12 @@ struct alignas(64) PathState {
 // One track that arrives by two paths.
 using MergeState = rtp::Merge;
 
-// One leg; RTCP that goes alongside is counted apart. Aligned so that the first two, written a copy, share a cache
-// line.
+// One leg; RTCP that goes alongside is counted apart. Written by the worker that serves the leg, but for shard_full,
+// which is the track owner's. Aligned so that the first two, written a copy, share a cache line.
 struct alignas(16) LegState {
     Counter packets;  // given to the driver
     Counter bytes;    // of IP
-    Counter drops[kDrops - static_cast<size_t>(kFirstTxDrop)];
+    Counter drops[static_cast<size_t>(kLastLegDrop) - static_cast<size_t>(kFirstTxDrop) + 1];
 
     Counter& drop(Drop reason) noexcept {
         return drops[static_cast<size_t>(reason) - static_cast<size_t>(kFirstTxDrop)];

@@ -47,7 +47,7 @@ std::unique_ptr<mesh::Mesh> make_mesh(uint32_t flows, uint32_t fanout, bool mult
     out.name = "out";
     out.mac = kOurs;
     out.multi_segment = multi_segment;
-    auto mesh = std::make_unique<mesh::Mesh>(std::vector{in, out}, flow::PortRange{kFirstPort, kLastPort});
+    auto mesh = std::make_unique<mesh::Mesh>(std::vector{in, out}, flow::PortRange{kFirstPort, kLastPort}, uint16_t{1});
     for (uint32_t f = 0; f < flows; f++) {
         config::Track track;
         track.media = "video";

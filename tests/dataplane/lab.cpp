@@ -58,8 +58,11 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
     published_ = std::make_unique<dataplane::Published<flow::Table>>(qsbr_, std::make_unique<const flow::Table>());
     for (const LabPort& port : plan_.ports) make_port(port);
 
-    std::vector<rte_ring*> inboxes;
-    for (unsigned w = 0; plan_.workers > 1 && w < plan_.workers; w++) inboxes.push_back(ring(plan_.inbox));
+    std::vector<rte_ring*> inboxes, shares;
+    for (unsigned w = 0; plan_.workers > 1 && w < plan_.workers; w++) {
+        inboxes.push_back(ring(plan_.inbox));
+        shares.push_back(ring(plan_.shares));
+    }
     std::vector<dataplane::WorkerPlan> plans(plan_.workers);
     for (uint16_t p = 0; p < ports_.size(); p++) {
         const LabPort& port = plan_.ports[p];
@@ -86,6 +89,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
     for (uint16_t w = 0; w < plan_.workers; w++) {
         plans[w].id = w;
         plans[w].inboxes = inboxes;
+        plans[w].shares = shares;
         plans[w].pools = pools_;
         plans[w].sleep_when_idle = plan_.sleep_when_idle;
         workers_.push_back(std::make_unique<dataplane::Worker>(qsbr_, *published_, std::move(plans[w])));

@@ -28,6 +28,7 @@ struct LabPlan {
     std::vector<LabPort> ports{{}, {}};
     unsigned workers = 1;
     unsigned inbox = 1024;  // to a worker that owns tracks
+    unsigned shares = 256;  // to a worker that serves some of a packet's legs
     unsigned relay = 64;    // to the worker that owns a tx queue
     unsigned twin = 8;      // to the kernel twin
     unsigned mbufs = 2048;

@@ -55,6 +55,34 @@ def test_two_queues(driver):
 
 
 @cases(driver=("af_xdp", "af_packet"))
+def test_many_legs_on_two_workers(driver):
+    """A source with very many legs: each worker makes some of the copies, and every receiver gets every packet once, in order."""
+    if os.cpu_count() < 2:
+        raise Skip("two workers want two cores")
+    legs, packets = 100, 100
+    with Relay(1, driver) as lab:
+        receiver = receiver_address(1)
+        config = lab.config([("application", 96, "X/90000", [endpoint(LAN[4], 20000)],
+                              [endpoint(receiver, 6000 + 2 * n) for n in range(legs)])], ports=lab.ports())
+        penstock = lab.start_penstock(lab.node, config.replace("workers: {", "workers: { cores: [0, 1],"))
+        wait_legs(penstock, legs)
+        heard = Capture(lab.receivers[0], "eth0")
+        sender = Sender(lab.source, LAN[4], 20000)
+        sender.send(packets, per_second=500)
+        wait_forwarded(penstock, legs * packets)
+        for n in range(legs):
+            assert heard.payloads(6000 + 2 * n) == sender.sent, f"leg {n}: not the same packets in the same order"
+        metrics = penstock.metrics()
+        assert_ledger(metrics)
+        placement = penstock.show("worker all")["placement"]
+        assert sorted(row["legs"] for row in placement) == [50, 50], placement
+        for worker in ("0", "1"):
+            assert metrics.sum("penstock_worker_sent_packets_total", worker=worker) == legs // 2 * packets
+        departure = penstock.show("stream camera-1 path")["departure"]
+        assert {row["worker"] for row in departure} == {0, 1}, departure
+
+
+@cases(driver=("af_xdp", "af_packet"))
 def test_one_queue_for_two_workers(driver):
     """lan is polled by worker 0 and wan by worker 1, but copies for wan come from worker 0: through a ring."""
     if os.cpu_count() < 2:

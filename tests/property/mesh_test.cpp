@@ -132,7 +132,7 @@ TEST_CASE("compile after changes is compile from scratch", "[mesh]") {
     for (int run = 0; run < 100; run++) {
         const auto ports = any_ports(random);
         Versions versions(random);
-        mesh::Mesh mesh(ports, {20000, 29999});
+        mesh::Mesh mesh(ports, {20000, 29999}, 3);
         std::map<std::string, config::Stream> wanted;
         std::set<flow::Destination> asked;  // of the kernel: what take_destinations() adds up to
         std::vector<std::string> sources;   // likewise, sorted
@@ -187,7 +187,7 @@ TEST_CASE("compile after changes is compile from scratch", "[mesh]") {
         if (!table) continue;  // nothing but empty steps
 
         INFO("run " << run << ", " << wanted.size() << " streams");
-        mesh::Mesh scratch(ports, {20000, 29999});
+        mesh::Mesh scratch(ports, {20000, 29999}, 3);
         for (const auto& [name, stream] : wanted) REQUIRE(scratch.put(stream));
         const auto destinations = scratch.take_destinations().wanted;
         REQUIRE(std::vector(asked.begin(), asked.end()) == destinations);
@@ -206,7 +206,7 @@ TEST_CASE("what stays through a change keeps its state, what is new has one of i
     Random random;
     for (int run = 0; run < 100; run++) {
         Versions versions(random);
-        mesh::Mesh mesh(any_ports(random), {20000, 29999});
+        mesh::Mesh mesh(any_ports(random), {20000, 29999}, 3);
         mesh.replace(versions.one);
         if (random.chance(0.5)) mesh.compile();
         using Receiver = std::tuple<std::string, std::string, Endpoint, uint16_t, std::optional<std::string>>;
@@ -241,7 +241,7 @@ TEST_CASE("what stays through a change keeps its state, what is new has one of i
 TEST_CASE("a track that no change touched keeps its flows", "[mesh]") {
     Random random;
     for (int run = 0; run < 30; run++) {
-        mesh::Mesh mesh(any_ports(random), {20000, 29999});
+        mesh::Mesh mesh(any_ports(random), {20000, 29999}, 3);
         mesh.replace(any_streams(random));
         mesh.compile();
         const auto destinations = mesh.take_destinations().wanted;

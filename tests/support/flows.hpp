@@ -26,6 +26,7 @@ struct TrackPlan {
     flow::Key at{ip("10.0.0.1"), 20000, 0};
     std::vector<flow::LegPlan> legs;
     uint32_t shareable = 0;
+    std::vector<flow::Shard> shards = {};  // empty: the owner serves all
     uint16_t owner = 0;
     uint8_t payload_type = flow::Flow::kAnyPayloadType;
     std::shared_ptr<flow::MergeState> merge = nullptr;
@@ -66,9 +67,13 @@ inline Track make_track(const TrackPlan& plan) {
         f->merge = plan.merge.get();
         f->state = std::make_shared<std::pair<std::shared_ptr<flow::PathState>, std::shared_ptr<flow::MergeState>>>(
             track.path, plan.merge);
+        rendition->shards = plan.shards;
+        if (plan.shards.empty())
+            rendition->shards.push_back({plan.owner, 0, static_cast<uint32_t>(rendition->legs.size()), plan.shareable});
+        f->spread = rendition->shards.size() > 1;
         f->legs = rendition->legs.data();
-        f->leg_count = static_cast<uint32_t>(rendition->legs.size());
-        f->shareable = plan.shareable;
+        f->leg_count = rendition->shards[0].count;
+        f->shareable = rendition->shards[0].shareable;
         f->needs_checksum = rendition->needs_checksum;
         f->rendition = std::move(rendition);
         return f;

@@ -51,7 +51,7 @@ inline void put(mesh::Mesh& mesh, const config::Stream& stream) {
     REQUIRE(done);
 }
 
-inline mesh::Mesh model() { return {ports(), {20000, 29999}}; }
+inline mesh::Mesh model() { return {ports(), {20000, 29999}, 2}; }
 inline flow::Destination way(const char* address) { return {ip(address), std::nullopt}; }
 inline flow::Resolution by(uint16_t port, const char* source = "10.0.1.1") {
     return {flow::NextHop{.port = port, .mac = mac("02:00:00:00:00:20"), .source = ip(source), .mtu = 1400}, ""};

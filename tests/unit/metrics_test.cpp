@@ -120,7 +120,7 @@ struct Fixture {
                 .twins = {}};
     }
     Text text() const { return parse(metrics::render(view())); }
-    mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}};
+    mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}, 1};
     uint64_t now = 100 * kSecond;
 };
 

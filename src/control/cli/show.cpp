@@ -129,6 +129,7 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                  {"leg", "leg"},
                  {"port", "port"},
                  {"driver", "driver"},
+                 {"worker", "worker"},
                  {"payload", "payload"},
                  {"why", "why"}},
                 {}};
@@ -146,14 +147,15 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
         for (const mesh::Output& output : track->outputs) {
             const flow::Resolution& way = mesh.resolution(output.destination);
             if (!way.hop) {
-                out.rows.push_back(Row{track->name, output.name, Cell{}, Cell{}, Cell{}, way.why_not});
+                out.rows.push_back(
+                    Row{track->name, output.name, Cell{}, Cell{}, uint64_t{output.worker}, Cell{}, way.why_not});
                 continue;
             }
             const PortFacts& port = ports[way.hop->port];
             const bool alone = track->outputs.size() == 1;
             const bool shared = !alone && port.info.multi_segment;
             out.rows.push_back(
-                Row{track->name, output.name, port.info.name, port.driver,
+                Row{track->name, output.name, port.info.name, port.driver, uint64_t{output.worker},
                     std::string(alone    ? "in place"
                                 : shared ? "shared"
                                          : "copied"),
@@ -181,6 +183,11 @@ Report show_workers(const std::vector<WorkerFacts>& workers) {
                {"tx_drops", "tx drops"},
                {"balanced", "balanced"}},
               {}};
+    // In the table a line of its own, or it would be too wide to read.
+    Section placement{"placement",
+                      "what each was given to do, and does: packets taken and copies made a second",
+                      {{"worker", "worker"}, {"tracks", "tracks"}, {"legs", "legs"}, {"load", "load"}},
+                      {}};
     Section latency{
         "latency",
         "time in the worker, upper bounds in us",
@@ -189,12 +196,14 @@ Report show_workers(const std::vector<WorkerFacts>& workers) {
     for (size_t w = 0; w < workers.size(); w++) {
         const flow::Ledger& l = workers[w].ledger;
         const auto us = [&](double share) { return flow::percentile(workers[w].latency, share) * 1e6; };
+        placement.rows.push_back(Row{uint64_t{w}, uint64_t{workers[w].placed.tracks},
+                                     uint64_t{workers[w].placed.outputs}, workers[w].placed.load});
         latency.rows.push_back(Row{uint64_t{w}, us(0.5), us(0.99), us(0.999), us(1.0)});
         s.rows.push_back(Row{uint64_t{w}, uint64_t{workers[w].core}, numa(workers[w].numa_node), workers[w].queues,
                              l.rx, l.forwarded, l.consumed(), l.rx_drops(), l.tx_wanted, l.sent, l.tx_drops(),
                              l.balanced()});
     }
-    return {{std::move(s), std::move(latency)}};
+    return {{std::move(s), std::move(placement), std::move(latency)}};
 }
 
 Report show_drops(const std::vector<WorkerFacts>& workers) {

@@ -16,6 +16,7 @@ struct WorkerFacts {
     unsigned core = 0;
     int numa_node = -1;  // -1: not known
     std::string queues;  // "lan/0, wan/0"
+    mesh::Placement placed;
     flow::Ledger ledger;
     std::array<uint64_t, flow::LatencyHistogram::kBuckets> latency{};  // packets by bucket
 };

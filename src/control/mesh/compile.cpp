@@ -29,22 +29,39 @@ flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow
 
 }  // namespace
 
+// The outputs whose next hop is known, by the worker that serves them: the owner's first.
+std::vector<Mesh::Part> Mesh::parts_of(const Track& track) const {
+    std::vector<Part> parts{{track.owner, {}, {}}};
+    for (const Output& output : track.outputs) {
+        const auto& hop = resolution(output.destination).hop;
+        if (!hop) continue;
+        auto part = std::ranges::find(parts, output.worker, &Part::worker);
+        if (part == parts.end()) part = parts.insert(part, {output.worker, {}, {}});
+        (ports_[hop->port].multi_segment ? part->shareable : part->others).push_back(&output);
+    }
+    return parts;
+}
+
 Mesh::Renditions Mesh::renditions_of(const Track& track) const {
+    const std::vector<Part> parts = parts_of(track);
     const auto build = [&](What what) {
         auto rendition = std::make_shared<flow::Rendition>();
-        // Twice over the outputs: first those whose port can share a payload, then the others.
-        for (const bool shareable : {true, false}) {
-            for (const Output& output : track.outputs) {
-                const auto& hop = resolution(output.destination).hop;
-                if (!hop || ports_[hop->port].multi_segment != shareable) continue;
-                const auto& state = what == What::rtp ? output.rtp : output.rtcp;
-                const uint16_t from = track.config.sources.front().rtp.port;
-                rendition->legs.push_back(make_leg(plan_of(output, *hop, ports_[hop->port], from, what), state.get(),
-                                                   rendition->long_headers));
-                rendition->states.push_back(state);
-                rendition->needs_checksum |= !output.to.rtp.ip.is_v4();
+        for (const Part& part : parts) {
+            flow::Shard shard{part.worker, static_cast<uint32_t>(rendition->legs.size()), 0, 0};
+            for (const auto* outputs : {&part.shareable, &part.others}) {
+                for (const Output* output : *outputs) {
+                    const flow::NextHop& hop = *resolution(output->destination).hop;
+                    const auto& state = what == What::rtp ? output->rtp : output->rtcp;
+                    const uint16_t from = track.config.sources.front().rtp.port;
+                    rendition->legs.push_back(make_leg(plan_of(*output, hop, ports_[hop.port], from, what), state.get(),
+                                                       rendition->long_headers));
+                    rendition->states.push_back(state);
+                    rendition->needs_checksum |= !output->to.rtp.ip.is_v4();
+                }
             }
-            if (shareable) rendition->shareable = static_cast<uint32_t>(rendition->legs.size());
+            shard.count = static_cast<uint32_t>(rendition->legs.size()) - shard.first;
+            shard.shareable = static_cast<uint32_t>(part.shareable.size());
+            rendition->shards.push_back(shard);
         }
         return rendition;
     };
@@ -74,9 +91,10 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f->merge = track.merge.get();
             f->state = states;
             f->rendition = rendition;
+            f->spread = rendition->shards.size() > 1;
             f->legs = rendition->legs.data();
-            f->leg_count = static_cast<uint32_t>(rendition->legs.size());
-            f->shareable = rendition->shareable;
+            f->leg_count = rendition->shards[0].count;
+            f->shareable = rendition->shards[0].shareable;
             f->needs_checksum = rendition->needs_checksum;
             return f;
         };

@@ -33,13 +33,8 @@ bool feeds(const config::Output& output, const config::Source& source) {
 
 }  // namespace
 
-Mesh::Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media) : ports_(std::move(ports)), current_(media, {}) {
-    uint16_t workers = 1;
-    for (const flow::PortInfo& port : ports_)
-        for (const uint16_t worker : port.rx_workers)
-            workers = std::max<uint16_t>(workers, static_cast<uint16_t>(worker + 1));
-    owned_.resize(workers);
-}
+Mesh::Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media, uint16_t workers)
+    : ports_(std::move(ports)), placed_(workers), current_(media, {}) {}
 
 std::optional<uint16_t> Mesh::port_index(const std::optional<std::string>& name) const {
     const auto port = name ? std::ranges::find(ports_, *name, &flow::PortInfo::name) : ports_.end();
@@ -158,7 +153,6 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     track->name = name;
     track->config = of;
     track->owner = before ? before->owner : choose_owner(of);
-    owned_[track->owner]++;
     for (const config::Source& source : of.sources) {
         std::shared_ptr<flow::PathState> state;
         if (before)
@@ -176,6 +170,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     // The counters of new legs lie in one piece: a worker walks them leg by leg.
     const auto rtp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
     const auto rtcp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
+    std::vector<size_t> fresh;
     for (size_t i = 0; i < of.outputs.size(); i++) {
         const config::Output& output = of.outputs[i];
         Output made{output.rtp.text(),
@@ -186,9 +181,14 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
         if (const auto stays = known.find(receiver(output)); stays != known.end()) {
             made.rtp = stays->second->rtp;
             made.rtcp = stays->second->rtcp;
+            made.worker = stays->second->worker;
+        } else {
+            fresh.push_back(i);
         }
         track->outputs.push_back(std::move(made));
     }
+    place(*track, fresh);
+    account(*track, true);
     return track;
 }
 
@@ -228,23 +228,59 @@ void Mesh::disuse(Track& track) {
 
 void Mesh::retire(std::unique_ptr<Track> track) {
     disuse(*track);
-    owned_[track->owner]--;
+    account(*track, false);
     std::erase(dirty_, track.get());
     removed_.insert(removed_.end(), track->flows.begin(), track->flows.end());
     compiled_ = false;
 }
 
-// Of the workers that poll a port where the track can arrive, the one with the fewest tracks.
+// Of the workers that poll a port where the track can arrive, the one with the least to do: what it was measured to do,
+// and what it was given, which weighs in before there is traffic and when many tracks come at once.
 uint16_t Mesh::choose_owner(const config::Track& track) const {
+    Placement all;
+    for (const Placement& p : placed_) all = {all.tracks + p.tracks, all.outputs + p.outputs, all.load + p.load};
+    const auto share = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
+    const auto busy = [&](uint16_t worker) {
+        const Placement& p = placed_[worker];
+        return share(p.load, all.load) +
+               share(static_cast<double>(p.tracks + p.outputs), static_cast<double>(all.tracks + all.outputs));
+    };
     std::optional<uint16_t> best;
     for (const flow::PortInfo& port : ports_) {
         const bool arrives = std::ranges::any_of(
             track.sources, [&](const config::Source& s) { return !s.port || *s.port == port.name; });
         if (!arrives) continue;
         for (const uint16_t worker : port.rx_workers)
-            if (!best || owned_[worker] < owned_[*best]) best = worker;
+            if (!best || busy(worker) < busy(*best)) best = worker;
     }
     return best.value_or(0);
+}
+
+// Which worker makes the copies for the outputs that are new: the owner, or for a large fan-out the one that has the
+// fewest of them.
+void Mesh::place(Track& track, std::span<const size_t> fresh) const {
+    std::vector<size_t> served(placed_.size());
+    for (Output& output : track.outputs) served[output.worker]++;
+    for (const size_t i : fresh) served[track.outputs[i].worker]--;
+    const bool spread = track.outputs.size() > kSpreadFrom;
+    for (const size_t i : fresh) {
+        uint16_t worker = track.owner;
+        if (spread)
+            for (uint16_t w = 0; w < served.size(); w++)
+                if (served[w] < served[worker]) worker = w;
+        track.outputs[i].worker = worker;
+        served[worker]++;
+    }
+}
+
+void Mesh::account(const Track& track, bool added) {
+    const auto count = [&](size_t& n) { added ? n++ : n--; };
+    count(placed_[track.owner].tracks);
+    for (const Output& output : track.outputs) count(placed_[output.worker].outputs);
+}
+
+void Mesh::measured(std::span<const double> load) {
+    for (size_t w = 0; w < placed_.size() && w < load.size(); w++) placed_[w].load = load[w];
 }
 
 void Mesh::touch(Track& track) {

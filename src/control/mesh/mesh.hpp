@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -29,6 +30,7 @@ struct Output {
     config::Output to;
     flow::Destination destination;
     std::shared_ptr<flow::LegState> rtp, rtcp;
+    uint16_t worker = 0;  // who makes the copies; for good, since that worker writes the states
 };
 
 struct Track {
@@ -48,9 +50,20 @@ struct Stream {
     std::vector<std::unique_ptr<Track>> tracks;
 };
 
+// What a worker was given to do.
+struct Placement {
+    size_t tracks = 0;   // that it owns
+    size_t outputs = 0;  // that it makes the copies for
+    double load = 0;     // as measured: packets taken and copies made a second
+};
+
 class Mesh {
 public:
-    Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media);
+    // A track with more outputs than this is spread: the owner makes the copies for some of them, other workers for the
+    // rest. A packet costs the owner as much as some four copies for each worker that it tells.
+    static constexpr size_t kSpreadFrom = 64;
+
+    Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media, uint16_t workers);
 
     // Adds the stream, or makes the one of that name be like this: what stays keeps its state. Refused, with nothing
     // changed, when it collides with another stream or feeds itself; what else is wrong with it alone, config has told.
@@ -77,6 +90,10 @@ public:
     void resolve(const flow::Destination& destination, const flow::Resolution& answer);
     const flow::Resolution& resolution(const flow::Destination& destination) const;  // must be that of an output
 
+    // What each worker is doing just now, in packets taken and copies made a second: where the next tracks are placed.
+    void measured(std::span<const double> load);
+    const std::vector<Placement>& placed() const noexcept { return placed_; }
+
     // The table of all changes since the last call; null when there are none.
     std::unique_ptr<const flow::Table> compile();
 
@@ -96,6 +113,10 @@ private:
     struct Renditions {
         std::shared_ptr<const flow::Rendition> rtp, rtcp;
     };
+    struct Part {  // the outputs of one worker, as flow::Shard has their legs
+        uint16_t worker;
+        std::vector<const Output*> shareable, others;
+    };
     struct HashKey {
         size_t operator()(const flow::Key& key) const noexcept { return flow::hash(key); }
     };
@@ -108,7 +129,10 @@ private:
     void disuse(Track& track);
     void retire(std::unique_ptr<Track> track);
     uint16_t choose_owner(const config::Track& track) const;
+    void place(Track& track, std::span<const size_t> fresh) const;
+    void account(const Track& track, bool added);
     void touch(Track& track);
+    std::vector<Part> parts_of(const Track& track) const;
     Renditions renditions_of(const Track& track) const;
     std::vector<flow::FlowPtr> flows_of(const Track& track) const;
 
@@ -121,7 +145,7 @@ private:
     std::unordered_multimap<flow::Key, const Track*, HashKey> targets_;  // where outputs lead
     std::vector<Track*> dirty_;
     std::vector<flow::FlowPtr> removed_;  // of tracks that are gone
-    std::vector<size_t> owned_;           // tracks by worker
+    std::vector<Placement> placed_;       // by worker
     flow::Table current_;                 // what was compiled last; shares its shards with the published one
     bool compiled_ = false;
 };

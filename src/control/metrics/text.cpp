@@ -102,7 +102,8 @@ void legs(Text& text, const View& view) {
     text.family("leg_drops_total", "counter", "Copies, RTP and RTCP, that did not leave, by reason.");
     for (const mesh::Track* track : view.mesh.tracks())
         for (const mesh::Output& output : track->outputs)
-            for (size_t d = static_cast<size_t>(flow::kFirstTxDrop); d < flow::kDrops; d++) {
+            for (size_t d = static_cast<size_t>(flow::kFirstTxDrop); d <= static_cast<size_t>(flow::kLastLegDrop);
+                 d++) {
                 const auto reason = static_cast<flow::Drop>(d);
                 text.sample(fmt::format("{},reason=\"{}\"", labels(*track, "leg", output.name), name(reason)),
                             output.rtp->drop(reason).read() + output.rtcp->drop(reason).read());
@@ -116,6 +117,13 @@ void workers(Text& text, const View& view) {
             text.sample(fmt::format("worker=\"{}\"", w), read(view.ledgers[w]));
     };
     using flow::Ledger;
+    const auto given = [&](std::string_view name, std::string_view help, size_t mesh::Placement::*what) {
+        text.family(name, "gauge", help);
+        for (size_t w = 0; w < view.ledgers.size() && w < view.mesh.placed().size(); w++)
+            text.sample(fmt::format("worker=\"{}\"", w), view.mesh.placed()[w].*what);
+    };
+    given("worker_tracks", "Tracks that the worker owns.", &mesh::Placement::tracks);
+    given("worker_legs", "Legs that the worker makes the copies for.", &mesh::Placement::outputs);
     each("worker_rx_packets_total", "Packets taken from rx queues and other workers.",
          [](const Ledger& l) { return l.rx; });
     each("worker_forwarded_packets_total", "Packets given to at least one leg.",
@@ -131,6 +139,8 @@ void workers(Text& text, const View& view) {
         as("left_to_kernel", l.left_to_kernel);
         as("duplicate", l.duplicate);
     }
+    each("worker_shared_out_packets_total", "Messages to other workers that serve some of a packet's legs.",
+         [](const Ledger& l) { return l.shared_out; });
     each("worker_tx_wanted_packets_total", "Copies to send: one a leg.", [](const Ledger& l) { return l.tx_wanted; });
     each("worker_sent_packets_total", "Copies that the driver took.", [](const Ledger& l) { return l.sent; });
     text.family("worker_ledger_balanced", "gauge", "1: every packet is accounted for. 0 is a bug: please report it.");
