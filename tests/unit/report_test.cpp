@@ -53,3 +53,19 @@ TEST_CASE("JSON has no number that it cannot write, and no character that breaks
           "\"Stra\xc3\x9f"
           "e\"");
 }
+
+TEST_CASE("a table wider than a terminal wraps where it is widest, between words", "[report]") {
+    const std::string why(
+        "the driver cannot send chained buffers, so that each receiver gets a copy of its own, which costs");
+    const Report report{{{"legs",
+                          "",
+                          {{"leg", "leg"}, {"packets", "packets"}, {"why", "why"}, {"port", "port"}},
+                          {{std::string("[fd01::20]:6000"), uint64_t{7}, why, std::string("wan")}}}}};
+    CHECK(report.text() ==
+          "leg              packets  why                                                                   port\n"
+          "[fd01::20]:6000        7  the driver cannot send chained buffers, so that each receiver gets a  wan\n"
+          "                          copy of its own, which costs\n");
+    // A word that is longer than the terminal stays whole.
+    const std::string path(150, 'x');
+    CHECK(Report{{{"files", "", {{"file", "file"}}, {{path}}}}}.text() == "file\n" + path + "\n");
+}

@@ -176,10 +176,12 @@ TEST_CASE("show worker all and show drops tell the ledgers", "[show]") {
     CHECK(s.key == "workers");
     REQUIRE(s.rows.size() == 2);
     CHECK(number(s, 1, "worker") == 1);
-    CHECK(number(s, 1, "core") == 3);
-    CHECK(unknown(s, 0, "numa_node"));
-    CHECK(number(s, 1, "numa_node") == 1);
-    CHECK(text(s, 0, "queues") == "lan/0");
+    const Section& placement = report.sections[1];
+    CHECK(placement.key == "placement");
+    CHECK(number(placement, 1, "core") == 3);
+    CHECK(unknown(placement, 0, "numa_node"));
+    CHECK(number(placement, 1, "numa_node") == 1);
+    CHECK(text(placement, 0, "queues") == "lan/0");
     CHECK(number(s, 1, "rx") == 10);
     CHECK(number(s, 1, "forwarded") == 7);
     CHECK(number(s, 1, "consumed") == 0);

@@ -28,32 +28,91 @@ bool is_number(const Cell& cell) {
     return std::holds_alternative<uint64_t>(cell) || std::holds_alternative<double>(cell);
 }
 
-std::string table(const Section& section) {
-    std::vector<size_t> shown, width;
-    std::vector<bool> right;
+constexpr size_t kScreen = 100;  // columns of a terminal that tables fit, where their words let them
+
+std::vector<std::string_view> words_of(std::string_view text) {
+    std::vector<std::string_view> words;
+    for (size_t at = 0; at < text.size();) {
+        const size_t end = std::min(text.find(' ', at), text.size());
+        if (end != at) words.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    return words;
+}
+
+// Lines of at most `width` characters; a longer word stays whole.
+std::vector<std::string> wrapped(const std::string& text, size_t width) {
+    if (text.size() <= width) return {text};
+    std::vector<std::string> lines;
+    for (const std::string_view word : words_of(text)) {
+        if (lines.empty() || lines.back().size() + 1 + word.size() > width) {
+            lines.emplace_back(word);
+        } else {
+            lines.back().append(" ").append(word);
+        }
+    }
+    return lines;
+}
+
+struct Shown {  // a column of the table
+    size_t cell;
+    size_t width;         // characters
+    size_t longest_word;  // it can be made as narrow as this
+    bool right;           // numbers
+};
+
+std::vector<Shown> shown_of(const Section& section) {
+    std::vector<Shown> all;
     for (size_t c = 0; c < section.columns.size(); c++) {
         const std::string& header = section.columns[c].header;
         if (header.empty()) continue;
-        size_t widest = header.size();
-        bool numbers = !section.rows.empty();
+        Shown column{c, header.size(), header.size(), !section.rows.empty()};
         for (const auto& row : section.rows) {
-            widest = std::max(widest, std::visit(ToText{}, row[c]).size());
-            numbers = numbers && (is_number(row[c]) || std::holds_alternative<std::monostate>(row[c]));
+            const std::string text = std::visit(ToText{}, row[c]);
+            column.width = std::max(column.width, text.size());
+            for (const std::string_view word : words_of(text))
+                column.longest_word = std::max(column.longest_word, word.size());
+            column.right = column.right && (is_number(row[c]) || std::holds_alternative<std::monostate>(row[c]));
         }
-        shown.push_back(c);
-        width.push_back(widest);
-        right.push_back(numbers);
+        all.push_back(column);
     }
+    return all;
+}
+
+// Too wide a table gives up width where most of it can be spared.
+void fit(std::vector<Shown>& columns) {
+    size_t total = 0;
+    for (const Shown& column : columns) total += column.width + 2;
+    for (; total > kScreen + 2; total--) {
+        const auto spare = [](const Shown& column) { return column.width - column.longest_word; };
+        const auto most = std::ranges::max_element(columns, {}, spare);
+        if (most == columns.end() || spare(*most) == 0) return;
+        most->width--;
+    }
+}
+
+std::string table(const Section& section) {
+    std::vector<Shown> columns = shown_of(section);
+    fit(columns);
     std::string out;
     const auto line = [&](auto cell_text) {
-        std::string text;
-        for (size_t i = 0; i < shown.size(); i++) {
-            if (i != 0) text += "  ";
-            text += right[i] ? fmt::format("{:>{}}", cell_text(shown[i]), width[i])
-                             : fmt::format("{:<{}}", cell_text(shown[i]), width[i]);
+        std::vector<std::vector<std::string>> cells;
+        size_t height = 1;
+        for (const Shown& column : columns) {
+            cells.push_back(wrapped(cell_text(column.cell), column.width));
+            height = std::max(height, cells.back().size());
         }
-        text.erase(text.find_last_not_of(' ') + 1);
-        out += text + '\n';
+        for (size_t h = 0; h < height; h++) {
+            std::string text;
+            for (size_t i = 0; i < columns.size(); i++) {
+                const std::string part = h < cells[i].size() ? cells[i][h] : "";
+                if (i != 0) text += "  ";
+                text += columns[i].right ? fmt::format("{:>{}}", part, columns[i].width)
+                                         : fmt::format("{:<{}}", part, columns[i].width);
+            }
+            text.erase(text.find_last_not_of(' ') + 1);
+            out += text + '\n';
+        }
     };
     if (!section.title.empty()) out += section.title + '\n';
     line([&](size_t c) { return section.columns[c].header; });

@@ -171,9 +171,6 @@ Report show_workers(const std::vector<WorkerFacts>& workers) {
     Section s{"workers",
               "",
               {{"worker", "worker"},
-               {"core", "core"},
-               {"numa_node", "numa"},
-               {"queues", "queues"},
                {"rx", "rx"},
                {"forwarded", "forwarded"},
                {"consumed", "consumed"},
@@ -183,10 +180,15 @@ Report show_workers(const std::vector<WorkerFacts>& workers) {
                {"tx_drops", "tx drops"},
                {"balanced", "balanced"}},
               {}};
-    // In the table a line of its own, or it would be too wide to read.
     Section placement{"placement",
                       "what each was given to do, and does: packets taken and copies made a second",
-                      {{"worker", "worker"}, {"tracks", "tracks"}, {"legs", "legs"}, {"load", "load"}},
+                      {{"worker", "worker"},
+                       {"core", "core"},
+                       {"numa_node", "numa"},
+                       {"queues", "queues"},
+                       {"tracks", "tracks"},
+                       {"legs", "legs"},
+                       {"load", "load"}},
                       {}};
     Section latency{
         "latency",
@@ -196,12 +198,12 @@ Report show_workers(const std::vector<WorkerFacts>& workers) {
     for (size_t w = 0; w < workers.size(); w++) {
         const flow::Ledger& l = workers[w].ledger;
         const auto us = [&](double share) { return flow::percentile(workers[w].latency, share) * 1e6; };
-        placement.rows.push_back(Row{uint64_t{w}, uint64_t{workers[w].placed.tracks},
+        placement.rows.push_back(Row{uint64_t{w}, uint64_t{workers[w].core}, numa(workers[w].numa_node),
+                                     workers[w].queues, uint64_t{workers[w].placed.tracks},
                                      uint64_t{workers[w].placed.outputs}, workers[w].placed.load});
         latency.rows.push_back(Row{uint64_t{w}, us(0.5), us(0.99), us(0.999), us(1.0)});
-        s.rows.push_back(Row{uint64_t{w}, uint64_t{workers[w].core}, numa(workers[w].numa_node), workers[w].queues,
-                             l.rx, l.forwarded, l.consumed(), l.rx_drops(), l.tx_wanted, l.sent, l.tx_drops(),
-                             l.balanced()});
+        s.rows.push_back(Row{uint64_t{w}, l.rx, l.forwarded, l.consumed(), l.rx_drops(), l.tx_wanted, l.sent,
+                             l.tx_drops(), l.balanced()});
     }
     return {{std::move(s), std::move(placement), std::move(latency)}};
 }
