@@ -1,0 +1,73 @@
+"""What programs read of a running forwarder: the JSON of docs/cli.md, and the metrics."""
+import json
+import re
+import shutil
+import subprocess
+
+from lab import ROOT, Skip, wait_for
+from relay import LAN, Relay, Sender, endpoint, receiver_address, wait_forwarded
+from steady import leg, start, stream
+
+
+TYPES = {"text": str, "integer": int, "number": (int, float), "boolean": bool}
+
+
+def documented():
+    """What docs/cli.md says: {show command: {array: {key: (type, may be null)}}}."""
+    schemas, command = {}, None
+    for line in (ROOT / "docs/cli.md").read_text().splitlines():
+        if heading := re.match(r"#+ `(show [^`]+)`", line):
+            command = heading[1]
+        elif line.startswith("#"):
+            command = None
+        elif command and (row := re.match(r"\| `(\w+)\[\]\.(\w+)` \| (\w+)( or null)? \|", line)):
+            schemas.setdefault(command, {}).setdefault(row[1], {})[row[2]] = (TYPES[row[3]], bool(row[4]))
+    return schemas
+
+
+def test_json():
+    """Every show command in JSON has the keys and types that docs/cli.md tells, no more and no fewer."""
+    with Relay(2) as lab:
+        penstock = start(lab, stream("camera-1", 20000, leg(1), leg(2)), stream("gate", 20010, leg(1, 6010)))
+        Sender(lab.source, LAN[4], 20000).send(100)
+        Sender(lab.source, LAN[4], 25000).send(10)  # nobody's: a drop to show
+        wait_forwarded(penstock, 200)
+        wait_for(lambda: penstock.metrics().drops(), "a drop")
+        helped = penstock.cli("help")
+        commands = [re.sub(r"\s{2,}.*", "", line.strip()) for line in helped.splitlines() if line.strip().startswith("show ")]
+        schemas = documented()
+        assert set(schemas) == set(commands), f"documented {sorted(schemas)}, helped {sorted(commands)}"
+        for command, schema in schemas.items():
+            shown = penstock.show(command[5:].replace("STREAM", "camera-1").replace("PORT", "all"))
+            assert set(shown) == set(schema), (command, set(shown), set(schema))
+            for array, rows in shown.items():
+                assert rows, (command, array)
+                for row in rows:
+                    assert set(row) == set(schema[array]), (command, array, set(row) ^ set(schema[array]))
+                    for key, value in row.items():
+                        kind, optional = schema[array][key]
+                        assert (optional and value is None) or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))), (
+                            command, array, key, value)
+        assert penstock.show("port info lan")["ports"][0]["port"] == "lan"
+        assert [row["packets"] for row in penstock.show("stream all")["streams"]] == [100, 0]
+        assert json.loads(penstock.cli("--json", "reload"))["done"]
+        # Counting anew concerns what is shown, not the metrics.
+        penstock.cli("clear", "port", "stats", "all")
+        received = [row["value"] for row in penstock.show("port stats lan")["counters"] if row["counter"] == "rx_good_packets"]
+        assert received[0] < 100 < penstock.metrics().sum("penstock_port_rx_good_packets_total", port="lan"), received
+
+
+def test_metrics_are_well_formed():
+    """promtool finds nothing to mend in a scrape of a forwarder that has forwarded."""
+    if not shutil.which("promtool"):
+        raise Skip("promtool is not installed")
+    with Relay(1) as lab:
+        penstock = lab.relay([endpoint(LAN[4], 20000)], [endpoint(receiver_address(1), 6000)])
+        Sender(lab.source, LAN[4], 20000).send(100)
+        wait_forwarded(penstock, 100)
+        status, text = lab.node.get(penstock.url + "/metrics")
+        assert status == 200
+        checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        counts = [int(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("penstock_forward_latency_seconds_bucket")]
+        assert counts == sorted(counts) and counts[-1] == 100, f"the latency histogram: {counts}"
