@@ -139,6 +139,7 @@ Result<void> Node::open_mesh() {
     if (!hops) return fail(hops.error().text);
     next_hops_ = std::move(*hops);
     follow_changes();
+    mesh_->take_keys();  // steered as a whole, below
     publish();
     for (const flow::PortInfo& port : ports_) steer(port.index);
     return {};
@@ -161,16 +162,22 @@ Result<void> Node::open_control() {
     return {};
 }
 
-// Tells the port's XDP program what is media.
+void Node::note_steering(uint16_t port, const Result<void>& done) {
+    if (!done) log_.error("port '{}': XDP steering: {}", ports_[port].name, done.error().text);
+}
+
+// Tells the port's XDP program all that is media; publish() tells what changes.
 void Node::steer(uint16_t port) {
     dataplane::Steering* steering = dataplane_->ports()[port]->steering();
     if (steering == nullptr) return;
-    const auto note = [&](const Result<void>& done) {
-        if (!done) log_.error("port '{}': XDP steering: {}", ports_[port].name, done.error().text);
-    };
-    note(steering->set_addresses(next_hops_->addresses(ports_[port].netdev)));
-    note(steering->set_flows(mesh_->keys(port)));
-    note(steering->set_media_ports(config_.media.first_port, config_.media.last_port));
+    steer_addresses(port);
+    note_steering(port, steering->set_flows(mesh_->keys(port)));
+    note_steering(port, steering->set_media_ports(config_.media.first_port, config_.media.last_port));
+}
+
+void Node::steer_addresses(uint16_t port) {
+    if (dataplane::Steering* steering = dataplane_->ports()[port]->steering())
+        note_steering(port, steering->set_addresses(next_hops_->addresses(ports_[port].netdev)));
 }
 
 // What the model wants of the kernel since it changed. What is added comes first: a group, port or next hop that is in
@@ -188,9 +195,7 @@ void Node::follow_changes() {
     const auto sources = mesh_->take_sources();
     for (const config::Source& source : sources.added) follow(source, true);
     for (const config::Source& source : sources.removed) follow(source, false);
-    claim_ports();
     follow_groups();
-    if (!sources.added.empty() || !sources.removed.empty()) flows_changed_ = true;
     changed();
 }
 
@@ -217,25 +222,26 @@ void Node::follow(const config::Source& source, bool added) {
         for (const uint16_t udp : {source.rtp.port, static_cast<uint16_t>(source.rtp.port + 1)}) {
             const auto claim = claims_.try_emplace({{source.rtp.ip, udp}, port.netdev}).first;
             claim->second.wanted += added ? 1 : -1;
-            if (claim->second.wanted != 0) continue;
+            if (claim->second.wanted != 0) {
+                if (added) claim_port(claim->first, claim->second);
+                continue;
+            }
             if (claim->second.held) claimed_.release(claim->first.first);
             claims_.erase(claim);
         }
     }
 }
 
-// Claims what is wanted and possible by now: the address may come to the interface later.
-void Node::claim_ports() {
-    for (auto& [what, claim] : claims_) {
-        const auto& [endpoint, netdev] = what;
-        if (claim.held) continue;
-        const auto local = next_hops_->addresses(netdev);
-        if (std::ranges::find(local, endpoint.ip) == local.end()) continue;
-        if (auto claimed = claimed_.claim(endpoint, netdev)) {
-            claim.held = true;
-        } else {
-            log_.warning("{}", claimed.error().text);
-        }
+// If it is possible by now: the address may come to the interface later.
+void Node::claim_port(const Claimed& what, Claim& claim) {
+    const auto& [endpoint, netdev] = what;
+    if (claim.held) return;
+    const auto local = next_hops_->addresses(netdev);
+    if (std::ranges::find(local, endpoint.ip) == local.end()) return;
+    if (auto claimed = claimed_.claim(endpoint, netdev)) {
+        claim.held = true;
+    } else {
+        log_.warning("{}", claimed.error().text);
     }
 }
 
@@ -253,8 +259,9 @@ void Node::on_next_hop(const flow::Destination& to, const flow::Resolution& answ
 
 void Node::on_netdev(const std::string& netdev) {
     for (const flow::PortInfo& port : ports_)
-        if (port.netdev == netdev) steer(port.index);
-    claim_ports();
+        if (port.netdev == netdev) steer_addresses(port.index);
+    for (auto& [what, claim] : claims_)
+        if (what.second == netdev) claim_port(what, claim);
     if (auto joined = memberships_.rejoin(netdev); !joined) log_.error("{}", joined.error().text);
 }
 
@@ -265,9 +272,14 @@ void Node::changed() {
 void Node::publish() {
     publish_timer_ = {};
     if (dataplane_->reclaim() >= flow::Publisher::kMaxPending) return changed();  // a worker is slow: collect on
+    // A new flow is steered before its table is in force, one that is gone after it: neither is missed between.
+    const auto keys = mesh_->take_keys();
+    const auto& ports = dataplane_->ports();
+    for (uint16_t p = 0; p < ports.size(); p++)
+        if (auto* steering = ports[p]->steering()) note_steering(p, steering->add_flows(keys[p].wanted));
     if (auto table = mesh_->compile()) dataplane_->publish(std::move(table));
-    if (std::exchange(flows_changed_, false))
-        for (const flow::PortInfo& port : ports_) steer(port.index);
+    for (uint16_t p = 0; p < ports.size(); p++)
+        if (auto* steering = ports[p]->steering()) steering->remove_flows(keys[p].unwanted);
     if (running_ && unanswered_.empty()) start_workers();
 }
 

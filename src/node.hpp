@@ -37,11 +37,19 @@ private:
     Result<void> open_mesh();
     Result<void> open_metrics();
     Result<void> open_control();
+    struct Claim {
+        int wanted = 0;  // sources
+        bool held = false;
+    };
+    using Claimed = std::pair<Endpoint, std::string>;  // where, on which netdev
+
+    void note_steering(uint16_t port, const Result<void>& done);
     void steer(uint16_t port);
+    void steer_addresses(uint16_t port);
     void follow_changes();
     void follow(const config::Source& source, bool added);
     void follow_groups();
-    void claim_ports();
+    void claim_port(const Claimed& what, Claim& claim);
     void on_next_hop(const flow::Destination& to, const flow::Resolution& answer);
     void on_netdev(const std::string& netdev);
     void changed();
@@ -80,13 +88,8 @@ private:
     std::map<std::pair<std::string, std::string>, uint64_t> stats_from_;  // (port, counter) at `clear port stats`
     io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_;
     std::set<flow::Destination> unanswered_;  // at start: next hops that are not known yet
-    struct Claim {
-        int wanted = 0;  // sources
-        bool held = false;
-    };
-    std::map<std::pair<Endpoint, std::string>, Claim> claims_;  // by endpoint and netdev
-    std::set<uint16_t> unbalanced_;                             // workers whose ledger did not balance: said once
-    bool flows_changed_ = false;                                // since the ports were steered
+    std::map<Claimed, Claim> claims_;
+    std::set<uint16_t> unbalanced_;  // workers whose ledger did not balance: said once
     bool running_ = false;
     bool started_ = false;  // the workers
 };

@@ -220,6 +220,45 @@ TEST_CASE("Steering follows its rules without a gap", "[netns]") {
     CHECK_FALSE(steered("10.0.0.1", 500));
 }
 
+TEST_CASE("Single flows come and go, and those that found no room get it when others go", "[netns]") {
+    if (!root()) return;
+    const Lab lab;
+    auto steering = Steering::attach("d0", Attach::automatic, 1);
+    REQUIRE(steering);
+    const XskSocket socket{"d0", 0};
+    put_socket("d0", 0, socket);
+    const Fd program = attached_program("d0");
+    const auto flow = [](unsigned n) {
+        return FlowKey{ip(fmt::format("10.{}.{}.1", n >> 16, n >> 8 & 255)), static_cast<uint16_t>(n % 256 + 1), 0};
+    };
+    const auto steered = [&](unsigned n) {
+        const FlowKey key = flow(n);
+        return verdict(program, plain(ipv4(key.destination.text(), udp(key.port)))) == XDP_REDIRECT;
+    };
+    REQUIRE(steering->add_flows(std::vector{flow(1), flow(2)}));
+    REQUIRE(steering->add_flows(std::vector{flow(2), flow(3)}));
+    CHECK((steered(1) && steered(2) && steered(3)));
+    steering->remove_flows(std::vector{flow(2), flow(9)});
+    CHECK((steered(1) && !steered(2) && steered(3)));
+    REQUIRE(steering->set_flows(std::vector{flow(3), flow(4)}));  // knows of what came singly
+    CHECK((!steered(1) && steered(3) && steered(4)));
+
+    constexpr unsigned kMost = 262'144;
+    std::vector<FlowKey> many;
+    for (unsigned n = 3; n < kMost + 3; n++) many.push_back(flow(n));
+    REQUIRE(steering->add_flows(many));
+    const auto refused = steering->add_flows(std::vector{flow(0), flow(1)});
+    REQUIRE_FALSE(refused);
+    CHECK_THAT(refused.error().text, Contains("2 flows are not steered: 262144 is the most on one interface"));
+    CHECK((!steered(0) && !steered(1)));
+    steering->remove_flows(std::vector{flow(1)});  // not wanted any more
+    steering->remove_flows(std::vector{flow(100)});
+    CHECK((steered(0) && !steered(1) && !steered(100)));
+    many.push_back(flow(0));
+    CHECK_FALSE(steering->set_flows(many));
+    CHECK(steered(0));  // as before
+}
+
 TEST_CASE("XDP goes with its owner, and only its own", "[netns]") {
     if (!root()) return;
     const Lab lab;

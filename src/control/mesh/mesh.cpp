@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <ranges>
 #include <tuple>
 #include <utility>
@@ -15,6 +16,7 @@ flow::Key rtcp_key(flow::Key rtp) {
     return rtp;
 }
 flow::Key key_of(const config::Source& source) { return {source.rtp.ip, source.rtp.port, source.vlan}; }
+std::array<flow::Key, 2> keys_of(const config::Source& source) { return {key_of(source), rtcp_key(key_of(source))}; }
 flow::Key key_of(const config::Output& output) { return {output.rtp.ip, output.rtp.port, output.vlan}; }
 
 // These judge as config::check does: a stream that stands in the file beside the others may be altered beside them,
@@ -63,7 +65,7 @@ std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
     };
     for (const config::Track& track : stream.tracks) {
         for (const config::Source& source : track.sources) {
-            for (const flow::Key& key : {key_of(source), rtcp_key(key_of(source))})
+            for (const flow::Key& key : keys_of(source))
                 for (const Track* other : of_others(sources_, key))
                     for (const Path& path : other->paths)
                         if (same(path.source, source) || share_a_port(path.source, source))
@@ -195,8 +197,10 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
 void Mesh::use(Track& track) {
     for (const Path& path : track.paths) {
         changed_sources_.added.push_back(path.source);
-        sources_.emplace(key_of(path.source), &track);
-        sources_.emplace(rtcp_key(key_of(path.source)), &track);
+        for (const flow::Key& key : keys_of(path.source)) {
+            sources_.emplace(key, &track);
+            changed_keys_.insert(key);
+        }
     }
     for (const Output& output : track.outputs) {
         targets_.emplace(key_of(output.to), &track);
@@ -214,8 +218,10 @@ void Mesh::disuse(Track& track) {
     };
     for (const Path& path : track.paths) {
         changed_sources_.removed.push_back(path.source);
-        erase(sources_, key_of(path.source));
-        erase(sources_, rtcp_key(key_of(path.source)));
+        for (const flow::Key& key : keys_of(path.source)) {
+            erase(sources_, key);
+            changed_keys_.insert(key);
+        }
     }
     for (const Output& output : track.outputs) {
         erase(targets_, key_of(output.to));
@@ -319,6 +325,24 @@ std::vector<flow::Key> Mesh::keys(uint16_t port) const {
     for (const Track* track : tracks())
         for (const flow::FlowPtr& flow : track->flows)
             if (flow->rx_port == flow::Flow::kAnyPort || flow->rx_port == port) all.push_back(flow->key);
+    return all;
+}
+
+bool Mesh::arrives(const flow::Key& key, const flow::PortInfo& port) const {
+    const auto [begin, end] = sources_.equal_range(key);
+    return std::any_of(begin, end, [&](const auto& user) {
+        return std::ranges::any_of(user.second->paths, [&](const Path& path) {
+            const auto keys = keys_of(path.source);
+            return std::ranges::find(keys, key) != keys.end() && (!path.source.port || *path.source.port == port.name);
+        });
+    });
+}
+
+std::vector<Mesh::Keys> Mesh::take_keys() {
+    std::vector<Keys> all(ports_.size());
+    for (const flow::Key& key : std::exchange(changed_keys_, {}))
+        for (const flow::PortInfo& port : ports_)
+            (arrives(key, port) ? all[port.index].wanted : all[port.index].unwanted).push_back(key);
     return all;
 }
 

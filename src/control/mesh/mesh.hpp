@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -100,8 +101,15 @@ public:
     const std::map<std::string, Stream>& streams() const noexcept { return streams_; }
     const Stream* stream(const std::string& name) const;
     std::vector<const Track*> tracks() const;
-    // The keys that arrive on a port: what has to be steered there.
+    // The keys that arrive on a port by the last table: what has to be steered there. All of them, which takes its
+    // time.
     std::vector<flow::Key> keys(uint16_t port) const;
+    // The same as changes since the last call: of the keys that a source of any port gained or lost, those that arrive
+    // on the port by now and those that do not. A key that several sources share stays wanted until the last one goes.
+    struct Keys {
+        std::vector<flow::Key> wanted, unwanted;
+    };
+    std::vector<Keys> take_keys();  // by port
     std::optional<uint16_t> port_index(const std::optional<std::string>& name) const;
     const std::string& port_name(uint16_t index) const { return ports_[index].name; }
 
@@ -128,6 +136,7 @@ private:
     void use(Track& track);
     void disuse(Track& track);
     void retire(std::unique_ptr<Track> track);
+    bool arrives(const flow::Key& key, const flow::PortInfo& port) const;
     uint16_t choose_owner(const config::Track& track) const;
     void place(Track& track, std::span<const size_t> fresh) const;
     void account(const Track& track, bool added);
@@ -141,6 +150,7 @@ private:
     std::map<flow::Destination, Way> ways_;
     std::set<flow::Destination> newly_wanted_, perhaps_forgotten_;  // since take_destinations()
     Sources changed_sources_;
+    std::unordered_set<flow::Key, HashKey> changed_keys_;  // of sources that came or went since take_keys()
     std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;  // RTP and RTCP keys of all tracks
     std::unordered_multimap<flow::Key, const Track*, HashKey> targets_;  // where outputs lead
     std::vector<Track*> dirty_;

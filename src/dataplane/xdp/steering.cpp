@@ -1,22 +1,18 @@
 #include "dataplane/xdp/steering.hpp"
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 
 #include <steer.skel.h>
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <bit>
 #include <cerrno>
-#include <cstddef>
-#include <cstring>
-#include <iterator>
 #include <system_error>
 #include <utility>
 
 #include "dataplane/xdp/libbpf_words.hpp"
+#include "dataplane/xdp/map_set.hpp"
 #include "dataplane/xdp/steer_maps.h"
 
 namespace penstock::dataplane {
@@ -26,11 +22,18 @@ struct Unload {
     void operator()(penstock_steer* program) const noexcept { penstock_steer__destroy(program); }
 };
 using Program = std::unique_ptr<penstock_steer, Unload>;
-using AddressKey = std::array<std::byte, sizeof(steer_address)>;  // as the maps compare them: byte by byte
-using FlowMapKey = std::array<std::byte, sizeof(steer_flow)>;
+using Addresses = MapSet<sizeof(steer_address)>;
+using Flows = MapSet<sizeof(steer_flow)>;
 
-// std::array compares byte by byte, which takes several times as long: 100,000 flows make it felt.
-constexpr auto kBefore = [](const auto& a, const auto& b) { return std::memcmp(a.data(), b.data(), a.size()) < 0; };
+std::vector<Flows::Key> as_in_the_map(std::span<const FlowKey> flows) {
+    std::vector<Flows::Key> keys;
+    keys.reserve(flows.size());
+    for (const FlowKey& key : flows) {
+        const auto destination = std::bit_cast<steer_address>(key.destination.bytes());
+        keys.push_back(std::bit_cast<Flows::Key>(steer_flow{destination, key.port, key.vlan}));
+    }
+    return keys;
+}
 
 Result<Program> load(std::string_view interface) {
     forget_libbpf_words();
@@ -42,33 +45,6 @@ Result<Program> load(std::string_view interface) {
                                 std::generic_category().message(error), kXdpCapabilities));
     return fail(fmt::format("the kernel does not take the XDP program for {} ({}); driver: af_packet works without. {}",
                             interface, std::generic_category().message(error), libbpf_words()));
-}
-
-// Makes the map hold `wanted`. `held` is what it holds, before and after, whatever happens.
-template <class Key>
-Result<void> replace_by_difference(int map, std::vector<Key>& held, std::vector<Key> wanted, size_t capacity,
-                                   std::string_view what) {
-    std::ranges::sort(wanted, kBefore);
-    const auto repeated = std::ranges::unique(wanted);
-    wanted.erase(repeated.begin(), repeated.end());
-    if (wanted.size() > capacity)
-        return fail(
-            fmt::format("{} {} cannot be steered: {} is the most on one interface", wanted.size(), what, capacity));
-    std::vector<Key> kept, removed, added;
-    std::ranges::set_intersection(held, wanted, std::back_inserter(kept), kBefore);
-    std::ranges::set_difference(held, wanted, std::back_inserter(removed), kBefore);
-    std::ranges::set_difference(wanted, held, std::back_inserter(added), kBefore);
-    for (const Key& key : removed) bpf_map_delete_elem(map, key.data());  // could fail only by not being there
-    held = std::move(kept);
-    const uint8_t present = 1;
-    int error = 0;
-    for (const Key& key : added) {
-        if (error = -bpf_map_update_elem(map, key.data(), &present, BPF_ANY); error != 0) break;
-        held.push_back(key);
-    }
-    if (!added.empty()) std::ranges::sort(held, kBefore);
-    if (error == 0) return {};
-    return fail(fmt::format("cannot steer {} {}: {}", wanted.size(), what, std::generic_category().message(error)));
 }
 
 std::string warning_about(std::string_view interface, unsigned there, unsigned queues) {
@@ -85,8 +61,8 @@ struct Steering::State {
     Program program;
     Attachment attachment;  // goes before the program
     std::string warning;
-    std::vector<AddressKey> addresses;  // what the maps hold, sorted
-    std::vector<FlowMapKey> flows;
+    Addresses addresses;
+    Flows flows;
 };
 
 Steering::Steering(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
@@ -103,9 +79,11 @@ Result<Steering> Steering::attach(std::string_view interface, Attach wanted, uns
                                 there == 0 ? STEER_MAX_QUEUES : std::min<unsigned>(there, STEER_MAX_QUEUES)));
     auto program = load(interface);
     if (!program) return std::unexpected(program.error());
-    Steering steering{std::make_unique<State>()};
-    steering.state_->program = std::move(*program);
-    steering.state_->warning = warning_about(interface, there, queues);
+    const auto& maps = (*program)->maps;
+    const Addresses addresses(bpf_map__fd(maps.media_addresses), STEER_MAX_ADDRESSES, "addresses");
+    const Flows flows(bpf_map__fd(maps.penstock_flows), STEER_MAX_FLOWS, "flows");
+    Steering steering{std::make_unique<State>(std::move(*program), Attachment{},
+                                              warning_about(interface, there, queues), addresses, flows)};
     auto attachment = Attachment::make(name, bpf_program__fd(steering.state_->program->progs.xsk_def_prog), wanted);
     if (!attachment) return std::unexpected(attachment.error());
     steering.state_->attachment = std::move(*attachment);
@@ -122,23 +100,15 @@ Result<void> Steering::set_media_ports(uint16_t first, uint16_t last) {
 }
 
 Result<void> Steering::set_addresses(std::span<const Ip> addresses) {
-    std::vector<AddressKey> wanted;
+    std::vector<Addresses::Key> wanted;
     wanted.reserve(addresses.size());
     for (const Ip& ip : addresses) wanted.push_back(ip.bytes());
-    return replace_by_difference(bpf_map__fd(state_->program->maps.media_addresses), state_->addresses,
-                                 std::move(wanted), STEER_MAX_ADDRESSES, "addresses");
+    return state_->addresses.replace(wanted);
 }
 
-Result<void> Steering::set_flows(std::span<const FlowKey> flows) {
-    std::vector<FlowMapKey> wanted;
-    wanted.reserve(flows.size());
-    for (const FlowKey& key : flows) {
-        const auto destination = std::bit_cast<steer_address>(key.destination.bytes());
-        wanted.push_back(std::bit_cast<FlowMapKey>(steer_flow{destination, key.port, key.vlan}));
-    }
-    return replace_by_difference(bpf_map__fd(state_->program->maps.penstock_flows), state_->flows, std::move(wanted),
-                                 STEER_MAX_FLOWS, "flows");
-}
+Result<void> Steering::set_flows(std::span<const FlowKey> flows) { return state_->flows.replace(as_in_the_map(flows)); }
+Result<void> Steering::add_flows(std::span<const FlowKey> flows) { return state_->flows.add(as_in_the_map(flows)); }
+void Steering::remove_flows(std::span<const FlowKey> flows) { state_->flows.remove(as_in_the_map(flows)); }
 
 bool Steering::native() const noexcept { return state_->attachment.native(); }
 const std::string& Steering::how() const noexcept { return state_->attachment.how(); }

@@ -32,6 +32,10 @@ public:
     // These replace the set by difference: what is in the old and in the new one is never absent for a moment.
     Result<void> set_addresses(std::span<const Ip> addresses);
     Result<void> set_flows(std::span<const FlowKey> flows);
+    // Single changes, for as much work as they are: what is there already, or already not, is left alone. Flows that
+    // found no room are told, remembered, and steered as soon as others go.
+    Result<void> add_flows(std::span<const FlowKey> flows);
+    void remove_flows(std::span<const FlowKey> flows);
 
     bool native() const noexcept;
     // "native (driver veth)", or "generic: driver dummy refuses native XDP (Operation not supported)".
