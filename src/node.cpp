@@ -78,7 +78,7 @@ Result<void> Node::open() {
     // First of all: threads that are started later inherit the blocked signals.
     signals_ = loop_.on_signal({SIGTERM, SIGINT, SIGHUP}, [this](int signal) {
         if (signal == SIGHUP) {
-            const auto reply = reload();
+            const auto reply = reload(false);
             return reply.ok ? log_.info("SIGHUP: {}", reply.body) : log_.error("SIGHUP: {}", reply.body);
         }
         log_.info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");

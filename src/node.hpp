@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "base/log.hpp"
@@ -63,11 +64,12 @@ private:
     io::ControlSocket::Reply request(std::string_view line);
     io::ControlSocket::Reply execute(const cli::Command& command, bool json);
     io::ControlSocket::Reply show(const cli::Command& command, bool json) const;
-    io::ControlSocket::Reply reload();
-    Result<std::string> change_output(const cli::Command& command);
+    io::ControlSocket::Reply reload(bool json);
+    io::ControlSocket::Reply forward(bool on, bool json);
+    Result<std::string> edit(const cli::Command& command);
     std::vector<cli::WorkerFacts> worker_facts() const;
     std::vector<cli::PortFacts> port_facts(const std::string& name) const;
-    std::vector<std::string> names(std::string_view placeholder) const;
+    std::vector<std::string> names(std::string_view placeholder, std::span<const std::string> before) const;
 
     config::Config config_;  // as it was started with; the streams as they are now are the model's
     Log& log_;

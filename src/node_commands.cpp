@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <fstream>
 
-#include "control/cli/output_url.hpp"
+#include "control/cli/edit.hpp"
+#include "control/cli/reloaded.hpp"
 #include "control/config/load.hpp"
 #include "node.hpp"
 
@@ -26,24 +27,11 @@ Reply done(std::string_view what, bool json) {
     return {true, json ? fmt::format("{{\"done\":{}}}\n", cli::json_string(what)) : fmt::format("{}\n", what)};
 }
 
-std::string text_of(const std::vector<config::Problem>& problems) {
-    std::string all;
-    for (const config::Problem& problem : problems)
-        all += fmt::format("{}column {}: {}", all.empty() ? "" : "; ", problem.at.column, problem.text);
-    return all;
-}
-
 int numa_node_of(unsigned core) {
     for (int node = 0; node < 64; node++)
         if (std::ifstream(fmt::format("/sys/devices/system/node/node{}/cpu{}/topology/core_id", node, core)))
             return node;
     return -1;
-}
-
-std::string listed(std::string_view what, const std::vector<std::string>& names) {
-    std::string line;
-    for (const std::string& name : names) line += fmt::format("{}{}", line.empty() ? "" : ", ", name);
-    return names.empty() ? std::string() : fmt::format("{}: {}\n", what, line);
 }
 
 }  // namespace
@@ -55,7 +43,8 @@ Reply Node::request(std::string_view line) {
     const std::string_view rest = space == std::string_view::npos ? std::string_view() : line.substr(space + 1);
     if (verb == "complete") {
         std::string words;
-        for (const std::string& word : cli::complete(rest, [this](std::string_view w) { return names(w); }))
+        for (const std::string& word :
+             cli::complete(rest, [this](auto word, auto before) { return names(word, before); }))
             words += word + '\n';
         return {true, words};
     }
@@ -66,7 +55,7 @@ Reply Node::request(std::string_view line) {
     return execute(*command, verb == "json");
 }
 
-std::vector<std::string> Node::names(std::string_view placeholder) const {
+std::vector<std::string> Node::names(std::string_view placeholder, std::span<const std::string> before) const {
     std::vector<std::string> all;
     if (placeholder == "STREAM")
         for (const auto& [name, stream] : mesh_->streams()) all.push_back(name);
@@ -74,6 +63,9 @@ std::vector<std::string> Node::names(std::string_view placeholder) const {
         all.emplace_back("all");
         for (const flow::PortInfo& port : ports_) all.push_back(port.name);
     }
+    if (placeholder == "OUTPUT" || placeholder == "SOURCE" || placeholder == "TRACK")
+        if (const mesh::Stream* stream = mesh_->stream(before.front()))
+            return cli::deletable(stream->config, placeholder);
     return all;
 }
 
@@ -83,10 +75,9 @@ Reply Node::execute(const cli::Command& command, bool json) {
             return json ? refusal("help has no JSON form", true)
                         : Reply{true, cli::help(command.arguments.empty() ? "" : command.arguments[0])};
         case Action::quit: return done("", json);
-        case Action::reload: {
-            const Reply reply = reload();
-            return json ? (reply.ok ? done(reply.body, true) : refusal(reply.body, true)) : reply;
-        }
+        case Action::reload: return reload(json);
+        case Action::start:
+        case Action::stop: return forward(command.action == Action::start, json);
         case Action::clear_port_stats:
             for (const auto& port : dataplane_->ports())
                 for (auto& [counter, value] : port->counters()) stats_from_[{port->info().name, counter}] = value;
@@ -96,7 +87,7 @@ Reply Node::execute(const cli::Command& command, bool json) {
             if (mesh_->stream(name))
                 return refusal(fmt::format("stream '{}' is there already; del stream it first", name), json);
             auto stream = config::load_stream(name, command.arguments[1], config_.ports);
-            if (!stream) return refusal(text_of(stream.error()), json);
+            if (!stream) return refusal(cli::text_of(stream.error(), true), json);
             if (auto put = mesh_->put(*stream); !put) return refusal(put.error().text, json);
             follow_changes();
             log_.info("stream '{}' added", name);
@@ -109,9 +100,13 @@ Reply Node::execute(const cli::Command& command, bool json) {
             log_.info("stream '{}' deleted", name);
             return done(fmt::format("stream '{}' deleted", name), json);
         }
+        case Action::add_track:
+        case Action::add_source:
         case Action::add_output:
-        case Action::del_output: {
-            const auto changed = change_output(command);
+        case Action::del_output:
+        case Action::del_source:
+        case Action::del_track: {
+            const auto changed = edit(command);
             if (!changed) return refusal(changed.error().text, json);
             log_.info("{}", *changed);
             return done(*changed, json);
@@ -124,7 +119,7 @@ Reply Node::show(const cli::Command& command, bool json) const {
     const uint64_t now = dataplane::clock_now();
     switch (command.action) {
         case Action::show_streams: return report(cli::show_streams(*mesh_, now), json);
-        case Action::show_worker: return report(cli::show_workers(worker_facts()), json);
+        case Action::show_worker: return report(cli::show_workers(*mesh_, worker_facts()), json);
         case Action::show_drops: return report(cli::show_drops(worker_facts()), json);
         case Action::show_config: return report(cli::show_config(*mesh_), json);
         case Action::show_stream:
@@ -152,62 +147,43 @@ Reply Node::show(const cli::Command& command, bool json) const {
     return report(cli::show_port_counters(ports, command.action == Action::show_port_xstats), json);
 }
 
-Result<std::string> Node::change_output(const cli::Command& command) {
+Result<std::string> Node::edit(const cli::Command& command) {
     const std::string& name = command.arguments[0];
     const mesh::Stream* stream = mesh_->stream(name);
     if (!stream) return fail(fmt::format("there is no stream '{}'; try show stream all", name));
-    const auto url = cli::parse_output_url(command.arguments[1]);
-    if (!url) return fail(url.error().text);
-    const auto output = config::load_output(url->yaml, config_.ports);
-    if (!output) return fail(text_of(output.error()));
-
-    // Which track: the one that is named, the only one, or for a deletion the only one that has this output.
-    const std::string leg = output->rtp.text();
-    std::vector<size_t> tracks;
-    for (size_t t = 0; t < stream->tracks.size(); t++) {
-        const mesh::Track& track = *stream->tracks[t];
-        const bool has = std::ranges::find(track.outputs, leg, &mesh::Output::name) != track.outputs.end();
-        if ((url->track.empty() || url->track == track.name) && (command.action == Action::add_output || has))
-            tracks.push_back(t);
-    }
-    if (tracks.empty())
-        return fail(command.action == Action::add_output
-                        ? fmt::format("stream '{}' has no track '{}'", name, url->track)
-                        : fmt::format("stream '{}' has no output {}", name, leg));
-    if (tracks.size() > 1)
-        return fail(
-            fmt::format("stream '{}' has several tracks: say which, {}?track=NAME", name, command.arguments[1]));
-
-    config::Stream wanted = stream->config;
-    auto& outputs = wanted.tracks[tracks[0]].outputs;
-    const auto same = std::ranges::find(outputs, output->rtp, &config::Output::rtp);
-    if (command.action == Action::add_output) {
-        if (same != outputs.end()) return fail(fmt::format("stream '{}' sends to {} already", name, leg));
-        outputs.push_back(*output);
-    } else {
-        outputs.erase(same);
-    }
-    if (auto put = mesh_->put(wanted); !put) return fail(put.error().text);
+    const auto edit = cli::edit(stream->config, command, config_.ports);
+    if (!edit) return fail(edit.error().text);
+    if (auto put = mesh_->put(edit->stream); !put) return fail(put.error().text);
     follow_changes();
-    return fmt::format("stream '{}': output {} {}", name, leg,
-                       command.action == Action::add_output ? "added" : "deleted");
+    return fmt::format("stream '{}': {}", name, edit->what);
+}
+
+Reply Node::forward(bool on, bool json) {
+    if (mesh_->forwarding() == on)
+        return refusal(on ? "forwarding is not stopped" : "forwarding is stopped already", json);
+    mesh_->set_forwarding(on);
+    publish();
+    log_.info("forwarding {}", on ? "started" : "stopped");
+    return done(on ? "forwarding started" : "forwarding stopped; start begins again", json);
 }
 
 // The file as it is now: all of it or nothing, and what is not streams only at the next start.
-Reply Node::reload() {
-    auto next = reread_();
-    if (!next) return {false, fmt::format("nothing is changed:\n{}", next.error().text)};
+Reply Node::reload(bool json) {
+    const auto refused = [&](std::string_view why) {
+        return refusal(fmt::format("nothing is changed:{}", why), json);
+    };
+    const auto next = reread_();
+    if (!next) return refused("\n" + next.error().text.substr(0, next.error().text.find_last_not_of('\n') + 1));
     for (const config::Stream& stream : next->streams)
         for (const config::Track& track : stream.tracks) {
             const auto unknown = [&](const auto& entry) { return entry.port && !mesh_->port_index(entry.port); };
             if (std::ranges::any_of(track.sources, unknown) || std::ranges::any_of(track.outputs, unknown))
-                return {false, fmt::format("nothing is changed: stream '{}' names a port that is not open; ports are "
-                                           "opened at the start\n",
-                                           stream.name)};
+                return refused(fmt::format(" stream '{}' names a port that is not open; ports are opened at the start",
+                                           stream.name));
         }
-    std::string text;
+    cli::Reloaded reloaded;
     const auto later = [&](std::string_view section, bool same) {
-        if (!same) text += fmt::format("{}: changed in the file, takes effect at the next start\n", section);
+        if (!same) reloaded.at_next_start.emplace_back(section);
     };
     later("node", next->node == config_.node);
     later("log", next->log == config_.log);
@@ -217,10 +193,9 @@ Reply Node::reload() {
     later("metrics", next->metrics == config_.metrics);
     later("media", next->media == config_.media);
     later("ports", next->ports == config_.ports);
-    const auto changes = mesh_->replace(next->streams);
+    reloaded.streams = mesh_->replace(next->streams);
     follow_changes();
-    text += listed("added", changes.added) + listed("removed", changes.removed) + listed("touched", changes.touched);
-    return {true, text.empty() ? std::string("nothing differs from the file\n") : text};
+    return {true, json ? reloaded.json() : reloaded.text()};
 }
 
 std::vector<cli::WorkerFacts> Node::worker_facts() const {

@@ -208,8 +208,25 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     replicate(from, m, in, f);
 }
 
+// A stream's packet while forwarding is stopped: its reception goes on being counted, that nobody may think it was lost
+// on the way to us.
+bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) noexcept {
+    const Flow* f = table_->held_back(in.hash, in.key, from.port, [&] { return flow::sender_of(bytes_of(m), in); });
+    if (f == nullptr) return false;
+    if (f->owner != plan_.id) return hand_over(from, m, f->owner), true;
+    const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    if (const auto header = rtp::Header::parse(payload);
+        header && f->kind == flow::Kind::rtp && rtp::protocol_of(payload) == rtp::Protocol::rtp &&
+        (f->payload_type == Flow::kAnyPayloadType || header->payload_type() == f->payload_type))
+        f->path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
+                                   in_rtp_units(now_, f->clock_rate));
+    drop(m, Drop::stopped);
+    return true;
+}
+
 // UDP that no stream asked for. On media ports it is a stray media packet; on others the kernel may have a use for it.
 void Worker::no_flow(const RxQueue& from, rte_mbuf* m, const Classified& in) noexcept {
+    if (held_back(from, m, in)) return;
     const bool media = table_->media().contains(in.key.port);
     if (!media && from.twin != nullptr) return punt(from, m);
     if (!media && from.kernel_has_copy) {

@@ -20,8 +20,14 @@ Table::Shard::Shard(std::vector<FlowPtr> of) : flows(std::move(of)), slots(std::
 }
 
 void Table::set(size_t index, std::shared_ptr<const Shard> shard) {
-    views_[index] = {shard->slots.data(), shard->slots.size() - 1};
+    if (!stopped_) views_[index] = view_of(*shard);
     shards_[index] = std::move(shard);
+}
+
+void Table::set_stopped(bool stopped) noexcept {
+    static constexpr Slot kNothing{};
+    stopped_ = stopped;
+    for (size_t i = 0; i < kShards; i++) views_[i] = stopped ? View{&kNothing, 0} : view_of(*shards_[i]);
 }
 
 Table::Table(PortRange media, std::span<const FlowPtr> flows) : media_(media), size_(flows.size()) {

@@ -47,16 +47,23 @@ public:
     const Flow* match(const Slot* slot, uint64_t hash, const Key& key, uint16_t rx_port,
                       Sender&& sender) const noexcept {
         const View& view = views_[hash >> kShift];
-        for (auto i = static_cast<uint64_t>(slot - view.slots);; i = (i + 1) & view.mask) {
-            const Flow* flow = view.slots[i].flow;
-            if (flow == nullptr) return nullptr;
-            if (view.slots[i].hash != hash) continue;
-            if (flow->matches(key, flow->has_sender ? sender() : Ip{}, rx_port)) return flow;
-        }
+        return match(view, static_cast<uint64_t>(slot - view.slots), hash, key, rx_port, sender);
     }
     const Flow* find(const Key& key, const Ip& sender, uint16_t rx_port) const noexcept {
         const uint64_t h = hash(key);
         return match(candidate(h), h, key, rx_port, [&] { return sender; });
+    }
+
+    // Forwarding of all flows stopped, or not: then nothing is found, and held_back() tells what would have been. So it
+    // costs a packet nothing that forwarding can be stopped. Before the table is published only.
+    void set_stopped(bool stopped) noexcept;
+    bool stopped() const noexcept { return stopped_; }
+    template <class Sender>
+    const Flow* held_back(uint64_t hash, const Key& key, uint16_t rx_port, Sender&& sender) const noexcept {
+        if (!stopped_) [[likely]]
+            return nullptr;
+        return match(view_of(*shards_[hash >> kShift]), hash & shards_[hash >> kShift]->mask(), hash, key, rx_port,
+                     sender);
     }
 
     const PortRange& media() const noexcept { return media_; }
@@ -73,13 +80,26 @@ private:
     };
     struct Shard {
         explicit Shard(std::vector<FlowPtr> flows);
+        uint64_t mask() const noexcept { return slots.size() - 1; }
         std::vector<FlowPtr> flows;
         std::vector<Slot> slots;
     };
+    static View view_of(const Shard& shard) noexcept { return {shard.slots.data(), shard.mask()}; }
+    template <class Sender>
+    static const Flow* match(const View& view, uint64_t i, uint64_t hash, const Key& key, uint16_t rx_port,
+                             Sender&& sender) noexcept {
+        for (;; i = (i + 1) & view.mask) {
+            const Flow* flow = view.slots[i].flow;
+            if (flow == nullptr) return nullptr;
+            if (view.slots[i].hash != hash) continue;
+            if (flow->matches(key, flow->has_sender ? sender() : Ip{}, rx_port)) return flow;
+        }
+    }
     void set(size_t index, std::shared_ptr<const Shard> shard);
 
     PortRange media_;
     size_t size_ = 0;
+    bool stopped_ = false;
     std::array<View, kShards> views_{};
     std::array<std::shared_ptr<const Shard>, kShards> shards_;  // shared with the next snapshot
 };

@@ -101,6 +101,10 @@ TEST_CASE("every reason of an arriving packet", "[drops]") {
     expect(Drop::twin_full, [&] {
         for (int i = 0; i < 2; i++) lab.arrive(packet().ethertype(0x0806).payload(numbered(46)).build(), 2);
     });
+    const std::vector<flow::FlowPtr> all{track.rtp, track.rtcp, nobody.rtp, nobody.rtcp, others.rtp, others.rtcp};
+    lab.publish(all, true);
+    drops(Drop::stopped, to_port(20010).build());
+    lab.publish(all);
     for (size_t d = 0; d < static_cast<size_t>(flow::kFirstTxDrop); d++) {
         INFO(flow::kDropNames[d]);
         CHECK(reached.contains(static_cast<Drop>(d)));
@@ -110,6 +114,37 @@ TEST_CASE("every reason of an arriving packet", "[drops]") {
     CHECK(track.path->rtcp_packets.read() == 0);
     lab.run();
     CHECK(others.path->reception.counters().packets.read() == 1);
+}
+
+TEST_CASE("while forwarding is stopped, packets of streams are counted and dropped by this name", "[drops]") {
+    Lab lab({.ports = {{.twin = true}, {}}, .workers = 2});
+    auto plan = plan_to({"10.0.1.20:6000"});
+    plan.owner = 1;
+    const Track track = make_track(plan);
+    const auto send = [&](uint16_t from, uint16_t count) {
+        for (uint16_t n = 0; n < count; n++)
+            lab.arrive(packet().udp(6000, 20000).payload(rtp_packet({.sequence = unsigned{from} + n})).build());
+        lab.run();
+    };
+    lab.publish(track.flows());
+    send(100, 10);
+    CHECK(lab.sent(1, 1).size() == 10);
+    lab.publish(track.flows(), true);
+    send(110, 20);
+    lab.arrive(packet().udp(6000, 20001).payload(sender_report()).build());
+    lab.arrive(to_port(20002).build());                                    // a stray one is that, and no more
+    lab.arrive(packet().ethertype(0x0806).payload(numbered(46)).build());  // and the kernel's is the kernel's
+    lab.run();
+    CHECK(lab.sent(1, 1).empty());
+    CHECK(lab.ledger(1)[Drop::stopped] == 21);  // by the owner, to whom they were handed over
+    CHECK(lab.ledger(0)[Drop::stopped] == 0);
+    CHECK(lab.ledger(0)[Drop::no_flow] == 1);
+    CHECK(lab.punted(0).size() == 1);
+    lab.publish(track.flows());
+    send(130, 5);
+    CHECK(lab.sent(1, 1).size() == 5);
+    CHECK(track.path->reception.counters().packets.read() == 35);
+    CHECK(track.path->reception.counters().lost.read() == 0);
 }
 
 TEST_CASE("a checksum that the NIC found right, or did not look at, is no reason to drop", "[drops]") {

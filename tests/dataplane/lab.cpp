@@ -145,8 +145,10 @@ void Lab::make_port(const LabPort& plan) {
     ports_.push_back(std::move(port));
 }
 
-void Lab::publish(std::vector<flow::FlowPtr> flows) {
-    published_->publish(std::make_unique<const flow::Table>(flow::PortRange{20000, 29999}, flows));
+void Lab::publish(std::vector<flow::FlowPtr> flows, bool stopped) {
+    auto table = std::make_unique<flow::Table>(flow::PortRange{20000, 29999}, flows);
+    table->set_stopped(stopped);
+    published_->publish(std::move(table));
     published_->reclaim();
 }
 

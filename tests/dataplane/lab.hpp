@@ -47,7 +47,7 @@ public:
     Lab(const Lab&) = delete;
     Lab& operator=(const Lab&) = delete;
 
-    void publish(std::vector<flow::FlowPtr> flows);
+    void publish(std::vector<flow::FlowPtr> flows, bool stopped = false);
     dataplane::Published<flow::Table>& published() { return *published_; }
     dataplane::Worker& worker(unsigned w = 0) { return *workers_[w]; }
     const dataplane::Pools& pools() const { return pools_; }

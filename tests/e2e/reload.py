@@ -1,4 +1,5 @@
 """The file is read again: all of it or nothing, and what it leaves alone loses no packet."""
+import json
 import os
 import re
 import signal
@@ -39,7 +40,7 @@ def test_reload(how):
                                               stream("stays", 20000, leg(1))) + penstock.control)
             done, said = reload_by(penstock, how)
             assert done, said
-            for line in ("added: new", "removed: goes", "touched: changes"):
+            for line in ("added: new", "removed: goes", f"touched: changes: output {leg(2, 6010)} added"):
                 assert re.search(rf"{line}$", said, re.MULTILINE), said
             assert "stays" not in said, said
             assert arriving.recv(2000)
@@ -51,6 +52,11 @@ def test_reload(how):
             wait_forwarded(penstock, len(new.sent), stream="new")
             done, said = reload_by(penstock, how)
             assert done and "nothing differs" in said, said
+            penstock.config.write_text(penstock.config.read_text().replace(leg(2, 6030), leg(2, 6032)))
+            if how == "cli":
+                told = json.loads(penstock.cli("--json", "reload"))
+                assert told["touched"] == [{"stream": "new", "changes": [f"output {leg(2, 6032)} added", f"output {leg(2, 6030)} removed"]}], told
+                assert told["added"] == told["removed"] == told["at_next_start"] == [], told
             stays.go_on()
         wait_forwarded(penstock, len(stays.sent), stream="stays")
         wait_forwarded(penstock, len(changes.sent), stream="changes", leg=leg(1, 6010))

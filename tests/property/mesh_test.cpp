@@ -214,13 +214,14 @@ TEST_CASE("what stays through a change keeps its state, what is new has one of i
             std::map<Receiver, std::shared_ptr<flow::LegState>> all;
             for (const auto* track : mesh.tracks())
                 for (const auto& output : track->outputs)
-                    all.emplace(Receiver{track->stream, track->name, output.to.rtp, output.to.vlan, output.to.port},
+                    all.emplace(Receiver{track->stream, track->paths[0].source.rtp.text(), output.to.rtp,
+                                         output.to.vlan, output.to.port},
                                 output.rtp);
             return all;
         };
         const auto before = states();
         std::map<std::string, uint16_t> owners;
-        for (const auto* track : mesh.tracks()) owners[track->stream + "/" + track->name] = track->owner;
+        for (const auto* track : mesh.tracks()) owners[track->paths[0].source.rtp.text()] = track->owner;
         mesh.replace(versions.two);
         std::set<const flow::LegState*> distinct;
         const auto after = states();
@@ -233,7 +234,7 @@ TEST_CASE("what stays through a change keeps its state, what is new has one of i
                 for (const auto& [other, known] : before) REQUIRE(known != state);
         }
         for (const auto* track : mesh.tracks())
-            if (const auto owner = owners.find(track->stream + "/" + track->name); owner != owners.end())
+            if (const auto owner = owners.find(track->paths[0].source.rtp.text()); owner != owners.end())
                 REQUIRE(owner->second == track->owner);
     }
 }

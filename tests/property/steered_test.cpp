@@ -58,7 +58,7 @@ TEST_CASE("keys that came and went add up to all keys, at every moment", "[mesh]
     Random random;
     size_t shared = 0;
     for (int run = 0; run < 100; run++) {
-        mesh::Mesh mesh(three_ports(), {20000, 29999});
+        mesh::Mesh mesh(three_ports(), {20000, 29999}, 1);
         std::vector<Keys> steered(3);
         for (int step = 0; step < 40; step++) {
             for (size_t n = random.between(1, 4); n != 0; n--) {

@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "control/cli/output_url.hpp"
+#include "control/cli/url.hpp"
 #include "control/config/load.hpp"
 
 using namespace penstock;
@@ -13,7 +13,8 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-Words names(std::string_view word) {
+Words names(std::string_view word, std::span<const std::string> before) {
+    if (word == "OUTPUT" && before[0] == "gate") return {"rtp://10.0.1.20:6000", "rtp://10.0.1.21:6000?vlan=5"};
     if (word == "STREAM") return {"cam-1", "cam-2", "gate"};
     if (word == "PORT") return {"all", "lan", "wan"};
     return {};
@@ -43,6 +44,12 @@ TEST_CASE("commands are understood", "[cli]") {
         {"add stream cam {tracks: [ {media:  audio} ]} ", Action::add_stream, {"cam", "{tracks: [ {media:  audio} ]}"}},
         {"add output cam rtp://10.0.1.20:6000?ttl=4", Action::add_output, {"cam", "rtp://10.0.1.20:6000?ttl=4"}},
         {"del output cam rtp://10.0.1.20:6000", Action::del_output, {"cam", "rtp://10.0.1.20:6000"}},
+        {"add track cam {media: audio} ", Action::add_track, {"cam", "{media: audio}"}},
+        {"add source cam rtp://10.0.0.1:5004", Action::add_source, {"cam", "rtp://10.0.0.1:5004"}},
+        {"del source cam rtp://10.0.0.1:5004?vlan=5", Action::del_source, {"cam", "rtp://10.0.0.1:5004?vlan=5"}},
+        {"del track cam video-2", Action::del_track, {"cam", "video-2"}},
+        {"start", Action::start, {}},
+        {"stop", Action::stop, {}},
         {"del stream cam", Action::del_stream, {"cam"}},
         {"reload", Action::reload, {}},
         {"quit", Action::quit, {}},
@@ -80,13 +87,14 @@ TEST_CASE("what is not understood says what was expected there", "[cli]") {
 
 TEST_CASE("only what could stand at that place is named", "[cli]") {
     CHECK(parse("show worker 0").error().text == "'0' is not understood: expected all; try help");
-    CHECK(parse("del").error().text == "the command is incomplete: expected output or stream; try help");
+    CHECK(parse("del").error().text ==
+          "the command is incomplete: expected output or source or track or stream; try help");
 }
 
 TEST_CASE("a line is completed by words and by what there is", "[cli]") {
     const std::pair<const char*, Words> cases[] = {
-        {"", {"add", "clear", "del", "help", "quit", "reload", "show"}},
-        {"s", {"show"}},
+        {"", {"add", "clear", "del", "help", "quit", "reload", "show", "start", "stop"}},
+        {"s", {"show", "start", "stop"}},
         {"show", {"show"}},
         {"show ", {"config", "drops", "port", "stream", "worker"}},
         {"show s", {"stream"}},
@@ -97,9 +105,13 @@ TEST_CASE("a line is completed by words and by what there is", "[cli]") {
         {"show  stream  g", {"gate"}},
         {"show stream gate ", {"path"}},
         {"show stream all ", {"path"}},  // a stream may have that name
-        {"del ", {"output", "stream"}},
+        {"del ", {"output", "source", "stream", "track"}},
         {"del output g", {"gate"}},
-        {"del output gate ", {}},
+        {"del output gate ", {"rtp://10.0.1.20:6000", "rtp://10.0.1.21:6000?vlan=5"}},
+        {"del output gate rtp://10.0.1.21", {"rtp://10.0.1.21:6000?vlan=5"}},
+        {"del output gate rtp://10.0.1.20:6000 ", {}},
+        {"del output cam-1 ", {}},
+        {"add output gate ", {}},
         {"reload ", {}},
         {"fly ", {}},
         {"x", {}},
@@ -114,7 +126,8 @@ TEST_CASE("help lists every command, or those that begin so", "[cli]") {
     const std::string all = help();
     for (const char* line :
          {"show port info PORT", "show stream STREAM path", "add stream STREAM", "add output STREAM URL",
-          "del output STREAM URL", "del stream STREAM", "show drops", "reload", "quit", "help"})
+          "del output STREAM OUTPUT", "del source STREAM SOURCE", "del track STREAM TRACK", "add track STREAM SETTINGS",
+          "add source STREAM URL", "start", "stop", "del stream STREAM", "show drops", "reload", "quit", "help"})
         CHECK_THAT(all, Catch::Contains(line));
     const std::string some = help("show port");
     CHECK(std::ranges::count(some, '\n') == 3);
@@ -129,10 +142,10 @@ TEST_CASE("an output on one line means what it means in the file", "[cli]") {
         wan.driver = config::Driver::ring;
         return std::vector{wan};
     }();
-    const auto full = parse_output_url("rtp://10.0.1.20:6000?track=video-2&ttl=16&dscp=EF&port=wan&vlan=5&rtcp_mux=on");
+    const auto full = parse_url("rtp://10.0.1.20:6000?track=video-2&ttl=16&dscp=EF&port=wan&vlan=5&rtcp_mux=on");
     REQUIRE(full);
     CHECK(full->track == "video-2");
-    const auto output = config::load_output(full->yaml, ports);
+    const auto output = config::load_output(full->yaml(), ports);
     REQUIRE(output);
     CHECK(output->rtp.text() == "10.0.1.20:6000");
     CHECK(output->ttl == 16);
@@ -141,10 +154,10 @@ TEST_CASE("an output on one line means what it means in the file", "[cli]") {
     CHECK(output->vlan == 5);
     CHECK(output->rtcp_mux);
 
-    const auto plain = parse_output_url("rtp://[fd01::20]:6000");
+    const auto plain = parse_url("rtp://[fd01::20]:6000");
     REQUIRE(plain);
     CHECK(plain->track.empty());
-    const auto simple = config::load_output(plain->yaml, ports);
+    const auto simple = config::load_output(plain->yaml(), ports);
     REQUIRE(simple);
     CHECK(simple->rtp.text() == "[fd01::20]:6000");
     CHECK_FALSE(simple->ttl);
@@ -153,16 +166,16 @@ TEST_CASE("an output on one line means what it means in the file", "[cli]") {
          {"10.0.1.20:6000", "udp://10.0.1.20:6000", "", "rtp://10.0.1.20:6000?ttl", "rtp://10.0.1.20:6000?=1",
           "rtp://10.0.1.20:6000\"}", "rtp://10.0.1.20:6000, ttl: 1", "rtp://1.2.3.4:5 ?ttl=1"}) {
         INFO(wrong);
-        CHECK_FALSE(parse_output_url(wrong));
+        CHECK_FALSE(parse_url(wrong));
     }
     // These have the form; the configuration judges them, as in the file.
     for (const char* wrong :
          {"rtp://10.0.1.20", "rtp://10.0.1.20:0", "rtp://10.0.1.20:6000?ttl=300", "rtp://10.0.1.20:6000?colour=red",
           "rtp://10.0.1.20:6000?port=moon", "rtp://10.0.1.20:6000?ttl=1&ttl=2", "rtp://10.0.1.20:6000?vlan=5000"}) {
         INFO(wrong);
-        const auto url = parse_output_url(wrong);
+        const auto url = parse_url(wrong);
         REQUIRE(url);
-        CHECK_FALSE(config::load_output(url->yaml, ports));
+        CHECK_FALSE(config::load_output(url->yaml(), ports));
     }
 }
 

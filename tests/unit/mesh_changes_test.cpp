@@ -219,9 +219,12 @@ TEST_CASE("what collides is refused and changes nothing", "[mesh]") {
     wrong(track({from_friend}, {receiver}), "stream 'a' has it");
     wrong(track({from("10.0.0.7:20000")}, {receiver}), "source 10.0.0.7:20000: stream 'a' sends there");
     wrong(track({from("10.0.0.9:20000")}, {receiver, to("10.0.0.1:20000")}),
-          "output 10.0.0.1:20000: it is a source of stream 'a'");
+          "output 10.0.0.1:20000: it, or its RTCP, feeds a source of stream 'a'");
     wrong(track({from("10.0.0.9:20000")}, {to("10.0.0.9:20000")}),
-          "output 10.0.0.9:20000: it is a source of the stream itself");
+          "output 10.0.0.9:20000: it, or its RTCP, feeds a source of the stream itself");
+    for (const char* near : {"10.0.0.1:19999", "10.0.0.1:20001"})  // by RTCP, or to the port of RTCP
+        wrong(track({from("10.0.0.9:20000")}, {to(near)}), "feeds a source of stream 'a'");
+    wrong(track({from("10.0.0.7:20001")}, {receiver}), "source 10.0.0.7:20001: stream 'a' sends there, or its RTCP");
     auto group_out = to("239.1.1.1:5004");
     wrong(track({from("10.0.0.9:20000")}, {group_out}), "loop");
     group_out.port = "lan";
@@ -260,6 +263,51 @@ TEST_CASE("of two streams that send to one place each makes a loop", "[mesh]") {
         CHECK_THAT(refusal(mesh, stream({track({from("10.0.0.7:20000")}, {})}, name)), Catch::Contains("sends there"));
 }
 
+TEST_CASE("while forwarding is stopped, no table finds anything, whatever changes", "[mesh]") {
+    auto mesh = model();
+    put(mesh, stream({track({from("10.0.0.1:20000")}, {})}, "a"));
+    CHECK(arriving(*mesh.compile(), "10.0.0.1:20000"));
+    CHECK(mesh.forwarding());
+    mesh.set_forwarding(false);
+    CHECK_FALSE(mesh.forwarding());
+    put(mesh, stream({track({from("10.0.0.1:20002")}, {})}, "b"));
+    const auto stopped = mesh.compile();
+    REQUIRE(stopped);
+    const auto held_back = [&](const flow::Table& table, uint16_t port) {
+        const flow::Key key{ip("10.0.0.1"), port, 0};
+        return table.held_back(flow::hash(key), key, 0, [] { return ip("10.9.9.9"); });
+    };
+    for (const uint16_t port : {uint16_t{20000}, uint16_t{20002}}) {
+        CHECK(arriving(*stopped, port == 20000 ? "10.0.0.1:20000" : "10.0.0.1:20002") == nullptr);
+        CHECK(held_back(*stopped, port));
+    }
+    CHECK(held_back(*stopped, 20004) == nullptr);
+    mesh.set_forwarding(true);
+    const auto running = mesh.compile();
+    REQUIRE(running);
+    CHECK(arriving(*running, "10.0.0.1:20000"));
+    CHECK(arriving(*running, "10.0.0.1:20002"));
+    CHECK(held_back(*running, 20000) == nullptr);
+}
+
+TEST_CASE("a track that is renamed by the end of another keeps its state", "[mesh]") {
+    auto mesh = model();
+    const auto first = track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")});
+    const auto second = track({from("10.0.0.1:20002")}, {to("10.0.1.20:7000")});
+    put(mesh, stream({first, second}));
+    mesh.compile();
+    const auto* state = mesh.tracks()[1]->paths[0].state.get();
+    const auto flows = mesh.tracks()[1]->flows;
+    put(mesh, stream({second}));
+    REQUIRE(mesh.tracks().size() == 1);
+    CHECK(mesh.tracks()[0]->name == "video");
+    CHECK(mesh.tracks()[0]->paths[0].state.get() == state);
+    CHECK(mesh.tracks()[0]->flows == flows);
+    put(mesh, stream({first, second}));
+    CHECK(mesh.tracks()[1]->name == "video-2");
+    CHECK(mesh.tracks()[1]->paths[0].state.get() == state);
+}
+
 TEST_CASE("a reload says what is added, removed and touched", "[mesh]") {
     auto mesh = model();
     const auto a = stream({track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")})}, "a");
@@ -279,7 +327,9 @@ TEST_CASE("a reload says what is added, removed and touched", "[mesh]") {
     touched.tracks[0].outputs[0].ttl = 5;
     changes = mesh.replace({moved, touched, c});
     CHECK(changes.added == Names{"c"});
-    CHECK(changes.touched == Names{"b"});
+    REQUIRE(changes.touched.size() == 1);
+    CHECK(changes.touched[0].stream == "b");
+    CHECK(changes.touched[0].how == Names{"output 10.0.1.20:7000 changed"});
     CHECK(changes.removed.empty());
     CHECK(mesh.stream("a")->tracks[0].get() == track_a);
 

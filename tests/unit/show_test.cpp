@@ -171,7 +171,7 @@ TEST_CASE("show stream path tells where packets come in, go out, and how", "[sho
 TEST_CASE("show worker all and show drops tell the ledgers", "[show]") {
     const Fixture f;
     auto workers = f.worker_facts();
-    auto report = cli::show_workers(workers);
+    auto report = cli::show_workers(f.mesh, workers);
     const Section& s = report.sections[0];
     CHECK(s.key == "workers");
     REQUIRE(s.rows.size() == 2);
@@ -191,7 +191,7 @@ TEST_CASE("show worker all and show drops tell the ledgers", "[show]") {
     CHECK(number(s, 1, "tx_drops") == 4);
     CHECK(std::get<bool>(cell(s, 1, "balanced")));
     workers[1].ledger.rx++;
-    CHECK_FALSE(std::get<bool>(cell(cli::show_workers(workers).sections[0], 1, "balanced")));
+    CHECK_FALSE(std::get<bool>(cell(cli::show_workers(f.mesh, workers).sections[0], 1, "balanced")));
 
     workers[0].ledger[flow::Drop::no_flow] = 2;
     report = cli::show_drops(workers);
@@ -251,4 +251,9 @@ TEST_CASE("show config tells what a file would say", "[show]") {
     CHECK_FALSE(std::get<bool>(cell(s, 3, "rtcp_mux")));
     CHECK(unknown(s, 4, "payload_type"));
     CHECK(text(s, 4, "track") == "audio");
+    CHECK(text(report.sections[1], 0, "forwarding") == "running");
+    auto mesh = model();
+    mesh.set_forwarding(false);
+    CHECK(text(cli::show_config(mesh).sections[1], 0, "forwarding") == "stopped");
+    CHECK(text(cli::show_workers(mesh, {}).sections.back(), 0, "forwarding") == "stopped");
 }

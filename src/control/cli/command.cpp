@@ -33,11 +33,20 @@ constexpr Grammar kCommands[] = {
     {"show drops", Action::show_drops, "packets and copies that went no further, by reason"},
     {"add stream STREAM SETTINGS...", Action::add_stream,
      "as in the file: add stream cam {tracks: [{media: audio, payload_type: 0, sources: [{rtp: \"10.0.0.1:5004\"}]}]}"},
+    {"add track STREAM SETTINGS...", Action::add_track,
+     "as in the file: add track cam {media: audio, payload_type: 0, sources: [{rtp: \"10.0.0.1:5004\"}]}"},
+    {"add source STREAM URL...", Action::add_source,
+     "a second path: rtp://239.1.1.1:5004?track=video&source=10.0.0.8&port=lan&vlan=5, or &from=10.0.0.8"},
     {"add output STREAM URL...", Action::add_output,
      "URL: rtp://10.0.1.20:6000?track=video&ttl=16&dscp=EF&port=wan&vlan=5&rtcp_mux=on"},
-    {"del output STREAM URL...", Action::del_output,
-     "URL: rtp://10.0.1.20:6000, and ?track=NAME if several tracks have it"},
+    {"del output STREAM OUTPUT...", Action::del_output,
+     "rtp://10.0.1.20:6000, and ?track=, port=, vlan= if several have this address"},
+    {"del source STREAM SOURCE...", Action::del_source,
+     "rtp://10.0.0.1:5004, and ?track=, port=, vlan=, from=, source= if several have this address"},
+    {"del track STREAM TRACK", Action::del_track, "forward it no more; the file is not changed"},
     {"del stream STREAM", Action::del_stream, "stop forwarding it and forget it; the file is not changed"},
+    {"start", Action::start, "forward again after stop"},
+    {"stop", Action::stop, "forward nothing until start: packets of streams are dropped as 'stopped'"},
     {"reload", Action::reload, "read the file again: says what is added, removed and touched; all of it or nothing"},
     {"help COMMAND...", Action::help, "this list, or what begins with COMMAND"},
     {"help", Action::help, "this list"},
@@ -127,13 +136,16 @@ std::vector<std::string> complete(std::string_view line, const Names& names) {
     std::set<std::string> found;
     for (const Grammar& grammar : kCommands) {
         const auto expected = split(grammar.words);
-        if (expected.size() <= words.size() || agree(grammar, line, words).words != words.size()) continue;
-        const std::string_view want = expected[words.size()];
+        if (expected.size() <= words.size()) continue;
+        const Agreement agreed = agree(grammar, line, words);
+        if (agreed.words != words.size() || agreed.complete) continue;
+        std::string_view want = expected[words.size()];
         if (!is_placeholder(want)) {
             if (want.starts_with(begun)) found.emplace(want);
             continue;
         }
-        for (std::string& name : names(want))
+        if (is_rest(want)) want.remove_suffix(3);
+        for (std::string& name : names(want, agreed.arguments))
             if (name.starts_with(begun)) found.insert(std::move(name));
     }
     return {found.begin(), found.end()};

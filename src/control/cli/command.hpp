@@ -23,9 +23,15 @@ enum class Action : uint8_t {
     show_stream_path,
     show_drops,
     add_stream,
+    add_track,
+    add_source,
     add_output,
     del_output,
+    del_source,
+    del_track,
     del_stream,
+    start,
+    stop,
     reload,
     quit,
 };
@@ -39,8 +45,8 @@ struct Command {
 Result<Command> parse(std::string_view line);
 
 // What could stand at the end of an unfinished line: whole words that begin as its last one does. `names` lists what a
-// word in capitals (STREAM, PORT) may be just now.
-using Names = std::function<std::vector<std::string>(std::string_view word)>;
+// word in capitals (STREAM, PORT) may be just now; `arguments` are those that stand before it.
+using Names = std::function<std::vector<std::string>(std::string_view word, std::span<const std::string> arguments)>;
 std::vector<std::string> complete(std::string_view line, const Names& names);
 
 // All commands with what they do, or those that begin with `words`.

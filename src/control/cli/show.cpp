@@ -23,6 +23,11 @@ uint64_t drops_of(const mesh::Output& output) {
     return sum;
 }
 
+// Whether `stop` is in force.
+Section state_of(const mesh::Mesh& mesh) {
+    return {"state", "", {{"forwarding", "forwarding"}}, {Row{std::string(mesh.forwarding() ? "running" : "stopped")}}};
+}
+
 Cell optional_text(const std::string& text) { return text.empty() ? Cell{} : Cell{text}; }
 
 }  // namespace
@@ -167,7 +172,7 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
     return {{std::move(in), std::move(out)}};
 }
 
-Report show_workers(const std::vector<WorkerFacts>& workers) {
+Report show_workers(const mesh::Mesh& mesh, const std::vector<WorkerFacts>& workers) {
     Section s{"workers",
               "",
               {{"worker", "worker"},
@@ -205,7 +210,7 @@ Report show_workers(const std::vector<WorkerFacts>& workers) {
         s.rows.push_back(Row{uint64_t{w}, l.rx, l.forwarded, l.consumed(), l.rx_drops(), l.tx_wanted, l.sent,
                              l.tx_drops(), l.balanced()});
     }
-    return {{std::move(s), std::move(placement), std::move(latency)}};
+    return {{std::move(s), std::move(placement), std::move(latency), state_of(mesh)}};
 }
 
 Report show_drops(const std::vector<WorkerFacts>& workers) {
@@ -295,7 +300,7 @@ Report show_config(const mesh::Mesh& mesh) {
             s.rows.push_back(std::move(r));
         }
     }
-    return {{std::move(s)}};
+    return {{std::move(s), state_of(mesh)}};
 }
 
 }  // namespace penstock::cli

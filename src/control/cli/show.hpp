@@ -35,7 +35,7 @@ Report show_streams(const mesh::Mesh& mesh, uint64_t now);
 Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t now);
 Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, const std::vector<PortFacts>& ports,
                         const std::vector<WorkerFacts>& workers);
-Report show_workers(const std::vector<WorkerFacts>& workers);
+Report show_workers(const mesh::Mesh& mesh, const std::vector<WorkerFacts>& workers);
 Report show_drops(const std::vector<WorkerFacts>& workers);
 Report show_port_info(const std::vector<PortFacts>& ports);
 Report show_port_counters(const std::vector<PortFacts>& ports, bool all);  // all: xstats; otherwise the usual ones

@@ -34,7 +34,10 @@ struct Hash {
 struct Place {
     const Stream& stream;
     const Source& source;
-    std::string text() const { return fmt::format("stream {} (line {})", quoted(stream.name), source.at.line); }
+    std::string text() const {
+        const std::string name = fmt::format("stream {}", quoted(stream.name));
+        return source.at.line == 0 ? name : fmt::format("{} (line {})", name, source.at.line);
+    }
 };
 
 // The first source of each kind in the file.
@@ -96,19 +99,36 @@ void check_rtcp_port(const Source& source, const Sources& sources, Problems& pro
                                  rtp.text(), below->text()));
 }
 
-void check_loop(const Output& output, const Sources& sources, Problems& problems) {
-    const flow::Key key{output.rtp.ip, output.rtp.port, output.vlan};
+// The source that packets to `key` would feed.
+const Place* fed_by(const flow::Key& key, const Output& output, const Sources& sources) {
     const Place* source = sources.with(key);
     // A group may pass from one port to another: two networks, not a loop.
     if (source != nullptr && output.rtp.ip.is_multicast() && output.port) {
         source = sources.with(key, *output.port);
         if (source == nullptr) source = sources.with(key, std::nullopt);
     }
-    if (source != nullptr)
-        problems.add(output.at,
-                     fmt::format("{} is a source of {}: this output would feed it, a loop. Send to the address "
-                                 "of a receiver",
-                                 output.rtp.text(), source->text()));
+    return source;
+}
+
+// RTP and RTCP of the output, which may be one port (RFC 5761), to RTP and RTCP of a source, which takes both on its
+// RTP port.
+void check_loop(const Output& output, const Sources& sources, Problems& problems) {
+    for (const int of_output : {0, 1})
+        for (const int of_source : {0, 1}) {
+            if ((of_output == 1 && output.rtcp_mux) || output.rtp.port + of_output - of_source <= 0) continue;
+            const auto port = static_cast<uint16_t>(output.rtp.port + of_output - of_source);
+            const Place* source = fed_by({output.rtp.ip, port, output.vlan}, output, sources);
+            if (source == nullptr) continue;
+            const char* const what = of_source == 0 ? "a source" : "the RTCP port of a source";
+            const std::string whose =
+                of_output == 0
+                    ? output.rtp.text()
+                    : fmt::format("{}, where its RTCP goes,",
+                                  Endpoint{output.rtp.ip, static_cast<uint16_t>(output.rtp.port + 1)}.text());
+            return problems.add(output.at, fmt::format("{} is {} of {}: this output would feed it, a loop. Send to the "
+                                                       "address of a receiver",
+                                                       whose, what, source->text()));
+        }
 }
 
 void check_outputs(const Track& track, const Sources& sources, Problems& problems) {

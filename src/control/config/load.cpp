@@ -39,8 +39,7 @@ namespace {
 const Environment kNoEnvironment = [](std::string_view) { return std::nullopt; };
 
 template <class Read>
-auto load_part(std::string_view yaml, Read read)
-    -> std::expected<decltype(read(std::declval<const Value&>())), std::vector<Problem>> {
+auto load_part(std::string_view yaml, Read read) -> Loaded<decltype(read(std::declval<const Value&>()))> {
     const auto document = Document::parse(yaml);
     if (!document) return std::unexpected(std::vector{document.error()});
     Problems problems;
@@ -49,23 +48,42 @@ auto load_part(std::string_view yaml, Read read)
     return part;
 }
 
-}  // namespace
-
-std::expected<Stream, std::vector<Problem>> load_stream(std::string_view name, std::string_view yaml,
-                                                        const std::vector<Port>& ports) {
-    auto stream = load_part(yaml, [&](const Value& value) { return read_stream(value, name, ports); });
-    if (!stream) return stream;
-    Problems problems;
+std::vector<Problem> check(const Stream& stream, const std::vector<Port>& ports) {
     Config alone;
     alone.ports = ports;
-    alone.streams = {*stream};
+    alone.streams = {stream};
+    Problems problems;
     check(alone, problems);
-    if (!problems.empty()) return std::unexpected(std::move(problems).sorted());
+    return problems.empty() ? std::vector<Problem>() : std::move(problems).sorted();
+}
+
+}  // namespace
+
+Loaded<Stream> load_stream(std::string_view name, std::string_view yaml, const std::vector<Port>& ports) {
+    auto stream = load_part(yaml, [&](const Value& value) { return read_stream(value, name, ports); });
+    if (!stream) return stream;
+    if (auto problems = check(*stream, ports); !problems.empty()) return std::unexpected(std::move(problems));
     return stream;
 }
 
-std::expected<Output, std::vector<Problem>> load_output(std::string_view yaml, const std::vector<Port>& ports) {
+Loaded<Track> load_track(std::string_view yaml, const std::vector<Port>& ports) {
+    return load_part(yaml, [&](const Value& value) { return read_track(value, ports); });
+}
+Loaded<Source> load_source(std::string_view yaml, const std::vector<Port>& ports) {
+    return load_part(yaml, [&](const Value& value) { return read_source(value, ports); });
+}
+Loaded<Output> load_output(std::string_view yaml, const std::vector<Port>& ports) {
     return load_part(yaml, [&](const Value& value) { return read_output(value, ports); });
+}
+
+std::vector<Problem> check_alone(Stream stream, const std::vector<Port>& ports) {
+    stream.at = {};
+    for (Track& track : stream.tracks) {
+        track.at = {};
+        for (Source& source : track.sources) source.at = {};
+        for (Output& output : track.outputs) output.at = {};
+    }
+    return check(stream, ports);
 }
 
 std::string format(std::string_view file, const std::vector<Problem>& problems) {

@@ -25,12 +25,18 @@ using Environment = std::function<std::optional<std::string>(std::string_view na
 std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const Environment& environment,
                                                  std::string_view node);
 
-// One stream, or one output of a track, as it may be given to a running forwarder: `yaml` is what stands after the name
-// in the file ("{tracks: [...]}"), or an entry of `outputs` ("{rtp: 10.0.1.20:6000, ttl: 16}"). What concerns several
-// streams is not checked here.
-std::expected<Stream, std::vector<Problem>> load_stream(std::string_view name, std::string_view yaml,
-                                                        const std::vector<Port>& ports);
-std::expected<Output, std::vector<Problem>> load_output(std::string_view yaml, const std::vector<Port>& ports);
+// Parts, as they may be given to a running forwarder: `yaml` is what stands after a stream's name in the file
+// ("{tracks: [...]}"), or an entry of `tracks`, `sources` or `outputs` ("{rtp: 10.0.1.20:6000, ttl: 16}"). What
+// concerns several streams is not checked here, nor what concerns several entries, but for load_stream.
+template <class Part>
+using Loaded = std::expected<Part, std::vector<Problem>>;
+Loaded<Stream> load_stream(std::string_view name, std::string_view yaml, const std::vector<Port>& ports);
+Loaded<Track> load_track(std::string_view yaml, const std::vector<Port>& ports);
+Loaded<Source> load_source(std::string_view yaml, const std::vector<Port>& ports);
+Loaded<Output> load_output(std::string_view yaml, const std::vector<Port>& ports);
+
+// What is wrong with a stream that was put together from parts; nothing of it stands anywhere.
+std::vector<Problem> check_alone(Stream stream, const std::vector<Port>& ports);
 
 // "FILE:LINE:COLUMN: text", one line a problem.
 std::string format(std::string_view file, const std::vector<Problem>& problems);

@@ -24,6 +24,8 @@ std::vector<Port> read_ports(const Value& value);
 std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& ports);
 Stream read_stream(const Value& value, std::string_view name,
                    const std::vector<Port>& ports);  // an entry without its name
+Track read_track(const Value& value, const std::vector<Port>& ports);
+Source read_source(const Value& value, const std::vector<Port>& ports);
 Output read_output(const Value& value, const std::vector<Port>& ports);
 
 // The name of a port or stream.

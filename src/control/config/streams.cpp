@@ -190,6 +190,8 @@ Stream read_stream(const Value& value, std::string_view name, const std::vector<
     return stream;
 }
 
+Track read_track(const Value& value, const std::vector<Port>& ports) { return read_track(value, Ports{ports}); }
+Source read_source(const Value& value, const std::vector<Port>& ports) { return read_source(value, Ports{ports}); }
 Output read_output(const Value& value, const std::vector<Port>& ports) { return read_output(value, Ports{ports}); }
 
 }  // namespace penstock::config

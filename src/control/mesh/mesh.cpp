@@ -8,6 +8,8 @@
 #include <tuple>
 #include <utility>
 
+#include "control/config/differences.hpp"
+
 namespace penstock::mesh {
 namespace {
 
@@ -27,8 +29,15 @@ bool same(const config::Source& a, const config::Source& b) {
 bool share_a_port(const config::Source& a, const config::Source& b) {  // the RTP of one with the RTCP of the other
     return rtcp_key(key_of(a)) == key_of(b) || rtcp_key(key_of(b)) == key_of(a);
 }
+// By RTP or by RTCP, to either of its ports: a source takes RTCP on both (RFC 5761).
+std::vector<flow::Key> keys_of(const config::Output& output) {
+    if (output.rtcp_mux) return {key_of(output)};
+    return {key_of(output), rtcp_key(key_of(output))};
+}
 bool feeds(const config::Output& output, const config::Source& source) {
-    if (key_of(output) != key_of(source)) return false;
+    const auto to = keys_of(output);
+    const auto at = keys_of(source);
+    if (std::ranges::find_first_of(to, at) == to.end()) return false;
     // A group may pass from one port to another: two networks, not a loop.
     return !output.rtp.ip.is_multicast() || !output.port || !source.port || *output.port == *source.port;
 }
@@ -71,23 +80,28 @@ std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
                         if (same(path.source, source) || share_a_port(path.source, source))
                             return fmt::format("source {}: stream '{}' has it, or needs it for RTCP", source.rtp.text(),
                                                other->stream);
-            for (const Track* other : of_others(targets_, key_of(source)))
-                for (const Output& output : other->outputs)
-                    if (feeds(output.to, source))
-                        return fmt::format("source {}: stream '{}' sends there: that would be a loop",
-                                           source.rtp.text(), other->stream);
+            for (const flow::Key& key : keys_of(source))
+                for (const Track* other : of_others(targets_, key))
+                    for (const Output& output : other->outputs)
+                        if (feeds(output.to, source))
+                            return fmt::format("source {}: stream '{}' sends there, or its RTCP: that would be a loop",
+                                               source.rtp.text(), other->stream);
         }
         for (const config::Output& output : track.outputs) {
-            for (const Track* other : of_others(sources_, key_of(output)))
-                for (const Path& path : other->paths)
-                    if (feeds(output, path.source))
-                        return fmt::format("output {}: it is a source of stream '{}': that would be a loop",
-                                           output.rtp.text(), other->stream);
+            for (const flow::Key& key : keys_of(output))
+                for (const Track* other : of_others(sources_, key))
+                    for (const Path& path : other->paths)
+                        if (feeds(output, path.source))
+                            return fmt::format(
+                                "output {}: it, or its RTCP, feeds a source of stream '{}': that would be a loop",
+                                output.rtp.text(), other->stream);
             for (const config::Track& own : stream.tracks)
                 for (const config::Source& source : own.sources)
                     if (feeds(output, source))
-                        return fmt::format("output {}: it is a source of the stream itself: that would be a loop",
-                                           output.rtp.text());
+                        return fmt::format(
+                            "output {}: it, or its RTCP, feeds a source of the stream itself: that would "
+                            "be a loop",
+                            output.rtp.text());
         }
     }
     return std::nullopt;
@@ -106,7 +120,11 @@ Mesh::Changes Mesh::replace(const std::vector<config::Stream>& streams) {
         kept.insert(stream.name);
         const Stream* now = this->stream(stream.name);
         if (now != nullptr && now->config == stream) continue;
-        (now == nullptr ? changes.added : changes.touched).push_back(stream.name);
+        if (now == nullptr) {
+            changes.added.push_back(stream.name);
+        } else {
+            changes.touched.push_back({stream.name, config::differences(now->config, stream)});
+        }
         set(stream);
     }
     for (const auto& [name, stream] : streams_)
@@ -117,20 +135,19 @@ Mesh::Changes Mesh::replace(const std::vector<config::Stream>& streams) {
 
 void Mesh::set(const config::Stream& stream) {
     Stream& now = streams_[stream.name];
+    const auto names = config::track_names(stream);
+    const auto was = config::counterparts(now.config, stream);
     std::vector<std::unique_ptr<Track>> before = std::move(now.tracks);
     now.tracks.clear();
     now.config = stream;
-    std::map<std::string, unsigned> same_media;
-    for (const config::Track& of : stream.tracks) {
-        const unsigned n = ++same_media[of.media];
-        const std::string name = n == 1 ? of.media : fmt::format("{}-{}", of.media, n);
-        const auto old =
-            std::ranges::find(before, name, [](const auto& track) { return track ? track->name : std::string(); });
-        if (old != before.end() && (*old)->config == of) {
-            now.tracks.push_back(std::move(*old));
+    for (size_t t = 0; t < stream.tracks.size(); t++) {
+        Track* const old = was[t] ? before[*was[t]].get() : nullptr;
+        if (old != nullptr && old->config == stream.tracks[t]) {
+            old->name = names[t];
+            now.tracks.push_back(std::move(before[*was[t]]));
             continue;
         }
-        now.tracks.push_back(make_track(stream.name, name, of, old == before.end() ? nullptr : old->get()));
+        now.tracks.push_back(make_track(stream.name, names[t], stream.tracks[t], old));
     }
     // The new tracks come into use before the old ones go, so that a destination of both is never forgotten between.
     for (const auto& track : now.tracks)
@@ -147,7 +164,7 @@ bool Mesh::remove(const std::string& name) {
     return true;
 }
 
-// `before`: the track of that name until now. Paths and outputs that it has too keep their state, and it its worker.
+// `before`: what the track was until now. Paths and outputs that it has too keep their state, and it its worker.
 std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::string& name, const config::Track& of,
                                         const Track* before) {
     auto track = std::make_unique<Track>();
@@ -203,7 +220,7 @@ void Mesh::use(Track& track) {
         }
     }
     for (const Output& output : track.outputs) {
-        targets_.emplace(key_of(output.to), &track);
+        for (const flow::Key& key : keys_of(output.to)) targets_.emplace(key, &track);
         const auto [way, fresh] = ways_.try_emplace(output.destination);
         way->second.users.insert(&track);
         if (fresh) newly_wanted_.insert(output.destination);
@@ -224,7 +241,7 @@ void Mesh::disuse(Track& track) {
         }
     }
     for (const Output& output : track.outputs) {
-        erase(targets_, key_of(output.to));
+        for (const flow::Key& key : keys_of(output.to)) erase(targets_, key);
         const auto way = ways_.find(output.destination);
         if (way == ways_.end()) continue;
         way->second.users.erase(&track);
@@ -344,6 +361,11 @@ std::vector<Mesh::Keys> Mesh::take_keys() {
         for (const flow::PortInfo& port : ports_)
             (arrives(key, port) ? all[port.index].wanted : all[port.index].unwanted).push_back(key);
     return all;
+}
+
+void Mesh::set_forwarding(bool on) {
+    current_.set_stopped(!on);
+    compiled_ = false;
 }
 
 std::unique_ptr<const flow::Table> Mesh::compile() {

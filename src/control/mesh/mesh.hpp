@@ -71,8 +71,13 @@ public:
     Result<void> put(const config::Stream& stream);
     bool remove(const std::string& name);  // whether there was one
     // Makes the streams be exactly these, which config::load has found right together; says what that came to.
+    struct Touched {
+        std::string stream;
+        std::vector<std::string> how;  // config::differences
+    };
     struct Changes {
-        std::vector<std::string> added, removed, touched;  // names of streams
+        std::vector<std::string> added, removed;  // names of streams
+        std::vector<Touched> touched;
     };
     Changes replace(const std::vector<config::Stream>& streams);
 
@@ -97,6 +102,10 @@ public:
 
     // The table of all changes since the last call; null when there are none.
     std::unique_ptr<const flow::Table> compile();
+
+    // Whether the flows of the tables are forwarded, or held back.
+    void set_forwarding(bool on);
+    bool forwarding() const noexcept { return !current_.stopped(); }
 
     const std::map<std::string, Stream>& streams() const noexcept { return streams_; }
     const Stream* stream(const std::string& name) const;

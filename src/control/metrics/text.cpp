@@ -209,6 +209,8 @@ std::string render(const View& view) {
     workers(text, view);
     latencies(text, view);
     ports(text, view);
+    text.family("forwarding", "gauge", "1, or 0 while forwarding is stopped by the operator.");
+    text.sample("", view.mesh.forwarding() ? 1 : 0);
     text.family("table_pending", "gauge", "Replaced tables that some worker may still be reading.");
     text.sample("", view.table_pending);
     return text.take();

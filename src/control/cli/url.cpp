@@ -1,0 +1,52 @@
+#include "control/cli/url.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace penstock::cli {
+
+std::string Url::yaml() const {
+    std::string text = fmt::format("{{rtp: \"{}\"", rtp);
+    for (const auto& [key, value] : options) text += fmt::format(", {}: \"{}\"", key, value);
+    return text + "}";
+}
+
+Result<Url> parse_url(std::string_view url) {
+    constexpr std::string_view kScheme = "rtp://";
+    if (!url.starts_with(kScheme))
+        return fail(fmt::format("'{}' is not understood: rtp://ADDRESS:PORT, such as rtp://10.0.1.20:6000", url));
+    // What could end the quoted value in YAML is in no address, name or number.
+    const auto allowed = [](unsigned char c) {
+        return std::isalnum(c) != 0 ||
+               std::string_view(".:[]_-?&=/").find(static_cast<char>(c)) != std::string_view::npos;
+    };
+    if (!std::ranges::all_of(url, allowed))
+        return fail(
+            fmt::format("'{}': a character that no URL here has: letters, digits and . : [ ] _ - / ? & = are "
+                        "allowed",
+                        url));
+    std::string_view rest = url.substr(kScheme.size());
+    const size_t question = rest.find('?');
+    Url out;
+    out.rtp = rest.substr(0, question);
+    rest = question == std::string_view::npos ? std::string_view() : rest.substr(question + 1);
+    while (!rest.empty()) {
+        const std::string_view option = rest.substr(0, rest.find('&'));
+        rest.remove_prefix(std::min(rest.size(), option.size() + 1));
+        const size_t equals = option.find('=');
+        const std::string_view key = option.substr(0, equals);
+        const bool is_word = std::ranges::all_of(key, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
+        if (equals == std::string_view::npos || key.empty() || !is_word)
+            return fail(fmt::format("'{}': an option is NAME=VALUE", option));
+        if (key == "track") {
+            out.track = option.substr(equals + 1);
+        } else {
+            out.options.emplace_back(key, option.substr(equals + 1));
+        }
+    }
+    return out;
+}
+
+}  // namespace penstock::cli

@@ -1,0 +1,23 @@
+#pragma once
+// A source or output as an operator writes it on one line: rtp://10.0.1.20:6000?track=video&ttl=16&dscp=EF&port=wan.
+// Pure.
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace penstock::cli {
+
+struct Url {
+    std::string rtp;                                           // what stands between rtp:// and the question mark
+    std::string track;                                         // empty: not said
+    std::vector<std::pair<std::string, std::string>> options;  // the others, as given
+
+    std::string yaml() const;  // as an entry of `sources` or `outputs`, for config to judge
+};
+
+Result<Url> parse_url(std::string_view url);
+
+}  // namespace penstock::cli
