@@ -39,6 +39,22 @@ flow::LegPlan plan_of(uint32_t flow, uint32_t leg) {
     return plan;
 }
 
+config::Stream stream_of(uint32_t flow, uint32_t fanout) {
+    config::Track track;
+    track.media = "video";
+    track.payload_type = 96;
+    track.sources.emplace_back().rtp = {address_of(flow), port_of(flow)};
+    for (uint32_t leg = 0; leg < fanout; leg++) track.outputs.emplace_back().rtp = receiver_of(flow, leg);
+    config::Stream stream;
+    stream.name = std::to_string(flow);
+    stream.tracks.push_back(std::move(track));
+    return stream;
+}
+
+void answer(mesh::Mesh& mesh) {
+    for (const flow::Destination& to : mesh.take_destinations().wanted) mesh.resolve(to, {kHop, {}});
+}
+
 std::unique_ptr<mesh::Mesh> make_mesh(uint32_t flows, uint32_t fanout, bool multi_segment) {
     flow::PortInfo in, out;
     in.name = "in";
@@ -48,18 +64,9 @@ std::unique_ptr<mesh::Mesh> make_mesh(uint32_t flows, uint32_t fanout, bool mult
     out.mac = kOurs;
     out.multi_segment = multi_segment;
     auto mesh = std::make_unique<mesh::Mesh>(std::vector{in, out}, flow::PortRange{kFirstPort, kLastPort}, uint16_t{1});
-    for (uint32_t f = 0; f < flows; f++) {
-        config::Track track;
-        track.media = "video";
-        track.payload_type = 96;
-        track.sources.emplace_back().rtp = {address_of(f), port_of(f)};
-        for (uint32_t leg = 0; leg < fanout; leg++) track.outputs.emplace_back().rtp = receiver_of(f, leg);
-        config::Stream stream;
-        stream.name = std::to_string(f);
-        stream.tracks.push_back(std::move(track));
-        if (!mesh->put(stream)) std::abort();  // no two flows share an address and port
-    }
-    for (const flow::Destination& to : mesh->take_destinations().wanted) mesh->resolve(to, {kHop, {}});
+    for (uint32_t f = 0; f < flows; f++)
+        if (!mesh->put(stream_of(f, fanout))) std::abort();  // no two flows share an address and port
+    answer(*mesh);
     return mesh;
 }
 

@@ -20,6 +20,11 @@ uint16_t port_of(uint32_t flow);  // even
 Endpoint receiver_of(uint32_t flow, uint32_t leg);
 flow::LegPlan plan_of(uint32_t flow, uint32_t leg);
 
+// The stream of a flow, named by its number, with `fanout` outputs.
+config::Stream stream_of(uint32_t flow, uint32_t fanout);
+// Answers what the model asks of the kernel: all have their next hop on port 1.
+void answer(mesh::Mesh& mesh);
+
 // `flows` tracks with `fanout` outputs each, all with their next hop on port 1.
 std::unique_ptr<mesh::Mesh> make_mesh(uint32_t flows, uint32_t fanout, bool multi_segment);
 

@@ -1,0 +1,177 @@
+// bench-changes: what a stream notices of changes to others. One flow at full rate through a worker on one core, among
+// 100,000 tracks that are installed; on another core the control side changes a hundred of them a second (an output or
+// a stream comes or goes: model, table, grace period), or none, by turns of a quarter of a second, so that both meet
+// the same weather. Prints a JSON object a line, as bench-relay does. Argument: seconds.
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+#include <sched.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+#include "dataplane/heap.hpp"
+#include "dataplane/rcu.hpp"
+#include "dataplane/worker.hpp"
+#include "samples.hpp"
+#include "stage.hpp"
+#include "traffic.hpp"
+
+namespace {
+
+using namespace penstock;
+using namespace penstock::bench;
+using namespace std::chrono_literals;
+
+constexpr uint32_t kFlows = 100'000;
+constexpr unsigned kChangesPerSecond = 100;
+constexpr uint16_t kPayload = 200;
+
+void run_on(unsigned core) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
+// Two cores of our own, or nothing.
+std::vector<unsigned> two_cores() {
+    cpu_set_t allowed;
+    sched_getaffinity(0, sizeof allowed, &allowed);
+    std::vector<unsigned> cores;
+    for (unsigned core = 0; core < CPU_SETSIZE && cores.size() < 2; core++)
+        if (CPU_ISSET(core, &allowed)) cores.push_back(core);
+    return cores;
+}
+
+// The control side: its own thread.
+class Changer {
+public:
+    Changer(mesh::Mesh& mesh, dataplane::Published<flow::Table>& table) : mesh_(mesh), table_(table) {}
+
+    void change() {
+        const uint32_t flow = 1 + number_ / 4 * 7919 % (kFlows - 1);  // never the one that is watched
+        switch (number_++ % 4) {
+            case 0: put(stream_of(flow, 2)); break;  // an output more
+            case 1: put(stream_of(flow, 1)); break;
+            case 2: mesh_.remove(std::to_string(flow)); break;
+            default: put(stream_of(flow, 1)); break;
+        }
+        answer(mesh_);
+        mesh_.take_sources();
+        mesh_.take_keys();
+        table_.publish(mesh_.compile());
+        table_.reclaim();
+    }
+
+private:
+    void put(const config::Stream& stream) {
+        if (!mesh_.put(stream)) std::abort();
+    }
+
+    mesh::Mesh& mesh_;
+    dataplane::Published<flow::Table>& table_;
+    uint32_t number_ = 0;
+};
+
+struct Seen {                     // by the worker, with changes or without
+    std::vector<uint64_t> turns;  // TSC cycles, of 32 packets each
+    double us(double share, double per_us) {
+        const auto at = std::min(turns.size() - 1, static_cast<size_t>(share * static_cast<double>(turns.size())));
+        std::ranges::nth_element(turns, turns.begin() + static_cast<std::ptrdiff_t>(at));
+        return static_cast<double>(turns[at]) / per_us;
+    }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    dataplane::put_heap_on_huge_pages();  // as penstock does
+    const auto cores = two_cores();
+    if (argc != 2 || cores.size() < 2) {
+        std::fputs(argc == 2 ? "bench-changes: needs two cores\n" : "usage: bench-changes SECONDS\n", stderr);
+        return 2;
+    }
+    run_on(cores[1]);  // the worker's
+    Log log(Level::error, LogFormat::text);
+    const auto stage = Stage::make(log);
+    if (!stage) {
+        fmt::print(stderr, "bench-changes: {}\n", stage.error().text);
+        return 1;
+    }
+    const auto mesh = make_mesh(kFlows, 1, true);
+    dataplane::Qsbr qsbr(1);
+    dataplane::Published<flow::Table> table(qsbr, mesh->compile());
+    dataplane::WorkerPlan plan;
+    plan.rx.push_back({.ethdev = (*stage)->rx()});
+    for (int port = 0; port < 2; port++) plan.tx.emplace_back((*stage)->tx(), uint16_t{0}, true);
+    plan.pools = (*stage)->pools();
+    dataplane::Worker worker(qsbr, table, std::move(plan));
+    const auto state = mesh->stream("0")->tracks[0]->paths[0].state;
+
+    std::atomic<bool> changing = false, done = false;
+    Samples change_us;
+    std::thread control([&] {
+        run_on(cores[0]);
+        Changer changer(*mesh, table);
+        const auto begin = std::chrono::steady_clock::now();
+        const auto end = begin + std::chrono::duration<double>(std::stod(argv[1]));
+        for (auto next = begin; next < end; next += 1'000'000us / kChangesPerSecond) {
+            std::this_thread::sleep_until(next);
+            const bool on = (next - begin) / 250ms % 2 == 1;
+            changing.store(on, std::memory_order_relaxed);
+            const auto start = std::chrono::steady_clock::now();
+            table.reclaim();
+            if (!on) continue;
+            changer.change();
+            change_us.add(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+        }
+        done = true;
+    });
+
+    std::array<Seen, 2> seen;
+    for (Seen& s : seen) s.turns.reserve(static_cast<size_t>(std::stod(argv[1]) * 1e6));
+    Traffic traffic(1);  // of flow 0
+    std::array<rte_mbuf*, kBurst> packets;
+    const uint64_t sent_before = (*stage)->sent();
+    uint64_t fed = 0;
+    while (!done.load(std::memory_order_relaxed)) {
+        (*stage)->prepare(packets, traffic, kPayload);
+        const bool with = changing.load(std::memory_order_relaxed);
+        (*stage)->feed(packets);
+        const uint64_t start = rte_rdtsc_precise();
+        worker.turn();
+        seen[with].turns.push_back(rte_rdtsc_precise() - start);
+        fed += kBurst;
+    }
+    control.join();
+    table.reclaim();
+
+    const flow::Ledger ledger = worker.ledger().read();
+    const uint64_t arrived = (*stage)->sent() - sent_before;
+    const uint64_t lost = fed - arrived + state->reception.counters().lost.read();
+    if (!ledger.balanced() || ledger.forwarded != fed) {
+        fmt::print(stderr, "bench-changes: fed {}, forwarded {}, sent {}\n", fed, ledger.forwarded, ledger.sent);
+        return 1;
+    }
+    const double per_us = static_cast<double>(rte_get_tsc_hz()) / 1e6;
+    for (const bool with : {false, true}) {
+        Seen& s = seen[with];
+        if (s.turns.empty()) continue;
+        const auto cycles = [&](uint64_t turn) { return static_cast<double>(turn) / kBurst; };
+        const double median = s.us(0.5, 1) / kBurst;
+        fmt::print(
+            R"({{"case": "changes", "subject": "penstock", "size": {}, "fanout": 1, "flows": {}, "cache": "hot", )"
+            R"("changes_per_second": {}, "cycles_median": {:.1f}, "cycles_best": {:.1f}, "packets": {}, )"
+            R"("lost": {}, "latency_p50_us": {:.2f}, "latency_p99_us": {:.2f}, "latency_p999_us": {:.2f}, )"
+            R"("latency_max_us": {:.1f}, "change_us_median": {}}})"
+            "\n",
+            kPayload, kFlows, with ? kChangesPerSecond : 0, median, cycles(*std::ranges::min_element(s.turns)),
+            s.turns.size() * kBurst, lost, s.us(0.5, per_us), s.us(0.99, per_us), s.us(0.999, per_us),
+            static_cast<double>(*std::ranges::max_element(s.turns)) / per_us,
+            with ? fmt::format("{:.1f}", change_us.median()) : "null");
+    }
+    return lost == 0 ? 0 : 1;
+}
