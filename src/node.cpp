@@ -141,7 +141,10 @@ Result<void> Node::open_mesh() {
     follow_changes();
     mesh_->take_keys();  // steered as a whole, below
     publish();
-    for (const flow::PortInfo& port : ports_) steer(port.index);
+    for (const flow::PortInfo& port : ports_) {
+        steer(port.index);
+        guide(port.index, {mesh_->keys(port.index), {}});
+    }
     return {};
 }
 
@@ -173,6 +176,26 @@ void Node::steer(uint16_t port) {
     steer_addresses(port);
     note_steering(port, steering->set_flows(mesh_->keys(port)));
     note_steering(port, steering->set_media_ports(config_.media.first_port, config_.media.last_port));
+}
+
+// Tells a NIC that can be told which queue is polled by the worker that owns a flow's track.
+void Node::guide(uint16_t port, const mesh::Mesh::Keys& keys) {
+    dataplane::FlowRules* rules = dataplane_->ports()[port]->flow_rules();
+    if (rules == nullptr) return;
+    for (const flow::Key& key : keys.unwanted) rules->remove(key);
+    for (const flow::Key& key : keys.wanted) {
+        const auto owner = mesh_->owner(key);
+        const auto queue = owner ? dataplane_->queue_of(port, *owner) : std::nullopt;
+        if (!queue) {  // the tracks of several workers, told apart by sender
+            rules->remove(key);
+            continue;
+        }
+        if (auto set = rules->set(key, *queue); !set && unguided_.insert(port).second)
+            log_.info(
+                "port '{}': the driver does not take a flow to a queue ({}): what arrives at another worker than "
+                "its track's is handed over",
+                ports_[port].name, set.error().text);
+    }
 }
 
 void Node::steer_addresses(uint16_t port) {
@@ -280,6 +303,7 @@ void Node::publish() {
     if (auto table = mesh_->compile()) dataplane_->publish(std::move(table));
     for (uint16_t p = 0; p < ports.size(); p++)
         if (auto* steering = ports[p]->steering()) steering->remove_flows(keys[p].unwanted);
+    for (uint16_t p = 0; p < ports.size(); p++) guide(p, keys[p]);
     if (running_ && unanswered_.empty()) start_workers();
 }
 

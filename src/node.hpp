@@ -46,6 +46,7 @@ private:
 
     void note_steering(uint16_t port, const Result<void>& done);
     void steer(uint16_t port);
+    void guide(uint16_t port, const mesh::Mesh::Keys& keys);
     void steer_addresses(uint16_t port);
     void follow_changes();
     void follow(const config::Source& source, bool added);
@@ -91,6 +92,7 @@ private:
     io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_;
     std::set<flow::Destination> unanswered_;  // at start: next hops that are not known yet
     std::map<Claimed, Claim> claims_;
+    std::set<uint16_t> unguided_;    // ports that took no flow rule: said once
     std::set<uint16_t> unbalanced_;  // workers whose ledger did not balance: said once
     bool running_ = false;
     bool started_ = false;  // the workers

@@ -169,9 +169,7 @@ Reply Node::forward(bool on, bool json) {
 
 // The file as it is now: all of it or nothing, and what is not streams only at the next start.
 Reply Node::reload(bool json) {
-    const auto refused = [&](std::string_view why) {
-        return refusal(fmt::format("nothing is changed:{}", why), json);
-    };
+    const auto refused = [&](std::string_view why) { return refusal(fmt::format("nothing is changed:{}", why), json); };
     const auto next = reread_();
     if (!next) return refused("\n" + next.error().text.substr(0, next.error().text.find_last_not_of('\n') + 1));
     for (const config::Stream& stream : next->streams)
@@ -219,9 +217,10 @@ std::vector<cli::PortFacts> Node::port_facts(const std::string& name) const {
     std::vector<cli::PortFacts> all;
     for (const auto& port : dataplane_->ports()) {
         if (name != "all" && port->info().name != name) continue;
-        all.push_back({port->info(), port->driver_name(), port->steering() ? port->steering()->how() : "",
-                       port->zero_copy(), static_cast<unsigned>(port->rx().size()),
-                       static_cast<unsigned>(port->tx().size()), port->numa_node(), port->counters()});
+        all.push_back(
+            {port->info(), port->driver_name(), port->steering() ? port->steering()->how() : "", port->zero_copy(),
+             static_cast<unsigned>(port->rx().size()), static_cast<unsigned>(port->tx().size()), port->numa_node(),
+             port->flow_rules() ? std::optional(port->flow_rules()->size()) : std::nullopt, port->counters()});
     }
     return all;
 }

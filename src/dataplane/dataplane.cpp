@@ -127,6 +127,12 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
     return {};
 }
 
+std::optional<uint16_t> Dataplane::queue_of(uint16_t port, uint16_t worker) const {
+    for (const RxQueue& q : workers_[worker]->rx())
+        if (q.port == port) return q.queue;
+    return std::nullopt;
+}
+
 void Dataplane::start() {
     std::vector<TapTwin*> twins;
     for (const auto& twin : twins_)

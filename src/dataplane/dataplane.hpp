@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/log.hpp"
@@ -38,6 +39,9 @@ public:
 
     void publish(std::unique_ptr<const flow::Table> next) override { table_.publish(std::move(next)); }
     size_t reclaim() override { return table_.reclaim(); }
+
+    // The first rx queue of the port that the worker polls.
+    std::optional<uint16_t> queue_of(uint16_t port, uint16_t worker) const;
 
     const std::vector<std::unique_ptr<Port>>& ports() const noexcept { return ports_; }
     const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }

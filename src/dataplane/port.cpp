@@ -41,6 +41,7 @@ Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, uint16_t index, u
         if (auto started = port->start(ethdev, rx, tx, pools); !started) return wrong(started.error().text);
     }
     port->describe(index);
+    if (plan.driver == Driver::pci && plan.queues > 1) port->flow_rules_.emplace(port->ethdevs_.front());
     if (plan.driver == Driver::af_xdp) {
         if (auto judged = port->judge_zero_copy(sockets, log); !judged) return wrong(judged.error().text);
     }

@@ -10,6 +10,7 @@
 #include "base/address.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "dataplane/flow_rules.hpp"
 #include "dataplane/worker.hpp"
 #include "dataplane/xdp/steering.hpp"
 #include "flow/port.hpp"
@@ -53,6 +54,8 @@ public:
     const std::string& zero_copy() const noexcept { return zero_copy_; }      // af_xdp: got or not, and why
     int numa_node() const noexcept { return numa_node_; }                     // -1: not known
     Steering* steering() noexcept { return steering_ ? &*steering_ : nullptr; }
+    // pci with several rx queues; null elsewhere.
+    FlowRules* flow_rules() noexcept { return flow_rules_ ? &*flow_rules_ : nullptr; }
     // Lets in the multicast addresses that the kernel twin listens to by now, whoever joined them; pci.
     Result<void> follow_groups();
     // Every counter of the driver, summed over the devices.
@@ -68,6 +71,7 @@ private:
 
     PortPlan plan_;
     std::optional<Steering> steering_;
+    std::optional<FlowRules> flow_rules_;
     std::vector<std::string> vdevs_;  // made by us, in order of creation
     std::vector<uint16_t> ethdevs_;
     std::vector<Queue> rx_, tx_;

@@ -59,7 +59,7 @@ def test_many_legs_on_two_workers(driver):
     """A source with very many legs: each worker makes some of the copies, and every receiver gets every packet once, in order."""
     if os.cpu_count() < 2:
         raise Skip("two workers want two cores")
-    legs, packets = 100, 100
+    legs, packets = 100, 40
     with Relay(1, driver) as lab:
         receiver = receiver_address(1)
         config = lab.config([("application", 96, "X/90000", [endpoint(LAN[4], 20000)],
@@ -68,7 +68,7 @@ def test_many_legs_on_two_workers(driver):
         wait_legs(penstock, legs)
         heard = Capture(lab.receivers[0], "eth0")
         sender = Sender(lab.source, LAN[4], 20000)
-        sender.send(packets, per_second=500)
+        sender.send(packets, per_second=100)
         wait_forwarded(penstock, legs * packets)
         for n in range(legs):
             assert heard.payloads(6000 + 2 * n) == sender.sent, f"leg {n}: not the same packets in the same order"

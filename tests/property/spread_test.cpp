@@ -154,3 +154,28 @@ TEST_CASE("the next track goes to the worker that is measured to do least", "[sp
     mesh.measured(std::vector<double>{9000, 10, 9000});
     CHECK(add(20008) == 1);
 }
+
+TEST_CASE("a key has an owner unless tracks of several workers share it", "[spread]") {
+    auto both = ports();
+    for (flow::PortInfo& port : both) port.rx_workers = {0, 1};
+    mesh::Mesh mesh(both, {20000, 29999}, 2);
+    const flow::Key rtp{test::ip("10.0.0.1"), 20000, 0}, rtcp{test::ip("10.0.0.1"), 20001, 0};
+    CHECK_FALSE(mesh.owner(rtp));
+    for (const char* sender : {"10.0.0.8", "10.0.0.9"}) {
+        config::Stream stream;
+        stream.name = sender;
+        config::Track& track = stream.tracks.emplace_back();
+        track.media = "video";
+        track.sources.emplace_back().rtp = {test::ip("10.0.0.1"), 20000};
+        track.sources.back().from = test::ip(sender);
+        REQUIRE(mesh.put(stream));
+        if (sender == std::string_view("10.0.0.8")) {
+            CHECK(mesh.owner(rtp) == 0);
+            CHECK(mesh.owner(rtcp) == 0);
+        }
+    }
+    CHECK_FALSE(mesh.owner(rtp));
+    mesh.remove("10.0.0.8");
+    CHECK(mesh.owner(rtp) == 1);
+    CHECK(mesh.owner(rtcp) == 1);
+}

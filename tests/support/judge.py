@@ -14,7 +14,8 @@ class Capture:
 
     datagrams = None  # read once
 
-    def __init__(self, namespace, interface, what="udp or (vlan and udp)", bytes_each=0):
+    def __init__(self, namespace, interface, what="udp or (vlan and udp)", bytes_each=4096):
+        # The kernel's ring has as many frames as go into the buffer at this size each: whole ones of 256 KiB would be 128.
         lab = namespace.lab
         self.file = lab.file(f"{namespace.short}-{interface}-{len(list(lab.directory.glob('*.pcap')))}.pcap")
         self.process = namespace.start(

@@ -240,13 +240,15 @@ Report show_port_info(const std::vector<PortFacts>& ports) {
                {"zero_copy", "zero-copy"},
                {"numa_node", ""},
                {"chained_buffers", "chained"},
-               {"partial_checksums", ""}},
+               {"partial_checksums", ""},
+               {"flow_rules", ""}},
               {}};
     for (const PortFacts& port : ports)
         s.rows.push_back(Row{port.info.name, port.driver, optional_text(port.info.netdev), port.info.mac.text(),
                              uint64_t{port.info.mtu}, uint64_t{port.rx_queues}, uint64_t{port.tx_queues},
                              optional_text(port.steering), optional_text(port.zero_copy), numa(port.numa_node),
-                             port.info.multi_segment, port.info.partial_checksums});
+                             port.info.multi_segment, port.info.partial_checksums,
+                             port.flow_rules ? Cell{uint64_t{*port.flow_rules}} : Cell{}});
     return {{std::move(s)}};
 }
 

@@ -2,6 +2,7 @@
 // The answers of the show commands, from the model and what the data plane tells. Pure. docs/cli.md lists the JSON
 // keys.
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct PortFacts {
     std::string zero_copy;  // af_xdp: "copy: driver veth does not offer zero-copy"
     unsigned rx_queues = 0, tx_queues = 0;
     int numa_node = -1;
+    std::optional<size_t> flow_rules;  // flows that the NIC was told a queue for; absent: not asked
     std::vector<std::pair<std::string, uint64_t>> counters;  // as the driver names them
 };
 

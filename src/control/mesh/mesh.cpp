@@ -355,6 +355,16 @@ bool Mesh::arrives(const flow::Key& key, const flow::PortInfo& port) const {
     });
 }
 
+std::optional<uint16_t> Mesh::owner(const flow::Key& key) const {
+    std::optional<uint16_t> owner;
+    const auto [begin, end] = sources_.equal_range(key);
+    for (const auto& [of, track] : std::ranges::subrange(begin, end)) {
+        if (owner && *owner != track->owner) return std::nullopt;
+        owner = track->owner;
+    }
+    return owner;
+}
+
 std::vector<Mesh::Keys> Mesh::take_keys() {
     std::vector<Keys> all(ports_.size());
     for (const flow::Key& key : std::exchange(changed_keys_, {}))

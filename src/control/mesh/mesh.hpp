@@ -119,6 +119,8 @@ public:
         std::vector<flow::Key> wanted, unwanted;
     };
     std::vector<Keys> take_keys();  // by port
+    // The worker of all tracks that have the key; none when they have several.
+    std::optional<uint16_t> owner(const flow::Key& key) const;
     std::optional<uint16_t> port_index(const std::optional<std::string>& name) const;
     const std::string& port_name(uint16_t index) const { return ports_[index].name; }
 
