@@ -61,7 +61,7 @@ struct Placement {
 class Mesh {
 public:
     // A track with more outputs than this is spread: the owner makes the copies for some of them, other workers for the
-    // rest. A packet costs the owner as much as some four copies for each worker that it tells.
+    // rest. Below it, telling another worker (a buffer, a ring entry, a look-up) would not pay.
     static constexpr size_t kSpreadFrom = 64;
 
     Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media, uint16_t workers);
