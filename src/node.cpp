@@ -218,7 +218,8 @@ void Node::follow_changes() {
     const auto sources = mesh_->take_sources();
     for (const config::Source& source : sources.added) follow(source, true);
     for (const config::Source& source : sources.removed) follow(source, false);
-    follow_groups();
+    const auto is_group = [](const config::Source& source) { return source.rtp.ip.is_multicast(); };
+    if (std::ranges::any_of(sources.added, is_group) || std::ranges::any_of(sources.removed, is_group)) follow_groups();
     changed();
 }
 
