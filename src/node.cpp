@@ -378,7 +378,10 @@ void Node::run() {
         measure();
         follow_groups();
     });
-    reclaim_timer_ = loop_.every(100ms, [this] { dataplane_->reclaim(); });
+    reclaim_timer_ = loop_.every(100ms, [this] {
+        follow_capture();
+        dataplane_->reclaim();
+    });
     running_ = true;
     start_timer_ = loop_.at(Clock::now() + kWaitForNextHops, [this] { start_workers(); });
     if (unanswered_.empty()) start_workers();

@@ -9,6 +9,7 @@
 
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "control/capture/writer.hpp"
 #include "control/cli/command.hpp"
 #include "control/cli/show.hpp"
 #include "control/config/config.hpp"
@@ -72,6 +73,12 @@ private:
     std::vector<cli::PortFacts> port_facts(const std::string& name) const;
     std::vector<std::string> names(std::string_view placeholder, std::span<const std::string> before) const;
 
+    // Captures: node_capture.cpp.
+    Result<std::string> start_capture(const cli::Command& command);
+    Result<std::string> stop_capture();
+    void follow_capture();
+    io::ControlSocket::Reply capture_progress() const;
+
     config::Config config_;  // as it was started with; the streams as they are now are the model's
     Log& log_;
     const Reread reread_;
@@ -92,8 +99,10 @@ private:
     io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_;
     std::set<flow::Destination> unanswered_;  // at start: next hops that are not known yet
     std::map<Claimed, Claim> claims_;
-    std::set<uint16_t> unguided_;    // ports that took no flow rule: said once
-    std::set<uint16_t> unbalanced_;  // workers whose ledger did not balance: said once
+    std::set<uint16_t> unguided_;               // ports that took no flow rule: said once
+    std::set<uint16_t> unbalanced_;             // workers whose ledger did not balance: said once
+    std::unique_ptr<capture::Writer> capture_;  // the one that runs, or the last one
+    uint64_t captures_ = 0;                     // Capture::number of the last that was published
     bool running_ = false;
     bool started_ = false;  // the workers
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "control/capture/report.hpp"
 #include "control/cli/edit.hpp"
 #include "control/cli/reloaded.hpp"
 #include "control/config/load.hpp"
@@ -36,7 +37,7 @@ int numa_node_of(unsigned core) {
 
 }  // namespace
 
-// `text COMMAND`, `json COMMAND`, or `complete BEGINNING` with one word a line for an answer.
+// `text COMMAND`, `json COMMAND`, `complete BEGINNING` with one word a line for an answer, or `progress` of a capture.
 Reply Node::request(std::string_view line) {
     const size_t space = line.find(' ');
     const std::string_view verb = line.substr(0, space);
@@ -48,8 +49,9 @@ Reply Node::request(std::string_view line) {
             words += word + '\n';
         return {true, words};
     }
+    if (verb == "progress") return capture_progress();
     if (verb != "text" && verb != "json")
-        return refusal("a request is: text COMMAND, json COMMAND or complete BEGINNING", false);
+        return refusal("a request is: text COMMAND, json COMMAND, complete BEGINNING or progress", false);
     const auto command = cli::parse(rest);
     if (!command) return refusal(command.error().text, verb == "json");
     return execute(*command, verb == "json");
@@ -59,6 +61,7 @@ std::vector<std::string> Node::names(std::string_view placeholder, std::span<con
     std::vector<std::string> all;
     if (placeholder == "STREAM")
         for (const auto& [name, stream] : mesh_->streams()) all.push_back(name);
+    if (placeholder == "OPTIONS") all = {"count", "drops", "file", "leg", "path", "rate"};
     if (placeholder == "PORT") {
         all.emplace_back("all");
         for (const flow::PortInfo& port : ports_) all.push_back(port.name);
@@ -111,6 +114,15 @@ Reply Node::execute(const cli::Command& command, bool json) {
             log_.info("{}", *changed);
             return done(*changed, json);
         }
+        case Action::capture_stream:
+        case Action::capture_drops: {
+            const auto started = start_capture(command);
+            return started ? done(*started, json) : refusal(started.error().text, json);
+        }
+        case Action::capture_stop: {
+            const auto stopped = stop_capture();
+            return stopped ? done(*stopped, json) : refusal(stopped.error().text, json);
+        }
         default: return show(command, json);
     }
 }
@@ -121,6 +133,9 @@ Reply Node::show(const cli::Command& command, bool json) const {
         case Action::show_streams: return report(cli::show_streams(*mesh_, now), json);
         case Action::show_worker: return report(cli::show_workers(*mesh_, worker_facts()), json);
         case Action::show_drops: return report(cli::show_drops(worker_facts()), json);
+        case Action::show_capture:
+            return report(capture_ ? capture::show(capture_->plan(), capture_->progress()) : capture::show_none(),
+                          json);
         case Action::show_config: return report(cli::show_config(*mesh_), json);
         case Action::show_stream:
         case Action::show_stream_path: {

@@ -34,7 +34,10 @@ void Dataplane::FreeRing::operator()(rte_ring* ring) const noexcept {
     rte_ring_free(ring);
 }
 
-Dataplane::Dataplane(unsigned workers) : qsbr_(workers), table_(qsbr_, std::make_unique<const flow::Table>()) {}
+Dataplane::Dataplane(unsigned workers)
+    : qsbr_(workers),
+      table_(qsbr_, std::make_unique<const flow::Table>()),
+      capture_(qsbr_, std::make_unique<const flow::Capture>()) {}
 
 Result<std::unique_ptr<Dataplane>> Dataplane::open(const DataplanePlan& plan, const Eal& eal, Log& log) {
     std::unique_ptr<Dataplane> self(new Dataplane(plan.workers));
@@ -122,7 +125,7 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
         worker.ports = as_received;
         worker.pools = {packets_.get(), headers_.get()};
         worker.sleep_when_idle = plan.sleep_when_idle;
-        workers_.push_back(std::make_unique<Worker>(qsbr_, table_, std::move(worker)));
+        workers_.push_back(std::make_unique<Worker>(qsbr_, table_, capture_, std::move(worker)));
     }
     return {};
 }

@@ -38,7 +38,13 @@ public:
     void start();  // the workers; before it, a table should be published
 
     void publish(std::unique_ptr<const flow::Table> next) override { table_.publish(std::move(next)); }
-    size_t reclaim() override { return table_.reclaim(); }
+    size_t reclaim() override {
+        capture_.reclaim();
+        return table_.reclaim();
+    }
+
+    // From the next turn of each worker on; one without taps ends it.
+    void capture(std::unique_ptr<const flow::Capture> next) { capture_.publish(std::move(next)); }
 
     // The first rx queue of the port that the worker polls.
     std::optional<uint16_t> queue_of(uint16_t port, uint16_t worker) const;
@@ -61,6 +67,7 @@ private:
     std::vector<std::unique_ptr<rte_ring, FreeRing>> rings_;
     Qsbr qsbr_;
     Published<flow::Table> table_;
+    Published<flow::Capture> capture_;
     std::vector<std::unique_ptr<Port>> ports_;
     std::vector<std::unique_ptr<TapTwin>> twins_;
     std::vector<std::unique_ptr<Worker>> workers_;

@@ -40,7 +40,7 @@ uint32_t ip_size(const Leg& leg, const Classified& in) noexcept {
 }  // namespace
 
 void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, const flow::Flow& f) noexcept {
-    if (f.leg_count == 0 && !f.spread) return drop(m, Drop::no_leg);
+    if (f.leg_count == 0 && !f.spread) return drop(m, Drop::no_leg, &f);
     ledger_.forwarded++;
     ledger_.tx_wanted += f.leg_count;
     const bool anew = from.partial_checksums || (in.udp_checksum == 0 && f.needs_checksum);
@@ -80,11 +80,11 @@ void Worker::send(rte_mbuf* payload, const Classified& in, const flow::Rendition
 
 void Worker::send_in_place(rte_mbuf* m, const Classified& in, const Leg& leg, flow::PayloadSum sum) noexcept {
     if (!flow::fits(leg, in)) [[unlikely]] {
-        refuse({&leg, 1}, Drop::mtu);
+        refuse({&leg, 1}, Drop::mtu, m, in, sum);
         return rte_pktmbuf_free(m);
     }
     if (leg.header_size > m->data_off) [[unlikely]] {  // less headroom than the header needs: cannot be with our pools
-        refuse({&leg, 1}, Drop::no_buffer);
+        refuse({&leg, 1}, Drop::no_buffer, m, in, sum);
         return rte_pktmbuf_free(m);
     }
     m->data_off = static_cast<uint16_t>(m->data_off - leg.header_size);
@@ -102,14 +102,14 @@ void Worker::send_shared(rte_mbuf* payload, const Classified& in, std::span<cons
         const auto batch = legs.subspan(done, std::min<size_t>(legs.size() - done, kBurst));
         const uint16_t got = allocate(plan_.pools.header, std::span{headers}.first(batch.size()));
         if (got < batch.size()) [[unlikely]]
-            refuse(batch.subspan(got), Drop::no_buffer);
+            refuse(batch.subspan(got), Drop::no_buffer, payload, in, sum);
         rte_mbuf_refcnt_update(payload, static_cast<int16_t>(got));
         for (uint16_t i = 0; i < got; i++) {
             prefetch_ahead(legs, done + i);
             const Leg& leg = batch[i];
             rte_mbuf* m = headers[i];
             if (!flow::fits(leg, in)) [[unlikely]] {
-                refuse({&leg, 1}, Drop::mtu);
+                refuse({&leg, 1}, Drop::mtu, payload, in, sum);
                 rte_pktmbuf_free(m);
                 rte_mbuf_refcnt_update(payload, -1);
                 continue;
@@ -132,13 +132,13 @@ void Worker::send_copies(rte_mbuf* payload, const Classified& in, std::span<cons
         const auto batch = legs.subspan(done, std::min<size_t>(legs.size() - done, kBurst));
         const uint16_t got = allocate(plan_.pools.packet, std::span{copies}.first(batch.size()));
         if (got < batch.size()) [[unlikely]]
-            refuse(batch.subspan(got), Drop::no_buffer);
+            refuse(batch.subspan(got), Drop::no_buffer, payload, in, sum);
         for (uint16_t i = 0; i < got; i++) {
             prefetch_ahead(legs, done + i);
             const Leg& leg = batch[i];
             rte_mbuf* m = copies[i];
             if (!flow::fits(leg, in)) [[unlikely]] {
-                refuse({&leg, 1}, Drop::mtu);
+                refuse({&leg, 1}, Drop::mtu, payload, in, sum);
                 rte_pktmbuf_free(m);
                 continue;
             }
@@ -162,7 +162,10 @@ uint16_t Worker::allocate(rte_mempool* pool, std::span<rte_mbuf*> into) noexcept
     return got;
 }
 
-void Worker::refuse(std::span<const Leg> legs, Drop why) noexcept {
+void Worker::refuse(std::span<const Leg> legs, Drop why, const rte_mbuf* payload, const Classified& in,
+                    flow::PayloadSum sum) noexcept {
+    if (tap_ != nullptr) [[unlikely]]
+        capture_refused(legs, why, payload, in, sum);
     ledger_[why] += legs.size();
     for (const Leg& leg : legs) leg.state->drop(why).add();
 }

@@ -42,7 +42,7 @@ void Worker::share_out(const RxQueue& from, rte_mbuf* payload, const flow::Class
             rte_pktmbuf_free(m);
         }
         ledger_.tx_wanted += shard.count;
-        refuse(f.rendition->legs_of(shard), Drop::shard_full);
+        refuse(f.rendition->legs_of(shard), Drop::shard_full, payload, in, sum);
     }
 }
 
@@ -51,6 +51,8 @@ void Worker::serve_shares() noexcept {
     const unsigned n =
         rte_ring_sc_dequeue_burst(plan_.shares[plan_.id], reinterpret_cast<void**>(burst.data()), kBurst, nullptr);
     moved_ |= n != 0;
+    if (tap_ != nullptr && n != 0) [[unlikely]]
+        tap_->begin(clock_now());
     for (rte_mbuf* m : std::span{burst}.first(n)) {
         const Share& share = *rte_pktmbuf_mtod(m, const Share*);
         const flow::Flow* f = table_->find(share.key, share.sender, share.rx_port);

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 
+#include "flow/capture.hpp"
 #include "flow/ledger.hpp"
 #include "flow/state.hpp"
 
@@ -23,6 +24,10 @@ public:
 
     bool multi_segment() const noexcept { return multi_segment_; }
     uint16_t room() const noexcept { return static_cast<uint16_t>(kBurst - size_); }  // never 0
+    void capture(flow::CaptureTap* tap, uint16_t port) noexcept {                     // null: no more
+        tap_ = tap;
+        port_ = port;
+    }
 
     // Takes the mbuf. `bytes` of IP go to the leg's account when the driver takes the packet.
     void add(rte_mbuf* m, flow::LegState* leg, uint32_t bytes, flow::Ledger& ledger) noexcept {
@@ -42,6 +47,8 @@ private:
 
     void send(flow::Ledger& ledger) noexcept {
         uint16_t sent = 0;
+        if (tap_ != nullptr) [[unlikely]]
+            capture_offered();
         // A driver may take part of a burst only; it is offered the rest as long as it takes something.
         for (uint16_t taken = 1; taken != 0 && sent != size_; sent = static_cast<uint16_t>(sent + taken))
             taken = offer(&burst_[sent], static_cast<uint16_t>(size_ - sent));
@@ -50,6 +57,8 @@ private:
             account_[i].leg->bytes.add(account_[i].bytes);
         }
         ledger.sent += sent;
+        if (tap_ != nullptr) [[unlikely]]
+            capture_taken(sent);
         if (sent != size_) [[unlikely]] {
             ledger[flow::Drop::tx_full] += static_cast<uint64_t>(size_ - sent);
             for (uint16_t i = sent; i < size_; i++) account_[i].leg->drop(flow::Drop::tx_full).add();
@@ -62,7 +71,12 @@ private:
         return static_cast<uint16_t>(rte_ring_mp_enqueue_burst(ring_, reinterpret_cast<void**>(from), count, nullptr));
     }
 
+    void capture_offered() noexcept;  // these two: capture.cpp
+    void capture_taken(uint16_t sent) noexcept;
+
     rte_ring* ring_ = nullptr;
+    flow::CaptureTap* tap_ = nullptr;  // of this turn
+    uint16_t port_ = 0;                // PortInfo::index, when there is a tap
     uint16_t ethdev_ = 0;
     uint16_t queue_ = 0;
     uint16_t size_ = 0;

@@ -60,8 +60,9 @@ std::span<const Leg> first_legs(const Flow* flow) noexcept {
 
 }  // namespace
 
-Worker::Worker(Qsbr& qsbr, const Published<flow::Table>& table, WorkerPlan plan)
-    : reader_(qsbr, plan.id), published_(table), plan_(std::move(plan)) {}
+Worker::Worker(Qsbr& qsbr, const Published<flow::Table>& table, const Published<flow::Capture>& capture,
+               WorkerPlan plan)
+    : reader_(qsbr, plan.id), published_(table), captures_(capture), plan_(std::move(plan)) {}
 
 uint64_t clock_now() noexcept {
     static const uint64_t per_tick = ~uint64_t{0} / rte_get_tsc_hz();  // seconds, 0.64 fixed point
@@ -84,6 +85,8 @@ void Worker::run(const std::atomic<bool>& stop) noexcept {
 
 bool Worker::turn() noexcept {
     table_ = &published_.read();  // one acquire load; valid until quiescent()
+    if (const flow::Capture& capture = captures_.read(); capture.number != capture_) [[unlikely]]
+        follow(capture);
     moved_ = false;
     const uint64_t before = ledger_.forwarded;
     std::array<rte_mbuf*, kBurst> burst;
@@ -148,6 +151,11 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         rte_prefetch0(flows[i]->path);
         rte_prefetch0(flows[i]->legs);
     }
+    if (tap_ != nullptr) [[unlikely]] {
+        tap_->begin(now_);
+        tap_->arriving_by(from.port);
+        capture_arrivals(burst, std::span{flows}.first(burst.size()));
+    }
     const auto fetch_legs = [&](size_t i) {
         if (i < burst.size())
             for (const Leg& leg : first_legs(flows[i])) rte_prefetch0(&leg);
@@ -181,23 +189,23 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
 // A packet of a known flow: which protocol, valid or not, whose, counted, and on to the legs.
 void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     if (f.owner != plan_.id) [[unlikely]]
-        return hand_over(from, m, f.owner);
+        return hand_over(from, m, f);
     if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD) [[unlikely]]
-        return drop(m, Drop::udp_checksum);
+        return drop(m, Drop::udp_checksum, &f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     const auto protocol = rtp::protocol_of(payload);
     if (protocol == rtp::Protocol::rtcp) {
-        if (!rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid);
+        if (!rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid, &f);
         f.path->rtcp_packets.add();
         f.path->rtcp_bytes.add(payload.size());
         return replicate(from, m, in, f.kind == flow::Kind::rtcp ? f : *f.rtcp);
     }
-    if (protocol != rtp::Protocol::rtp) return drop(m, reason_of(protocol));
-    if (f.kind == flow::Kind::rtcp) return drop(m, Drop::rtcp_invalid);
+    if (protocol != rtp::Protocol::rtp) return drop(m, reason_of(protocol), &f);
+    if (f.kind == flow::Kind::rtcp) return drop(m, Drop::rtcp_invalid, &f);
     const auto header = rtp::Header::parse(payload);
-    if (!header) return drop(m, reason_of(header.error()));
+    if (!header) return drop(m, reason_of(header.error()), &f);
     if (f.payload_type != Flow::kAnyPayloadType && header->payload_type() != f.payload_type)
-        return drop(m, Drop::rtp_payload_type);
+        return drop(m, Drop::rtp_payload_type, &f);
     f.path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
                               in_rtp_units(now_, f.clock_rate));
     if (f.merge != nullptr && !f.merge->first(header->sequence(), header->ssrc())) {
@@ -213,14 +221,14 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
 bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) noexcept {
     const Flow* f = table_->held_back(in.hash, in.key, from.port, [&] { return flow::sender_of(bytes_of(m), in); });
     if (f == nullptr) return false;
-    if (f->owner != plan_.id) return hand_over(from, m, f->owner), true;
+    if (f->owner != plan_.id) return hand_over(from, m, *f), true;
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (const auto header = rtp::Header::parse(payload);
         header && f->kind == flow::Kind::rtp && rtp::protocol_of(payload) == rtp::Protocol::rtp &&
         (f->payload_type == Flow::kAnyPayloadType || header->payload_type() == f->payload_type))
         f->path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
                                    in_rtp_units(now_, f->clock_rate));
-    drop(m, Drop::stopped);
+    drop(m, Drop::stopped, f);
     return true;
 }
 
@@ -245,14 +253,16 @@ void Worker::punt(const RxQueue& from, rte_mbuf* m) noexcept {
     ledger_.punted++;
 }
 
-void Worker::drop(rte_mbuf* m, Drop why) noexcept {
+void Worker::drop(rte_mbuf* m, Drop why, const Flow* of) noexcept {
+    if (tap_ != nullptr) [[unlikely]]
+        capture_drop(m, why, of);
     ledger_[why]++;
     rte_pktmbuf_free(m);
 }
 
-void Worker::hand_over(const RxQueue& from, rte_mbuf* m, uint16_t owner) noexcept {
+void Worker::hand_over(const RxQueue& from, rte_mbuf* m, const Flow& f) noexcept {
     m->port = from.port;  // the owner reads there by which port it came
-    if (rte_ring_mp_enqueue(plan_.inboxes[owner], m) != 0) return drop(m, Drop::handover_full);
+    if (rte_ring_mp_enqueue(plan_.inboxes[f.owner], m) != 0) return drop(m, Drop::handover_full, &f);
     ledger_.handed_over++;
 }
 

@@ -12,6 +12,7 @@
 #include "dataplane/idle.hpp"
 #include "dataplane/rcu.hpp"
 #include "dataplane/tx.hpp"
+#include "flow/capture.hpp"
 #include "flow/classify.hpp"
 #include "flow/latency.hpp"
 #include "flow/ledger.hpp"
@@ -60,7 +61,7 @@ uint64_t clock_now() noexcept;
 
 class Worker {
 public:
-    Worker(Qsbr& qsbr, const Published<flow::Table>& table, WorkerPlan plan);
+    Worker(Qsbr& qsbr, const Published<flow::Table>& table, const Published<flow::Capture>& capture, WorkerPlan plan);
 
     void run(const std::atomic<bool>& stop) noexcept;  // until `stop`
     bool turn() noexcept;                              // one round; whether anything moved
@@ -77,8 +78,8 @@ private:
     bool held_back(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
     void no_flow(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
     void punt(const RxQueue& from, rte_mbuf* m) noexcept;
-    void drop(rte_mbuf* m, flow::Drop why) noexcept;
-    void hand_over(const RxQueue& from, rte_mbuf* m, uint16_t owner) noexcept;
+    void drop(rte_mbuf* m, flow::Drop why, const flow::Flow* of = nullptr) noexcept;
+    void hand_over(const RxQueue& from, rte_mbuf* m, const flow::Flow& f) noexcept;
     void replicate(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     // To the legs of one shard, leaving the payload as it is.
     void send(rte_mbuf* payload, const flow::Classified& in, const flow::Rendition& rendition, const flow::Shard& shard,
@@ -89,16 +90,27 @@ private:
     void send_copies(rte_mbuf* payload, const flow::Classified& in, std::span<const flow::Leg> legs,
                      flow::PayloadSum sum) noexcept;
     uint16_t allocate(rte_mempool* pool, std::span<rte_mbuf*> into) noexcept;
-    void refuse(std::span<const flow::Leg> legs, flow::Drop why) noexcept;
+    void refuse(std::span<const flow::Leg> legs, flow::Drop why, const rte_mbuf* payload, const flow::Classified& in,
+                flow::PayloadSum sum) noexcept;
     // Legs that other workers serve: shares.cpp.
     void share_out(const RxQueue& from, rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f,
                    flow::PayloadSum sum, const Ip& sender) noexcept;
     void serve_shares() noexcept;
 
+    // While a capture runs: capture.cpp.
+    void follow(const flow::Capture& capture) noexcept;
+    void capture_arrivals(std::span<rte_mbuf* const> burst, std::span<const flow::Flow* const> flows) noexcept;
+    void capture_drop(const rte_mbuf* m, flow::Drop why, const flow::Flow* of) noexcept;
+    void capture_refused(std::span<const flow::Leg> legs, flow::Drop why, const rte_mbuf* payload,
+                         const flow::Classified& in, flow::PayloadSum sum) noexcept;
+
     Qsbr::Reader reader_;
     const Published<flow::Table>& published_;
+    const Published<flow::Capture>& captures_;
     WorkerPlan plan_;
     const flow::Table* table_ = nullptr;  // of this turn
+    flow::CaptureTap* tap_ = nullptr;     // of this turn; null, as usual: nothing is captured
+    uint64_t capture_ = 0;                // Capture::number that tap_ is of
     uint64_t now_ = 0;                    // clock_now() of this burst
     uint64_t first_burst_ = 0;            // now_ of the first burst of this turn
     flow::Ledger ledger_;

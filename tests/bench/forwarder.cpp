@@ -11,7 +11,8 @@ public:
         : mesh_(make_mesh(load.flows, load.fanout, load.share)),
           qsbr_(1),
           table_(qsbr_, mesh_->compile()),
-          worker_(qsbr_, table_, plan(stage, load)) {}
+          capture_(qsbr_, std::make_unique<const flow::Capture>()),
+          worker_(qsbr_, table_, capture_, plan(stage, load)) {}
 
     void turn() override { worker_.turn(); }
     bool accounts_for(uint64_t packets, uint32_t fanout) const override {
@@ -33,6 +34,7 @@ private:
     std::unique_ptr<mesh::Mesh> mesh_;
     dataplane::Qsbr qsbr_;
     dataplane::Published<flow::Table> table_;
+    dataplane::Published<flow::Capture> capture_;
     dataplane::Worker worker_;
 };
 

@@ -56,6 +56,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
     headers_ = dataplane::make_pool(fmt::format("headers{}", id_), plan_.mbufs, dataplane::kHeaderRoom, false).value();
     pools_ = {packets_.get(), headers_.get()};
     published_ = std::make_unique<dataplane::Published<flow::Table>>(qsbr_, std::make_unique<const flow::Table>());
+    captures_ = std::make_unique<dataplane::Published<flow::Capture>>(qsbr_, std::make_unique<const flow::Capture>());
     for (const LabPort& port : plan_.ports) make_port(port);
 
     std::vector<rte_ring*> inboxes, shares;
@@ -92,7 +93,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
         plans[w].shares = shares;
         plans[w].pools = pools_;
         plans[w].sleep_when_idle = plan_.sleep_when_idle;
-        workers_.push_back(std::make_unique<dataplane::Worker>(qsbr_, *published_, std::move(plans[w])));
+        workers_.push_back(std::make_unique<dataplane::Worker>(qsbr_, *published_, *captures_, std::move(plans[w])));
     }
 }
 
@@ -106,6 +107,7 @@ Lab::~Lab() {
     CHECK(buffers_out() == 0);
     workers_.clear();
     published_.reset();
+    captures_.reset();
     for (const Wires& port : ports_) {
         rte_eth_dev_stop(port.ethdev);
         rte_eal_hotplug_remove("vdev", port.name.c_str());

@@ -49,6 +49,7 @@ public:
 
     void publish(std::vector<flow::FlowPtr> flows, bool stopped = false);
     dataplane::Published<flow::Table>& published() { return *published_; }
+    dataplane::Published<flow::Capture>& captures() { return *captures_; }
     dataplane::Worker& worker(unsigned w = 0) { return *workers_[w]; }
     const dataplane::Pools& pools() const { return pools_; }
 
@@ -83,6 +84,7 @@ private:
     std::vector<Wires> ports_;
     dataplane::Qsbr qsbr_;
     std::unique_ptr<dataplane::Published<flow::Table>> published_;
+    std::unique_ptr<dataplane::Published<flow::Capture>> captures_;
     std::vector<std::unique_ptr<dataplane::Worker>> workers_;
 };
 

@@ -33,6 +33,7 @@ def test_json():
         Sender(lab.source, LAN[4], 25000).send(10)  # nobody's: a drop to show
         wait_forwarded(penstock, 200)
         wait_for(lambda: penstock.metrics().drops(), "a drop")
+        subprocess.run(penstock.cli_command(), input=f"capture drops file {lab.file('drops.pcapng')}\n", text=True, check=True)  # to show
         helped = penstock.cli("help")
         commands = [re.sub(r"\s{2,}.*", "", line.strip()) for line in helped.splitlines() if line.strip().startswith("show ")]
         schemas = documented()

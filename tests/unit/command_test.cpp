@@ -17,6 +17,7 @@ Words names(std::string_view word, std::span<const std::string> before) {
     if (word == "OUTPUT" && before[0] == "gate") return {"rtp://10.0.1.20:6000", "rtp://10.0.1.21:6000?vlan=5"};
     if (word == "STREAM") return {"cam-1", "cam-2", "gate"};
     if (word == "PORT") return {"all", "lan", "wan"};
+    if (word == "OPTIONS") return {"count", "path"};
     return {};
 }
 
@@ -51,6 +52,12 @@ TEST_CASE("commands are understood", "[cli]") {
         {"start", Action::start, {}},
         {"stop", Action::stop, {}},
         {"del stream cam", Action::del_stream, {"cam"}},
+        {"show capture", Action::show_capture, {}},
+        {"capture stop", Action::capture_stop, {}},
+        {"capture stream cam", Action::capture_stream, {"cam"}},
+        {"capture stream cam leg 1  file /x ", Action::capture_stream, {"cam", "leg 1  file /x"}},
+        {"capture drops", Action::capture_drops, {}},
+        {"capture drops count 5", Action::capture_drops, {"count 5"}},
         {"reload", Action::reload, {}},
         {"quit", Action::quit, {}},
     };
@@ -75,6 +82,8 @@ TEST_CASE("what is not understood says what was expected there", "[cli]") {
         {"reload now", {"'now' is not understood", "end of line"}},
         {"add output cam", {"incomplete", "URL"}},
         {"del stream", {"incomplete", "STREAM"}},
+        {"capture", {"incomplete", "stream", "drops", "stop"}},
+        {"capture stop now", {"'now' is not understood", "end of line"}},
         {"Show stream all", {"'Show' is not understood"}},
     };
     for (const auto& [line, says] : cases) {
@@ -93,10 +102,10 @@ TEST_CASE("only what could stand at that place is named", "[cli]") {
 
 TEST_CASE("a line is completed by words and by what there is", "[cli]") {
     const std::pair<const char*, Words> cases[] = {
-        {"", {"add", "clear", "del", "help", "quit", "reload", "show", "start", "stop"}},
+        {"", {"add", "capture", "clear", "del", "help", "quit", "reload", "show", "start", "stop"}},
         {"s", {"show", "start", "stop"}},
         {"show", {"show"}},
-        {"show ", {"config", "drops", "port", "stream", "worker"}},
+        {"show ", {"capture", "config", "drops", "port", "stream", "worker"}},
         {"show s", {"stream"}},
         {"show port i", {"info"}},
         {"show port info ", {"all", "lan", "wan"}},
@@ -106,6 +115,11 @@ TEST_CASE("a line is completed by words and by what there is", "[cli]") {
         {"show stream gate ", {"path"}},
         {"show stream all ", {"path"}},  // a stream may have that name
         {"del ", {"output", "source", "stream", "track"}},
+        {"capture ", {"drops", "stop", "stream"}},
+        {"capture stream c", {"cam-1", "cam-2"}},
+        {"capture stream gate p", {"path"}},
+        {"capture drops ", {"count", "path"}},
+        {"capture stream gate path ", {}},
         {"del output g", {"gate"}},
         {"del output gate ", {"rtp://10.0.1.20:6000", "rtp://10.0.1.21:6000?vlan=5"}},
         {"del output gate rtp://10.0.1.21", {"rtp://10.0.1.21:6000?vlan=5"}},

@@ -13,11 +13,13 @@
 #include <vector>
 
 #include "control/cli/connection.hpp"
+#include "control/cli/follow.hpp"
 
 namespace penstock::cli {
 namespace {
 
 constexpr char kPrompt[] = "penstock> ";
+constexpr std::chrono::milliseconds kMoment{200};
 
 // The terminal as rdline wants it, key by key and without echo; given back at the end.
 class RawTerminal {
@@ -46,10 +48,24 @@ public:
     Result<bool> execute(std::string_view line) {
         const auto reply = connection_.ask(json_ ? "json" : "text", line);
         if (!reply) return fail(reply.error().text);
-        std::FILE* to = reply->ok || json_ ? stdout : stderr;
-        std::fwrite(reply->body.data(), 1, reply->body.size(), to);
-        std::fflush(to);
+        print(*reply);
         return reply->ok;
+    }
+
+    // The same; what is captured is waited for.
+    Result<bool> execute_to_the_end(std::string_view line) {
+        if (!is_capture(line)) return execute(line);
+        hold_interrupts();
+        const auto started = connection_.ask(json_ ? "json" : "text", line);
+        if (!started) return fail(started.error().text);
+        if (!started->ok || !json_) print(*started);  // in JSON the answer is what came of it
+        if (!started->ok) return false;
+        const auto followed = follow_capture(connection_, std::nullopt);
+        if (!followed) return fail(followed.error().text);
+        const auto shown = execute("show capture");
+        if (!shown) return fail(shown.error().text);
+        if (!followed->wrong.empty()) fmt::print(stderr, "{}\n", followed->wrong);
+        return followed->wrong.empty();
     }
 
     Result<bool> run() {
@@ -70,6 +86,15 @@ public:
     }
 
 private:
+    static bool is_capture(std::string_view line) {
+        return line.substr(std::min(line.size(), line.find_first_not_of(" \t"))).starts_with("capture ");
+    }
+    void print(const Connection::Reply& reply) const {
+        std::FILE* to = reply.ok || json_ ? stdout : stderr;
+        std::fwrite(reply.body.data(), 1, reply.body.size(), to);
+        std::fflush(to);
+    }
+
     static Prompt& of(rdline* editor) { return *static_cast<Prompt*>(rdline_get_opaque(editor)); }
 
     static int write_char(rdline*, char c) { return static_cast<int>(write(STDOUT_FILENO, &c, 1)); }
@@ -84,7 +109,15 @@ private:
             self.left_ = true;
             return;
         }
-        if (const auto done = self.execute(line); !done) self.broken_ = done.error().text;
+        const auto done = self.execute(line);
+        if (!done) self.broken_ = done.error().text;
+        if (done && *done && is_capture(line)) self.tell_of_failure();
+    }
+    // The prompt does not wait for a capture, but a file that cannot be made is known at once.
+    void tell_of_failure() {
+        const auto followed = follow_capture(connection_, kMoment);
+        if (!followed) broken_ = followed.error().text;
+        if (followed && !followed->wrong.empty()) fmt::print(stderr, "{}\n", followed->wrong);
     }
 
     // rdline asks again and again: 2 and what to append, or 1 and the next of several choices, or 0 for no more.
@@ -138,7 +171,7 @@ Result<bool> run_client(const Client& client) {
     auto connection = Connection::open(client.socket);
     if (!connection) return fail(connection.error().text);
     Prompt prompt(*connection, client.json);
-    if (!client.words.empty()) return prompt.execute(client.words);
+    if (!client.words.empty()) return prompt.execute_to_the_end(client.words);
     if (isatty(STDIN_FILENO)) return prompt.run();
     bool all = true;
     for (std::string line; std::getline(std::cin, line);) {
