@@ -6,17 +6,22 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "control/cli/client.hpp"
 #include "control/config/load.hpp"
 #include "dataplane/heap.hpp"
+#include "doctor/capabilities.hpp"
+#include "doctor_command.hpp"
 #include "node.hpp"
+#include "privileges.hpp"
 #include "version.hpp"
 
 namespace penstock {
@@ -31,6 +36,10 @@ constexpr std::string_view kUsage =
     "  penstock run   [-c FILE]   forward media until SIGTERM or SIGINT\n"
     "  penstock check [-c FILE]   validate a configuration: exit 0, or 2 with FILE:LINE:COLUMN, what is wrong and what "
     "is allowed\n"
+    "  penstock doctor [-c FILE] [--json]\n"
+    "                             look at the machine: what is met, degraded or missing, why it matters, what mends "
+    "it;\n"
+    "                             exit 0 when run would start\n"
     "  penstock cli   [-s SOCKET] [--json] [WORDS...]\n"
     "                             a prompt on a running forwarder; with WORDS, one command; try: penstock cli help\n"
     "  penstock version           print the version\n"
@@ -82,17 +91,41 @@ int check(const std::string& path) {
     return kFine;
 }
 
+// Nothing is opened on a machine that is not ready. The words are those of `penstock doctor`.
+bool fit(const std::vector<doctor::Finding>& findings, const std::string& path, Log& log) {
+    for (const doctor::Finding& finding : findings) {
+        if (finding.status == doctor::Status::missing) log.error("{}", doctor::sentence(finding));
+        if (finding.status == doctor::Status::degraded) log.debug("{}", doctor::sentence(finding));
+    }
+    if (!doctor::would_start(findings)) log.error("not started; see `penstock doctor -c {}`", path);
+    return doctor::would_start(findings);
+}
+
 int run(const std::string& path) {
     const auto config = configuration(path);
     if (!config) return wrong_configuration(config.error());
     Log log(config->log.level, config->log.format);
+    if (!fit(examine(*config), path, log)) return kFailed;
     Node node(*config, log, [path] { return configuration(path); });
     if (auto opened = node.open(); !opened) {
         log.error("{}", opened.error().text);
         return kFailed;
     }
+    if (auto dropped = drop_privileges(doctor::to_keep(*config).bits()); !dropped) {
+        log.error("{}", dropped.error().text);
+        return kFailed;
+    }
     node.run();
     return kFine;
+}
+
+// Without a file at the default place, the machine is judged in general.
+int look(const std::string& path, bool json) {
+    if (path == kDefaultFile && !std::filesystem::exists(path))
+        return print_findings(examine_in_general(), "", json) ? kFine : kFailed;
+    const auto config = configuration(path);
+    if (!config) return wrong_configuration(config.error());
+    return print_findings(examine(*config), path, json) ? kFine : kFailed;
 }
 
 int wrong_usage(std::string_view what) {
@@ -135,18 +168,25 @@ int dispatch(std::span<char*> args) {
         return kFine;
     }
     if (command == "cli") return cli(args.subspan(1));
-    if (command != "run" && command != "check") return wrong_usage(fmt::format("'{}' is no command", command));
+    if (command != "run" && command != "check" && command != "doctor")
+        return wrong_usage(fmt::format("'{}' is no command", command));
     std::string file{kDefaultFile};
+    bool json = false;
     for (size_t i = 1; i < args.size(); i++) {
         const std::string_view arg = args[i];
         if (arg == "--help" || arg == "-h") {
             fmt::print("{}", kUsage);
             return kFine;
         }
+        if (arg == "--json" && command == "doctor") {
+            json = true;
+            continue;
+        }
         if (arg != "-c") return wrong_usage(fmt::format("'{}' is no option of {}", arg, command));
         if (++i == args.size()) return wrong_usage("-c needs a FILE");
         file = args[i];
     }
+    if (command == "doctor") return look(file, json);
     return command == "check" ? check(file) : run(file);
 }
 

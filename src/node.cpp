@@ -6,6 +6,7 @@
 
 #include "control/metrics/text.hpp"
 #include "cores.hpp"
+#include "doctor/read.hpp"
 #include "version.hpp"
 
 namespace penstock {
@@ -92,10 +93,13 @@ Result<void> Node::open() {
 Result<void> Node::open_dataplane() {
     const auto cores = choose_cores(config_.workers.cores, allowed_cores());
     if (!cores) return fail(cores.error().text);
+    doctor::Facts machine;
+    doctor::read_machine("", machine);
     dataplane::EalPlan eal{.control_core = cores->control,
                            .worker_cores = cores->workers,
                            .hugepages = of(config_.memory.hugepages),
                            .memory = dataplane::memory_of(config_.memory.mbufs),
+                           .free_hugepages = machine.hugepages_within_reach(),
                            .pci_devices = {},
                            .verbose = log_.enabled(Level::debug)};
     dataplane::DataplanePlan plan{.ports = {},

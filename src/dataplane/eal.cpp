@@ -7,19 +7,11 @@
 #include <rte_version.h>
 
 #include <cstdio>
-#include <fstream>
 
 namespace penstock::dataplane {
 namespace {
 
 constexpr size_t kHugepage = size_t{2} << 20;
-
-size_t free_hugepages() {
-    std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-    size_t pages = 0;
-    file >> pages;
-    return file ? pages : 0;
-}
 
 // DPDK writes to a FILE*; its lines become ours. The cookie is the Log, which outlives the Eal.
 ssize_t write_line(void* cookie, const char* text, size_t size) {
@@ -39,20 +31,15 @@ void log_through(Log& log) {
 
 }  // namespace
 
+size_t hugepages_for(size_t memory) {
+    return (memory + kHugepage - 1) / kHugepage + 8;  // the rest: EAL's own needs
+}
+
 Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
-    const size_t wanted = (plan.memory + kHugepage - 1) / kHugepage + 8;  // the rest: EAL's own needs
-    const size_t have = plan.hugepages == Hugepages::off ? 0 : free_hugepages();
-    const bool huge = have >= wanted;
-    if (plan.hugepages == Hugepages::on && !huge)
-        return fail(
-            fmt::format("memory.hugepages is on, but only {} of {} pages of 2 MiB are free: "
-                        "run 'sysctl -w vm.nr_hugepages={}', or set memory.hugepages to auto or off",
-                        have, wanted, wanted));
-    if (!plan.pci_devices.empty() && !huge)
-        return fail(
-            fmt::format("a pci port needs hugepages for DMA, and only {} of {} pages of 2 MiB are free: "
-                        "run 'sysctl -w vm.nr_hugepages={}'",
-                        have, wanted, wanted));
+    const size_t wanted = hugepages_for(plan.memory);
+    const size_t have = plan.hugepages == Hugepages::off ? 0 : plan.free_hugepages;
+    // Where they must be, DPDK is told so whatever was counted: `penstock doctor` said before what is wrong.
+    const bool huge = have >= wanted || plan.hugepages == Hugepages::on || !plan.pci_devices.empty();
 
     std::vector<std::string> args{"penstock", "--no-telemetry", "--iova-mode=va", "--no-shconf",
                                   fmt::format("--file-prefix=penstock-{}", getpid())};

@@ -16,9 +16,13 @@ struct EalPlan {
     std::vector<unsigned> worker_cores;  // lcore i + 1 runs on worker_cores[i]
     Hugepages hugepages = Hugepages::automatic;
     size_t memory = 0;                     // bytes that the pools and rings will take
+    size_t free_hugepages = 0;             // of 2 MiB, that this process may have
     std::vector<std::string> pci_devices;  // "0000:3b:02.1"; no others are touched
     bool verbose = false;                  // DPDK's own informational lines too
 };
+
+// Pages of 2 MiB that `memory` bytes of pools and rings take, and DPDK itself.
+size_t hugepages_for(size_t memory);
 
 class Eal {
 public:

@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+#include "doctor/read.hpp"
+
 namespace penstock::bench {
 namespace {
 
@@ -23,8 +25,14 @@ void clear_data(rte_mempool*, void*, void* object, unsigned) {
 Result<std::unique_ptr<Stage>> Stage::make(Log& log) {
     std::unique_ptr<Stage> stage(new Stage);
     const auto core = static_cast<unsigned>(sched_getcpu());
-    auto eal = dataplane::Eal::start(
-        {.control_core = core, .worker_cores = {}, .memory = size_t{256} << 20, .pci_devices = {}}, log);
+    doctor::Facts machine;
+    doctor::read_machine("", machine);
+    auto eal = dataplane::Eal::start({.control_core = core,
+                                      .worker_cores = {},
+                                      .memory = size_t{256} << 20,
+                                      .free_hugepages = machine.hugepages_within_reach(),
+                                      .pci_devices = {}},
+                                     log);
     if (!eal) return fail(eal.error().text);
     stage->eal_ = std::move(*eal);
     auto packets = dataplane::make_pool("packets", kMbufs, dataplane::kPacketRoom, stage->eal_->hugepages());

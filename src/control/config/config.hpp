@@ -78,6 +78,7 @@ struct Port {
         twin;                       // the TAP netdev made as kernel twin: pci, vhost, tap, ring. pci has one by default
     std::vector<Prefix> addresses;  // ports without a kernel twin: our own addresses with their networks
     std::optional<Mac> peer_mac;    // ports without a kernel twin: where unicast legs are sent [broadcast]
+    bool force = false;             // pci, af_xdp: take the interface even if the node's default route leaves by it
     bool operator==(const Port&) const = default;
 };
 

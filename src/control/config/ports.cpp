@@ -13,10 +13,10 @@ constexpr Name<Driver> kDrivers[] = {
     {"pci", Driver::pci}, {"af_xdp", Driver::af_xdp}, {"af_packet", Driver::af_packet}, {"vhost", Driver::vhost},
     {"tap", Driver::tap}, {"pcap", Driver::pcap},     {"ring", Driver::ring},           {"null", Driver::null}};
 
-constexpr std::string_view kAllKeys[] = {"name",  "driver", "queues",    "interface", "device",    "socket",  "read",
-                                         "write", "mode",   "zero_copy", "twin",      "addresses", "peer_mac"};
-constexpr std::string_view kPciKeys[] = {"name", "driver", "device", "queues", "twin"};
-constexpr std::string_view kAfXdpKeys[] = {"name", "driver", "interface", "queues", "mode", "zero_copy"};
+constexpr std::string_view kAllKeys[] = {"name",  "driver", "queues",    "interface", "device",    "socket",   "read",
+                                         "write", "mode",   "zero_copy", "twin",      "addresses", "peer_mac", "force"};
+constexpr std::string_view kPciKeys[] = {"name", "driver", "device", "queues", "twin", "force"};
+constexpr std::string_view kAfXdpKeys[] = {"name", "driver", "interface", "queues", "mode", "zero_copy", "force"};
 constexpr std::string_view kAfPacketKeys[] = {"name", "driver", "interface", "queues"};
 constexpr std::string_view kVhostKeys[] = {"name", "driver", "socket", "queues", "twin", "addresses", "peer_mac"};
 constexpr std::string_view kTapKeys[] = {"name", "driver", "interface", "twin", "addresses", "peer_mac"};
@@ -197,6 +197,7 @@ Port read_port(const Value& value, Claims& claims) {
         port.twin = read_netdev(map["twin"]);
         name_pci_twin(map, port);
     }
+    if (has("force")) port.force = map["force"].boolean().value_or(port.force);
     claim_all(map, port, claims);
     return port;
 }

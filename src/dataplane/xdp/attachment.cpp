@@ -204,6 +204,15 @@ Attachment::~Attachment() {
 
 bool Attachment::native() const noexcept { return mode_ == XDP_FLAGS_DRV_MODE; }
 
+std::string xdp_refusal(const std::string& interface) {
+    listen_to_libbpf();
+    const int index = static_cast<int>(if_nametoindex(interface.c_str()));
+    const auto claimed = claim(interface, index);
+    if (!claimed) return claimed.error().text;
+    const auto present = left_behind(interface, index);
+    return present ? std::string{} : present.error().text;
+}
+
 unsigned receive_queues(const std::string& interface) {
     ethtool_channels channels{};
     channels.cmd = ETHTOOL_GCHANNELS;

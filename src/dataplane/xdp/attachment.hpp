@@ -33,6 +33,10 @@ private:
     std::string how_;
 };
 
+// Why the interface cannot have our program now: another penstock steers it, or a program of somebody else is there.
+// Empty: it can have it.
+std::string xdp_refusal(const std::string& interface);
+
 // How many receive queues the driver says the interface has; 0: it does not say.
 unsigned receive_queues(const std::string& interface);
 

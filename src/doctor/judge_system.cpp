@@ -1,0 +1,71 @@
+// Kernel, clock, and the two sockets that operators use.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "doctor/judge.hpp"
+
+namespace penstock::doctor {
+namespace {
+
+constexpr std::pair kOldest{5u, 15u};
+
+std::pair<unsigned, unsigned> version_of(const std::string& release) {
+    std::pair<unsigned, unsigned> version{};
+    const char* end = release.data() + release.size();
+    const auto [dot, error] = std::from_chars(release.data(), end, version.first);
+    if (error == std::errc{} && dot != end) std::from_chars(dot + 1, end, version.second);
+    return version;
+}
+
+void judge_kernel(const Facts& facts, Findings& out) {
+    if (version_of(facts.kernel) >= kOldest) return out.push_back({"kernel", "", Status::met, facts.kernel, "", ""});
+    out.push_back({"kernel", "", Status::degraded,
+                   fmt::format("{}, older than {}.{}", facts.kernel, kOldest.first, kOldest.second),
+                   "penstock is tested with later ones; AF_XDP and the capabilities of BPF came step by step",
+                   "apt-get install linux-image-amd64 (Debian 12 has 6.1), then reboot"});
+}
+
+// What clock_gettime() can read without a system call.
+void judge_clock(const Facts& facts, Findings& out) {
+    constexpr std::array<std::string_view, 4> kQuick{"tsc", "kvm-clock", "hyperv_clocksource_tsc_page",
+                                                     "arch_sys_counter"};
+    if (facts.clock_source.empty() || std::ranges::find(kQuick, facts.clock_source) != kQuick.end())
+        return out.push_back({"clock source", "", Status::met,
+                              facts.clock_source.empty() ? "the kernel does not say" : facts.clock_source, "", ""});
+    out.push_back(
+        {"clock source", "", Status::degraded, facts.clock_source,
+         "each look at the clock is a system call and slow; the cause is a TSC that the kernel does not trust",
+         "echo tsc > /sys/devices/system/clocksource/clocksource0/current_clocksource, or boot with "
+         "tsc=reliable if the hypervisor's TSC is sound"});
+}
+
+}  // namespace
+
+void judge_system(const config::Config& config, const Facts& facts, Findings& out) {
+    judge_kernel(facts, out);
+    judge_clock(facts, out);
+    const std::string& socket = config.control.socket;
+    if (facts.control_refusal.empty())
+        out.push_back({"control socket", "", Status::met, socket, "", ""});
+    else
+        out.push_back({"control socket", "", Status::missing, fmt::format("{}: {}", socket, facts.control_refusal),
+                       "`penstock cli` connects to it", "set control.socket to another path"});
+    if (!config.metrics.listen) return;
+    const std::string listen = config.metrics.listen->text();
+    if (config.metrics.listen->port < facts.first_free_port && !facts.capabilities.has(Capability::net_bind_service))
+        out.push_back({"metrics address", "", Status::missing, fmt::format("{}: CAP_NET_BIND_SERVICE lacking", listen),
+                       fmt::format("TCP ports below {} are for the privileged", facts.first_free_port),
+                       "set metrics.listen to a higher port, or to off"});
+    else if (facts.metrics_refusal.empty())
+        out.push_back({"metrics address", "", Status::met, listen, "", ""});
+    else
+        out.push_back({"metrics address", "", Status::missing, fmt::format("{}: {}", listen, facts.metrics_refusal),
+                       "Prometheus scrapes it, and /readyz is there",
+                       "set metrics.listen to another address, or to off"});
+}
+
+}  // namespace penstock::doctor
