@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "dataplane/netdev.hpp"
+#include "dataplane/stale_socket.hpp"
 #include "dataplane/vdev.hpp"
 #include "dataplane/xdp/xsk_sockets.hpp"
 
@@ -71,6 +72,7 @@ Result<void> Port::create(uint16_t index, Log& log) {
         ethdevs_.push_back(ethdev);
         return {};
     }
+    if (plan_.driver == Driver::vhost) remove_stale_socket(plan_.socket);
     for (const Vdev& vdev : vdevs_of(plan_, index)) {
         if (const int error = rte_eal_hotplug_add("vdev", vdev.name.c_str(), vdev.arguments.c_str()); error != 0)
             return fail(fmt::format("the driver refuses '{},{}': {}", vdev.name, vdev.arguments, reason(error)));

@@ -11,17 +11,18 @@ namespace {
 
 using config::Driver;
 
-void judge_tap(const config::Port& port, const std::string& netdev, const Facts& facts, Findings& out) {
+void judge_tap(const char* check, const config::Port& port, const std::string& netdev, const Facts& facts,
+               Findings& out) {
     if (const auto refusal = facts.unusable.find("/dev/net/tun"); refusal != facts.unusable.end())
-        out.push_back({"TAP", port.name, Status::missing, fmt::format("/dev/net/tun: {}", refusal->second),
+        out.push_back({check, port.name, Status::missing, fmt::format("/dev/net/tun: {}", refusal->second),
                        fmt::format("penstock makes the interface {} by it", netdev),
                        "modprobe tun; chmod 0666 /dev/net/tun (pods: mount the device)"});
     else if (const auto there = facts.interfaces.find(netdev); there != facts.interfaces.end() && !there->second.is_tap)
-        out.push_back({"TAP", port.name, Status::missing, fmt::format("there is an interface {} already", netdev),
+        out.push_back({check, port.name, Status::missing, fmt::format("there is an interface {} already", netdev),
                        "penstock makes one of that name", "give the port another name for it (twin, interface)"});
     else
         out.push_back(
-            {"TAP", port.name, Status::met, fmt::format("/dev/net/tun opens; {} will be made", netdev), "", ""});
+            {check, port.name, Status::met, fmt::format("/dev/net/tun opens; {} will be made", netdev), "", ""});
 }
 
 void judge_path(const config::Port& port, const std::string& path, const char* why, const char* mend,
@@ -78,9 +79,9 @@ void judge_port(const config::Port& port, const config::Config& config, const Fa
             break;
         case Driver::vhost:
             judge_path(port, port.socket, "the vhost-user socket is made there",
-                       "make the directory and let penstock write to it", facts, out);
+                       "let penstock write to the directory, or name a socket that nobody else has", facts, out);
             break;
-        case Driver::tap: judge_tap(port, port.interface, facts, out); break;
+        case Driver::tap: judge_tap("TAP", port, port.interface, facts, out); break;
         case Driver::pcap:
             judge_path(port, port.read, "it is replayed", "name a file that penstock may read", facts, out);
             judge_path(port, port.write, "packets are written there", "let penstock write to the directory", facts,
@@ -89,7 +90,7 @@ void judge_port(const config::Port& port, const config::Config& config, const Fa
         case Driver::ring:
         case Driver::null: break;
     }
-    if (port.twin) judge_tap(port, *port.twin, facts, out);
+    if (port.twin) judge_tap("twin", port, *port.twin, facts, out);
 }
 
 }  // namespace penstock::doctor

@@ -36,8 +36,9 @@ std::string directory_refusal(const std::string& path, bool may_be_made) {
     return fmt::format("{}: {}", directory.string(), std::strerror(errno));
 }
 
-std::string control_refusal(const std::string& path) {
-    if (auto refused = directory_refusal(path, true); !refused.empty()) return refused;
+// Of a UNIX socket that is to be made.
+std::string socket_refusal(const std::string& path, bool directory_may_be_made) {
+    if (auto refused = directory_refusal(path, directory_may_be_made); !refused.empty()) return refused;
     struct stat found {};
     if (stat(path.c_str(), &found) != 0) return {};
     if (!S_ISSOCK(found.st_mode)) return "it is there, and no socket";
@@ -47,7 +48,7 @@ std::string control_refusal(const std::string& path) {
     path.copy(address.sun_path, path.size());
     const io::Fd probe{socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN)
-        return "another penstock serves it";
+        return "another process serves it";
     return errno == ECONNREFUSED ? std::string{} : std::strerror(errno);  // refused: a killed one left it
 }
 
@@ -69,7 +70,7 @@ void read_paths(const config::Config& config, Facts& facts) {
     for (const config::Port& port : config.ports) {
         if (port.twin || port.driver == Driver::tap) note("/dev/net/tun", open_refusal("/dev/net/tun", O_RDWR));
         if (port.driver == Driver::pci) note("/dev/vfio/vfio", open_refusal("/dev/vfio/vfio", O_RDWR));
-        if (!port.socket.empty()) note(port.socket, directory_refusal(port.socket, false));
+        if (!port.socket.empty()) note(port.socket, socket_refusal(port.socket, false));
         if (!port.read.empty()) note(port.read, open_refusal(port.read, O_RDONLY));
         if (!port.write.empty()) note(port.write, directory_refusal(port.write, false));
     }
@@ -79,7 +80,7 @@ void read_paths(const config::Config& config, Facts& facts) {
 }
 
 void read_sockets(const config::Config& config, Facts& facts) {
-    facts.control_refusal = control_refusal(config.control.socket);
+    facts.control_refusal = socket_refusal(config.control.socket, true);
     if (config.metrics.listen) facts.metrics_refusal = metrics_refusal(*config.metrics.listen);
 }
 

@@ -264,14 +264,15 @@ class Lab:
         a.ip("link", "set", a_name, "up")
         b.ip("link", "set", b_name, "up")
 
-    def start_penstock(self, node, config, ready=True, binary=PENSTOCK):
-        """Starts `penstock run` in a namespace; returns when it says it is ready."""
+    def start_penstock(self, node, config, ready=True, binary=PENSTOCK, before=()):
+        """Starts `penstock run` in a namespace; returns when it says it is ready. `before`: a
+        program that starts it in its turn, such as setpriv."""
         if not binary.exists():
             raise Skip(f"{binary} is not built")
         number = len(list(self.directory.glob("penstock*.yaml")))
         control = f"control: {{ socket: {self.file(f'cli{number}.sock')} }}\n"  # behind the rest: its lines keep their numbers
         path = self.file(f"penstock{number}.yaml", config.rstrip("\n") + "\n" + control)
-        penstock = self.adopt(Penstock(node, [binary, "run", "-c", path], self.file(f"penstock{number}.log")))
+        penstock = self.adopt(Penstock(node, binary, [*before, binary, "run", "-c", path], self.file(f"penstock{number}.log")))
         penstock.config, penstock.control, penstock.socket = path, control, self.file(f"cli{number}.sock")
         if ready:
             penstock.wait_ready()
@@ -281,9 +282,9 @@ class Lab:
 class Penstock(Process):
     url = "http://127.0.0.1:9464"
 
-    def __init__(self, node, command, log):
+    def __init__(self, node, binary, command, log):
         self.node = node
-        self.binary = str(command[0])
+        self.binary = str(binary)
         super().__init__(node.inside(command), log)
 
     def wait_ready(self, seconds=15):

@@ -11,7 +11,7 @@ namespace penstock::dataplane {
 
 enum class Attach : uint8_t { automatic, native, generic };  // automatic: native, or generic where the driver refuses
 
-inline constexpr std::string_view kXdpCapabilities = "CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN";
+inline constexpr std::string_view kXdpCapabilities = "CAP_NET_ADMIN, CAP_BPF and CAP_SYS_ADMIN";
 
 class Attachment {
 public:
