@@ -49,6 +49,7 @@ def agree(lab, config, *before):
     for finding in missing:
         words = [finding[key] for key in ("check", "found", "why", "mend")] + [finding["of"] or ""]
         assert any(all(word in line for word in words) for line in lines), f"run does not say: {finding}\n{penstock.text()}"
+    assert "DPDK" not in penstock.text(), "something was opened first: " + penstock.text()
     assert len(lines) == len(missing), f"run refuses for more than the doctor says: {penstock.text()}"
     return found
 

@@ -56,7 +56,7 @@ TEST_CASE("ports are read, driver by driver") {
   - { name: f, driver: pcap, read: in.pcap }
   - { name: g, driver: ring, queues: 2 }
   - { name: h, driver: null }
-  - { name: i, driver: pci, device: "10000:01:00.0", twin: other }
+  - { name: i, driver: pci, device: "10000:01:00.0", twin: other, force: yes }
 )");
     REQUIRE(c.ports.size() == 9);
     CHECK(c.ports[0].driver == Driver::af_xdp);
@@ -64,6 +64,8 @@ TEST_CASE("ports are read, driver by driver") {
     CHECK(c.ports[0].queues == 4);
     CHECK(c.ports[0].mode == XdpMode::native);
     CHECK(c.ports[0].zero_copy == ZeroCopy::on);
+    CHECK_FALSE(c.ports[0].force);
+    CHECK(c.ports[8].force);
     CHECK(c.ports[0].at.line == 2);
     CHECK(c.ports[1].driver == Driver::af_packet);
     CHECK(c.ports[1].queues == 1);
@@ -185,6 +187,7 @@ TEST_CASE("ports: each driver has its keys") {
           {{1, 47,
             "key 'queues' does not go with driver tap. Allowed: name, driver, interface, twin, addresses, peer_mac"}}},
          {start + "af_packet, interface: x, mode: native }]", {{1, 53, "does not go with driver af_packet"}}},
+         {start + "af_packet, interface: x, force: true }]", {{1, 53, "does not go with driver af_packet"}}},
          {start + "null, twin: x }]", {{1, 34, "'twin' does not go with driver null"}}},
          {start + "af_xdp, interface: sixteen-letters- }]",
           {{1, 47, "ports[0].interface: 'sixteen-letters-' is not allowed"}}},
