@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "control/metrics/text.hpp"
 #include "cores.hpp"
 #include "doctor/read.hpp"
 #include "version.hpp"
@@ -73,6 +72,8 @@ std::vector<uint16_t> vlans_of(const config::Config& config, const std::string& 
     return {vlans.begin(), vlans.end()};
 }
 
+double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
 }  // namespace
 
 Result<void> Node::open() {
@@ -85,7 +86,8 @@ Result<void> Node::open() {
         log_.info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
         loop_.stop();
     });
-    for (const auto step : {&Node::open_dataplane, &Node::open_mesh, &Node::open_metrics, &Node::open_control})
+    for (const auto step :
+         {&Node::open_dataplane, &Node::open_mesh, &Node::open_metrics, &Node::open_control, &Node::open_telemetry})
         if (auto done = (this->*step)(); !done) return done;
     return {};
 }
@@ -101,6 +103,7 @@ Result<void> Node::open_dataplane() {
                            .memory = dataplane::memory_of(config_.memory.mbufs),
                            .free_hugepages = machine.hugepages_within_reach(),
                            .pci_devices = {},
+                           .telemetry = true,
                            .verbose = log_.enabled(Level::debug)};
     dataplane::DataplanePlan plan{.ports = {},
                                   .workers = static_cast<unsigned>(cores->workers.size()),
@@ -118,6 +121,7 @@ Result<void> Node::open_dataplane() {
     if (!opened) return fail(opened.error().text);
     dataplane_ = std::move(*opened);
     cores_ = cores->workers;
+    pulses_.resize(cores_.size());
     for (const auto& port : dataplane_->ports()) ports_.push_back(port->info());
     for (const auto& worker : dataplane_->workers()) {
         std::string queues;
@@ -316,6 +320,7 @@ void Node::start_workers() {
     start_timer_ = {};
     if (std::exchange(started_, true)) return;
     dataplane_->start();
+    pulse_timer_ = loop_.every(metrics::Pulse::kLook, [this] { feel_pulses(); });
     for (const flow::Destination& to : std::exchange(unanswered_, {}))
         log_.warning("{}: no next hop: {}", to.ip.text(), mesh_->resolution(to).why_not);
     log_.info("node '{}': forwarding {} tracks, {} workers", config_.node, mesh_->tracks().size(),
@@ -336,30 +341,66 @@ void Node::audit() {
     }
 }
 
-metrics::Response Node::answer(std::string_view path) const {
-    if (path == "/healthz") return {200, "text/plain", "ok\n"};
-    if (path == "/readyz")
-        return started_ ? metrics::Response{200, "text/plain", "ready\n"}
-                        : metrics::Response{503, "text/plain", "starting\n"};
-    if (path != "/metrics") return {404, "text/plain", "/metrics, /healthz or /readyz\n"};
+// A worker that does not turn forwards nothing and keeps replaced tables from being freed. Control does not wait for
+// it.
+void Node::feel_pulses() {
+    for (const auto& worker : dataplane_->workers()) {
+        metrics::Pulse& pulse = pulses_[worker->id()];
+        switch (pulse.look(worker->turns(), Clock::now())) {
+            case metrics::Pulse::News::none: break;
+            case metrics::Pulse::News::stalled:
+                log_.error(
+                    "worker {} on core {} has not turned for {:.1f} s: it forwards nothing; is its core taken away?",
+                    worker->id(), cores_[worker->id()], seconds(pulse.still()));
+                break;
+            case metrics::Pulse::News::recovered:
+                log_.info("worker {} turns again, after {:.1f} s", worker->id(), seconds(pulse.pause()));
+                break;
+        }
+    }
+}
+
+std::vector<metrics::PortHealth> Node::port_health() const {
+    std::vector<metrics::PortHealth> all;
+    for (const auto& port : dataplane_->ports()) {
+        const flow::PortInfo& info = port->info();
+        const bool own = info.driver == flow::Driver::af_xdp || info.driver == flow::Driver::af_packet;
+        if (own) {
+            all.push_back({info.name, next_hops_->why_down(info.netdev)});
+        } else {
+            all.push_back({info.name, port->link_up() ? "" : "the NIC has no link"});
+        }
+    }
+    return all;
+}
+
+metrics::View Node::view() const {
     metrics::View view{.version = kVersion,
                        .node = config_.node,
                        .mesh = *mesh_,
                        .now = dataplane::clock_now(),
-                       .ledgers = {},
-                       .latencies = {},
-                       .ports = {},
-                       .twins = {},
                        .table_pending = dataplane_->reclaim()};
-    for (const auto& worker : dataplane_->workers()) {
-        view.ledgers.push_back(worker->ledger().read());
-        view.latencies.push_back(&worker->latency());
-    }
-    for (const auto& port : dataplane_->ports()) view.ports.push_back({port->info().name, port->counters()});
-    for (size_t p = 0; p < ports_.size(); p++)
+    for (const auto& worker : dataplane_->workers())
+        view.workers.push_back({worker->ledger().read(), flow::Latency::of(worker->latency()), worker->turns(),
+                                pulses_[worker->id()].stalled()});
+    const auto health = port_health();
+    for (size_t p = 0; p < ports_.size(); p++) {
+        view.ports.push_back({ports_[p].name, health[p].why_not.empty(), dataplane_->ports()[p]->counters()});
         if (const auto& twin = dataplane_->twins()[p])
             view.twins.push_back({ports_[p].name, twin->lost_to_kernel.read(), twin->lost_from_kernel.read()});
-    return {200, "text/plain; version=0.0.4; charset=utf-8", metrics::render(view)};
+    }
+    for (const auto& pool : dataplane_->pools()) view.pools.push_back({pool.name, pool.free, pool.size});
+    return view;
+}
+
+metrics::Response Node::answer(std::string_view path) const {
+    if (path == "/healthz") return {200, "text/plain", "ok\n"};
+    if (path == "/readyz") {
+        auto readiness = metrics::readiness(started_, port_health(), pulses_);
+        return {readiness.ready ? 200u : 503u, "text/plain", std::move(readiness.text)};
+    }
+    if (path != "/metrics") return {404, "text/plain", "/metrics, /healthz or /readyz\n"};
+    return {200, "text/plain; version=0.0.4; charset=utf-8", metrics::render(view())};
 }
 
 // How much each worker does, smoothed over some seconds: new tracks go where there is least to do.

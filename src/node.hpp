@@ -19,8 +19,11 @@
 #include "control/io/memberships.hpp"
 #include "control/io/next_hops.hpp"
 #include "control/mesh/mesh.hpp"
+#include "control/metrics/health.hpp"
 #include "control/metrics/http.hpp"
+#include "control/metrics/text.hpp"
 #include "dataplane/dataplane.hpp"
+#include "dataplane/telemetry.hpp"
 
 namespace penstock {
 
@@ -39,6 +42,7 @@ private:
     Result<void> open_mesh();
     Result<void> open_metrics();
     Result<void> open_control();
+    Result<void> open_telemetry();
     struct Claim {
         int wanted = 0;  // sources
         bool held = false;
@@ -60,6 +64,9 @@ private:
     void start_workers();
     void audit();
     void measure();
+    void feel_pulses();
+    std::vector<metrics::PortHealth> port_health() const;
+    metrics::View view() const;
     metrics::Response answer(std::string_view path) const;
 
     // What operators ask for: node_commands.cpp.
@@ -72,6 +79,7 @@ private:
     std::vector<cli::WorkerFacts> worker_facts() const;
     std::vector<cli::PortFacts> port_facts(const std::string& name) const;
     std::vector<std::string> names(std::string_view placeholder, std::span<const std::string> before) const;
+    std::optional<dataplane::Telemetry::Told> tell(dataplane::Telemetry::About what, std::string_view of) const;
 
     // Captures: node_capture.cpp.
     Result<std::string> start_capture(const cli::Command& command);
@@ -93,10 +101,13 @@ private:
     std::unique_ptr<io::NextHops> next_hops_;
     std::unique_ptr<metrics::HttpServer> http_;
     std::unique_ptr<io::ControlSocket> control_;
+    std::unique_ptr<dataplane::Telemetry> telemetry_;
+    io::EventLoop::Watch telemetry_watch_;
     std::map<uint16_t, uint64_t> done_;                                   // packets and copies by worker, a second ago
     std::vector<unsigned> cores_;                                         // by worker
     std::map<std::pair<std::string, std::string>, uint64_t> stats_from_;  // (port, counter) at `clear port stats`
-    io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_;
+    std::vector<metrics::Pulse> pulses_;                                  // by worker
+    io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_, pulse_timer_;
     std::set<flow::Destination> unanswered_;  // at start: next hops that are not known yet
     std::map<Claimed, Claim> claims_;
     std::set<uint16_t> unguided_;               // ports that took no flow rule: said once

@@ -214,13 +214,13 @@ Reply Node::reload(bool json) {
 std::vector<cli::WorkerFacts> Node::worker_facts() const {
     std::vector<cli::WorkerFacts> all;
     for (const auto& worker : dataplane_->workers()) {
-        cli::WorkerFacts facts{cores_[worker->id()],
-                               numa_node_of(cores_[worker->id()]),
-                               "",
-                               mesh_->placed()[worker->id()],
-                               worker->ledger().read(),
-                               {}};
-        for (size_t b = 0; b < facts.latency.size(); b++) facts.latency[b] = worker->latency().count(b);
+        cli::WorkerFacts facts{.core = cores_[worker->id()],
+                               .numa_node = numa_node_of(cores_[worker->id()]),
+                               .queues = "",
+                               .placed = mesh_->placed()[worker->id()],
+                               .ledger = worker->ledger().read(),
+                               .latency = flow::Latency::of(worker->latency()),
+                               .stalled = pulses_[worker->id()].stalled()};
         for (const dataplane::RxQueue& q : worker->rx())
             facts.queues += fmt::format("{}{}/{}", facts.queues.empty() ? "" : ", ", ports_[q.port].name, q.number);
         all.push_back(std::move(facts));

@@ -136,6 +136,13 @@ std::optional<uint16_t> Dataplane::queue_of(uint16_t port, uint16_t worker) cons
     return std::nullopt;
 }
 
+std::vector<Dataplane::PoolUse> Dataplane::pools() const {
+    std::vector<PoolUse> all;
+    for (const rte_mempool* pool : {packets_.get(), headers_.get()})
+        all.push_back({pool->name, rte_mempool_avail_count(pool), pool->size});
+    return all;
+}
+
 void Dataplane::start() {
     std::vector<TapTwin*> twins;
     for (const auto& twin : twins_)

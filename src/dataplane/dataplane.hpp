@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/log.hpp"
@@ -52,6 +53,11 @@ public:
     const std::vector<std::unique_ptr<Port>>& ports() const noexcept { return ports_; }
     const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
     const std::vector<std::unique_ptr<TapTwin>>& twins() const noexcept { return twins_; }  // by port; null: none
+    struct PoolUse {
+        std::string name;
+        unsigned free = 0, size = 0;  // mbufs
+    };
+    std::vector<PoolUse> pools() const;
 
 private:
     explicit Dataplane(unsigned workers);

@@ -8,6 +8,8 @@
 
 #include <cstdio>
 
+#include "dataplane/runtime_dir.hpp"
+
 namespace penstock::dataplane {
 namespace {
 
@@ -41,7 +43,7 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
     // Where they must be, DPDK is told so whatever was counted: `penstock doctor` said before what is wrong.
     const bool huge = have >= wanted || plan.hugepages == Hugepages::on || !plan.pci_devices.empty();
 
-    std::vector<std::string> args{"penstock", "--no-telemetry", "--iova-mode=va", "--no-shconf",
+    std::vector<std::string> args{"penstock", "--iova-mode=va", "--no-shconf",
                                   fmt::format("--file-prefix=penstock-{}", getpid())};
     std::string lcores = fmt::format("0@{}", plan.control_core);
     for (size_t i = 0; i < plan.worker_cores.size(); i++) lcores += fmt::format(",{}@{}", i + 1, plan.worker_cores[i]);
@@ -55,6 +57,8 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
     for (const std::string& device : plan.pci_devices) args.insert(args.end(), {"-a", device});
     args.push_back(fmt::format("--log-level={}", plan.verbose ? "info" : "warning"));
 
+    if (!plan.telemetry) args.emplace_back("--no-telemetry");
+
     log_through(log);
     std::vector<char*> argv;
     for (std::string& arg : args) argv.push_back(arg.data());
@@ -62,6 +66,9 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
         return fail(fmt::format("DPDK did not start: {}", rte_strerror(rte_errno)));
     std::unique_ptr<Eal> eal(new Eal);
     eal->hugepages_ = huge;
+    eal->runtime_directory_ = rte_eal_get_runtime_dir();
+    remove_stale_siblings(eal->runtime_directory_);
+    if (plan.telemetry) log.info("telemetry: dpdk-telemetry.py -f penstock-{}", getpid());
     if (huge) {
         log.info("{}: on hugepages of 2 MiB (up to {} needed, {} free)", rte_version(), wanted, have);
     } else {
@@ -73,6 +80,9 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
     return eal;
 }
 
-Eal::~Eal() { rte_eal_cleanup(); }
+Eal::~Eal() {
+    rte_eal_cleanup();
+    remove_runtime_directory(runtime_directory_);  // DPDK does not
+}
 
 }  // namespace penstock::dataplane

@@ -18,6 +18,7 @@ struct EalPlan {
     size_t memory = 0;                     // bytes that the pools and rings will take
     size_t free_hugepages = 0;             // of 2 MiB, that this process may have
     std::vector<std::string> pci_devices;  // "0000:3b:02.1"; no others are touched
+    bool telemetry = false;                // DPDK's socket for dpdk-telemetry.py
     bool verbose = false;                  // DPDK's own informational lines too
 };
 
@@ -36,6 +37,7 @@ public:
 private:
     Eal() = default;
     bool hugepages_ = false;
+    std::string runtime_directory_;  // ours alone
 };
 
 }  // namespace penstock::dataplane

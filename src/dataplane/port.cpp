@@ -203,6 +203,12 @@ Result<void> Port::judge_zero_copy(const std::vector<int>& before, Log& log) {
     return {};
 }
 
+bool Port::link_up() const {
+    if (plan_.driver != Driver::pci) return true;
+    rte_eth_link link{};
+    return rte_eth_link_get_nowait(ethdevs_.front(), &link) != 0 || link.link_status == RTE_ETH_LINK_UP;
+}
+
 std::vector<std::pair<std::string, uint64_t>> Port::counters() const {
     std::vector<std::pair<std::string, uint64_t>> sum;
     for (const uint16_t ethdev : ethdevs_) {

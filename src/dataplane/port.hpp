@@ -58,6 +58,9 @@ public:
     FlowRules* flow_rules() noexcept { return flow_rules_ ? &*flow_rules_ : nullptr; }
     // Lets in the multicast addresses that the kernel twin listens to by now, whoever joined them; pci.
     Result<void> follow_groups();
+    // pci: whether the NIC has a link. Other ports stand and fall with their netdev, or are up once they are open: that
+    // a vhost guest comes and goes is the guest's business.
+    bool link_up() const;
     // Every counter of the driver, summed over the devices.
     std::vector<std::pair<std::string, uint64_t>> counters() const;
 

@@ -88,6 +88,8 @@ bool Worker::turn() noexcept {
     if (const flow::Capture& capture = captures_.read(); capture.number != capture_) [[unlikely]]
         follow(capture);
     moved_ = false;
+    turns_.add();
+    latency_.begin();
     const uint64_t before = ledger_.forwarded;
     std::array<rte_mbuf*, kBurst> burst;
     for (const RxQueue& q : plan_.rx) {
@@ -106,8 +108,7 @@ bool Worker::turn() noexcept {
     for (TxRelay& relay : plan_.relays) moved_ |= relay.turn();
     if (moved_) {
         for (TxBuffer& tx : plan_.tx) tx.flush(ledger_);
-        if (const uint64_t forwarded = ledger_.forwarded - before; forwarded != 0)
-            latency_.add(clock_now() - first_burst_, forwarded);
+        latency_.end(ledger_.forwarded - before, clock_now);
         board_.show(ledger_);
     }
     reader_.quiescent();
@@ -118,7 +119,8 @@ bool Worker::turn() noexcept {
 void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
     ledger_.rx += burst.size();
     now_ = clock_now();
-    if (!std::exchange(moved_, true)) first_burst_ = now_;
+    moved_ = true;
+    const size_t sample = latency_.burst(burst.size(), now_);
     alignas(Classified) std::byte room[kBurst * sizeof(Classified)];  // not filled until a packet is classified
     auto* const seen = reinterpret_cast<Classified*>(room);
     std::array<const flow::Table::Slot*, kBurst> slots;
@@ -164,6 +166,7 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         if (i < burst.size())
             for (const Leg& leg : first_legs(flows[i])) rte_prefetch0(leg.state);
     };
+    latency_.fetch(std::span{flows}.first(burst.size()), sample);
     for (size_t i = 0; i < kLegsAhead; i++) fetch_legs(i);
     for (size_t i = 0; i < kStatesAhead; i++) fetch_states(i);
     for (size_t i = 0; i < burst.size(); i++) {
@@ -172,7 +175,9 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         rte_mbuf* m = burst[i];
         const Classified& in = seen[i];
         if (flows[i] != nullptr) {
+            const uint64_t forwarded = ledger_.forwarded;
             take(from, m, in, *flows[i]);
+            if (i == sample && ledger_.forwarded != forwarded) latency_.sample(*flows[i]);
         } else if (in.verdict == flow::Verdict::media) {
             no_flow(from, m, in);
         } else if (from.twin != nullptr && (in.verdict == flow::Verdict::kernel || in.drop == Drop::fragment)) {

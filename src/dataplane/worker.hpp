@@ -9,12 +9,13 @@
 #include <span>
 #include <vector>
 
+#include "base/counter.hpp"
 #include "dataplane/idle.hpp"
 #include "dataplane/rcu.hpp"
+#include "dataplane/turn_latency.hpp"
 #include "dataplane/tx.hpp"
 #include "flow/capture.hpp"
 #include "flow/classify.hpp"
-#include "flow/latency.hpp"
 #include "flow/ledger.hpp"
 #include "flow/rewrite.hpp"
 #include "flow/table.hpp"
@@ -66,7 +67,8 @@ public:
     void run(const std::atomic<bool>& stop) noexcept;  // until `stop`
     bool turn() noexcept;                              // one round; whether anything moved
     const flow::LedgerBoard& ledger() const noexcept { return board_; }
-    const flow::LatencyHistogram& latency() const noexcept { return latency_; }
+    const flow::LatencyHistogram& latency() const noexcept { return latency_.all(); }
+    uint64_t turns() const noexcept { return turns_.read(); }  // anyone: it grows as long as the worker is alive
     uint16_t id() const noexcept { return plan_.id; }
     const std::vector<RxQueue>& rx() const noexcept { return plan_.rx; }
 
@@ -112,9 +114,9 @@ private:
     flow::CaptureTap* tap_ = nullptr;     // of this turn; null, as usual: nothing is captured
     uint64_t capture_ = 0;                // Capture::number that tap_ is of
     uint64_t now_ = 0;                    // clock_now() of this burst
-    uint64_t first_burst_ = 0;            // now_ of the first burst of this turn
     flow::Ledger ledger_;
-    flow::LatencyHistogram latency_;
+    TurnLatency latency_;
+    Counter turns_;
     bool moved_ = false;
     Idle idle_;
     flow::LedgerBoard board_;

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "flow/key.hpp"
+#include "flow/latency.hpp"
 #include "flow/leg.hpp"
 #include "flow/state.hpp"
 
@@ -33,10 +34,12 @@ struct alignas(64) Flow {
     // RTCP muxed on the RTP port (RFC 5761) leaves by the RTCP legs: the flow that stands for them.
     const Flow* rtcp = nullptr;
 
+    LatencyHistogram* latency = nullptr;  // of the track; null: nobody wants it measured
+
     Ip sender;                                   // when has_sender: only packets from this address are the flow's
     std::shared_ptr<const Rendition> rendition;  // keeps legs alive
     std::shared_ptr<const Flow> rtcp_owner;      // keeps rtcp alive
-    std::shared_ptr<void> state;                 // keeps path and merge alive
+    std::shared_ptr<void> state;                 // keeps path, merge and latency alive
 
     bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
         return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);

@@ -82,6 +82,18 @@ def beside_peers(programs, rounds, seconds, tsc_hz):
     return middle(found)
 
 
+def measured_or_not(programs, rounds, seconds):
+    """What it costs to measure how long packets stay: our worker and one that does not, turn by turn."""
+    found = []
+    cases = [f"relay:200:{fanout}:{flows}:{cache}" for fanout, flows in ((1, 1000), (1, 100000), (64, 1000)) for cache in CACHES]
+    for n in range(rounds):
+        print(f"bench: latency, round {n + 1} of {rounds}", flush=True)
+        for subject, program in ("penstock", "bench-relay"), ("unmeasured", "bench-relay-unmeasured"):
+            found += [{**row, "case": "latency", "subject": subject} for row in rows_of([programs / program, seconds, *cases])
+                      if row.get("subject") == "penstock"]
+    return middle(found)
+
+
 def main():
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--programs", type=Path, required=True)
@@ -115,6 +127,10 @@ def main():
     rounds = 2 if options.quick else 5
     rows += beside_peers(options.programs, rounds, "0.2" if options.quick else "0.4", facts["tsc_hz"])
     report.peers(rows)
+    rows += measured_or_not(options.programs, rounds, "0.2" if options.quick else "0.5")
+    report.latency(rows)
+    rows += list(rows_of([options.programs / "bench-scrape"]))
+    report.scrape(rows)
     facts["load_average_at_end"] = round(os.getloadavg()[0], 1)
     verdict = report.verdict(rows)
     if options.json:

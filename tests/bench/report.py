@@ -79,6 +79,24 @@ def peers(rows):
             print(f"{size:>8} {fanout:>8} {cells[0]:>15} {cells[1]:>15} {cells[2]:>15} {cells[3]:>13} {cells[4]:>13}")
 
 
+def latency(rows):
+    print("\nlatency: what measuring the time in the worker costs; cycles per output packet, round by round\n")
+    print(f"{'payload':>8} {'packets':>8} {'fan-out':>8} {'flows':>8} {'measured':>15} {'not':>15} {'costs':>8}")
+    for row in rows:
+        if row["case"] == "latency" and row["subject"] == "penstock":
+            other = find(rows, "latency", "unmeasured", *key(row)[2:])
+            print(f"{row['size']:>8} {row['cache']:>8} {row['fanout']:>8} {row['flows']:>8} {figure(row):>15} {figure(other):>15} "
+                  f"{row['cycles_median'] - other['cycles_median']:>8.1f}")
+
+
+def scrape(rows):
+    print("\nscrape: control writes the metrics of 10,000 legs\n")
+    for row in rows:
+        if row["case"] == "scrape":
+            print(f"{row['flows']:>8} streams of {row['fanout']} legs: {row['bytes'] / 1e6:.1f} MB in {row['milliseconds_median']} ms "
+                  f"[{row['milliseconds_best']}]")
+
+
 def ratios(rows, above, below):
     """Each pair of rows as (ratio of medians, what it is of)."""
     found = []

@@ -37,6 +37,7 @@ struct TrackPlan {
 
 struct Track {
     std::shared_ptr<flow::PathState> path = std::make_shared<flow::PathState>();
+    std::shared_ptr<flow::LatencyHistogram> latency = std::make_shared<flow::LatencyHistogram>();
     std::vector<std::shared_ptr<flow::LegState>> legs, rtcp_legs;
     flow::FlowPtr rtp, rtcp;
 
@@ -65,8 +66,9 @@ inline Track make_track(const TrackPlan& plan) {
         f->sender = plan.sender;
         f->path = track.path.get();
         f->merge = plan.merge.get();
-        f->state = std::make_shared<std::pair<std::shared_ptr<flow::PathState>, std::shared_ptr<flow::MergeState>>>(
-            track.path, plan.merge);
+        f->latency = track.latency.get();
+        f->state = std::make_shared<std::vector<std::shared_ptr<void>>>(
+            std::vector<std::shared_ptr<void>>{track.path, plan.merge, track.latency});
         rendition->shards = plan.shards;
         if (plan.shards.empty())
             rendition->shards.push_back({plan.owner, 0, static_cast<uint32_t>(rendition->legs.size()), plan.shareable});

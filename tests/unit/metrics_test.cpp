@@ -109,16 +109,7 @@ struct Fixture {
         mesh.resolve({ip("10.0.1.20"), {}}, {flow::NextHop{}, ""});
         mesh.compile();
     }
-    metrics::View view() const {
-        return {.version = "1.2.3",
-                .node = "edge-1",
-                .mesh = mesh,
-                .now = now,
-                .ledgers = {},
-                .latencies = {},
-                .ports = {},
-                .twins = {}};
-    }
+    metrics::View view() const { return {.version = "1.2.3", .node = "edge-1", .mesh = mesh, .now = now}; }
     Text text() const { return parse(metrics::render(view())); }
     mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}, 1};
     uint64_t now = 100 * kSecond;
@@ -178,17 +169,22 @@ TEST_CASE("paths and legs tell what was counted", "[metrics]") {
 TEST_CASE("ledgers, ports and twins", "[metrics]") {
     const Fixture f;
     auto view = f.view();
-    view.ledgers.resize(2);
-    view.ledgers[1].rx = 10;
-    view.ledgers[1].forwarded = 1;
-    view.ledgers[1].handed_over = 2;
-    view.ledgers[1].punted = 3;
-    view.ledgers[1].left_to_kernel = 4;
-    view.ledgers[1].duplicate = 5;
-    view.ledgers[1].tx_wanted = 7;
-    view.ledgers[1].sent = 6;
-    view.ledgers[1][flow::Drop::no_flow] = 8;
-    view.ports = {{"lan", {{"rx_good_packets", 11}, {"rx_q0.errors", 12}}}, {"wan", {{"rx_good_packets", 13}}}};
+    view.workers.resize(2);
+    view.workers[1].turns = 99;
+    view.workers[1].stalled = true;
+    view.pools = {{"packets", 100, 4096}};
+    auto& ledger = view.workers[1].ledger;
+    ledger.rx = 10;
+    ledger.forwarded = 1;
+    ledger.handed_over = 2;
+    ledger.punted = 3;
+    ledger.left_to_kernel = 4;
+    ledger.duplicate = 5;
+    ledger.tx_wanted = 7;
+    ledger.sent = 6;
+    ledger[flow::Drop::no_flow] = 8;
+    view.ports = {{"lan", true, {{"rx_good_packets", 11}, {"rx_q0.errors", 12}, {"rx_q0_errors", 30}}},
+                  {"wan", false, {{"rx_good_packets", 13}}}};
     view.twins = {{"wan", 14, 15}};
     view.table_pending = 3;
     const Text text = parse(metrics::render(view));
@@ -208,9 +204,16 @@ TEST_CASE("ledgers, ports and twins", "[metrics]") {
         text.value("penstock_drops_total{worker=\"0\",reason=\"" + std::string{flow::kDropNames[d]} + "\"}");
     CHECK(text.value("penstock_port_rx_good_packets_total{port=\"lan\"}") == 11);
     CHECK(text.value("penstock_port_rx_good_packets_total{port=\"wan\"}") == 13);
-    CHECK(text.value("penstock_port_rx_q0_errors_total{port=\"lan\"}") == 12);
+    CHECK(text.value("penstock_port_rx_q0_errors_total{port=\"lan\"}") == 42);  // one name
     CHECK(text.value("penstock_port_twin_lost_packets_total{port=\"wan\",direction=\"to_kernel\"}") == 14);
     CHECK(text.value("penstock_port_twin_lost_packets_total{port=\"wan\",direction=\"from_kernel\"}") == 15);
+    CHECK(text.value("penstock_port_up{port=\"lan\"}") == 1);
+    CHECK(text.value("penstock_port_up{port=\"wan\"}") == 0);
+    CHECK(text.value("penstock_worker_turns_total{worker=\"1\"}") == 99);
+    CHECK(text.value("penstock_worker_stalled{worker=\"0\"}") == 0);
+    CHECK(text.value("penstock_worker_stalled{worker=\"1\"}") == 1);
+    CHECK(text.value("penstock_mempool_free{pool=\"packets\"}") == 100);
+    CHECK(text.value("penstock_mempool_size{pool=\"packets\"}") == 4096);
     CHECK(text.value("penstock_table_pending{}") == 3);
 }
 
@@ -222,7 +225,8 @@ TEST_CASE("the time in a worker is a histogram whose buckets add up", "[metrics]
     latency.add(3 * microsecond, 2);
     latency.add(kSecond, 1);  // beyond the last bound
     auto view = f.view();
-    view.latencies = {&latency};
+    view.workers.resize(1);
+    view.workers[0].latency = flow::Latency::of(latency);
     const Text text = parse(metrics::render(view));
     const auto below = [&](const std::string& bound) {
         return text.value("penstock_forward_latency_seconds_bucket{worker=\"0\",le=\"" + bound + "\"}");
@@ -234,9 +238,20 @@ TEST_CASE("the time in a worker is a histogram whose buckets add up", "[metrics]
     CHECK(below("+Inf") == 8);
     CHECK(text.value("penstock_forward_latency_seconds_count{worker=\"0\"}") == 8);
     CHECK(text.value("penstock_forward_latency_seconds_sum{worker=\"0\"}") == Approx(1.0000085).epsilon(1e-6));
-    CHECK(flow::percentile({5, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 0.5) == 1e-6);
-    CHECK(flow::percentile({5, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 0.8) == 4e-6);
-    CHECK(flow::percentile({}, 0.99) == 0);
+}
+
+TEST_CASE("a track's sampled times are a coarser histogram, once there are some", "[metrics]") {
+    const Fixture f;
+    const std::string name = "penstock_track_latency_seconds", labels = "{stream=\"camera-1\",track=\"video\"";
+    CHECK_FALSE(f.text().samples.contains(name + "_count" + labels + "}"));
+    f.mesh.tracks()[0]->latency->add(3 * kSecond / 1'000'000);
+    const Text text = f.text();
+    CHECK(text.value(name + "_bucket" + labels + ",le=\"1e-06\"}") == 0);
+    CHECK_FALSE(text.samples.contains(name + "_bucket" + labels + ",le=\"2e-06\"}"));
+    CHECK(text.value(name + "_bucket" + labels + ",le=\"4e-06\"}") == 1);
+    CHECK(text.value(name + "_bucket" + labels + ",le=\"+Inf\"}") == 1);
+    CHECK(text.value(name + "_sum" + labels + "}") == Approx(3e-6).epsilon(1e-3));
+    CHECK(text.value(name + "_count" + labels + "}") == 1);
 }
 
 TEST_CASE("a hole is no loss while it can still be filled, unless the path fell silent", "[metrics]") {

@@ -112,7 +112,7 @@ TEST_CASE("show stream all sums a track's paths up", "[show]") {
 TEST_CASE("show stream tells each path and leg, and why a leg is silent", "[show]") {
     const Fixture f;
     const auto report = cli::show_stream(f.mesh, f.camera(), f.now);
-    REQUIRE(report.sections.size() == 2);
+    REQUIRE(report.sections.size() == 3);
     const Section &paths = report.sections[0], &legs = report.sections[1];
     REQUIRE(paths.rows.size() == 3);
     CHECK(text(paths, 0, "path") == "1");
@@ -256,4 +256,35 @@ TEST_CASE("show config tells what a file would say", "[show]") {
     mesh.set_forwarding(false);
     CHECK(text(cli::show_config(mesh).sections[1], 0, "forwarding") == "stopped");
     CHECK(text(cli::show_workers(mesh, {}).sections.back(), 0, "forwarding") == "stopped");
+}
+
+TEST_CASE("show worker all and show stream tell how long packets stay", "[show]") {
+    const Fixture f;
+    flow::LatencyHistogram all;
+    for (int i = 0; i < 1000; i++) all.add(kSecond / 100'000 * (i < 990 ? 1 : 10));  // 10 us, and 1% 100 us
+    auto workers = f.worker_facts();
+    workers[1].latency = flow::Latency::of(all);
+    workers[1].stalled = true;
+    const auto report = cli::show_workers(f.mesh, workers);
+    CHECK_FALSE(std::get<bool>(cell(report.sections[0], 0, "stalled")));
+    CHECK(std::get<bool>(cell(report.sections[0], 1, "stalled")));
+    const Section& latency = report.sections[2];
+    const auto us = [](const Section& s, size_t row, const std::string& key) {
+        return std::get<double>(cell(s, row, key));
+    };
+    CHECK(number(latency, 1, "packets") == 1000);
+    CHECK(us(latency, 1, "p50_us") == Approx(10));  // the bucket's end
+    CHECK(us(latency, 1, "p99_us") == Approx(10));
+    CHECK(us(latency, 1, "p999_us") == Approx(100).epsilon(1e-3));
+    CHECK(us(latency, 1, "max_us") == Approx(100).epsilon(1e-3));
+    CHECK(us(latency, 0, "p50_us") == 0);
+
+    f.mesh.tracks()[0]->latency->add(kSecond / 1000);
+    const auto stream = cli::show_stream(f.mesh, f.camera(), f.now);
+    const Section& sampled = stream.sections[2];
+    REQUIRE(sampled.rows.size() == 2);
+    CHECK(text(sampled, 0, "track") == "video");
+    CHECK(number(sampled, 0, "packets") == 1);
+    CHECK(us(sampled, 0, "max_us") == Approx(1000).epsilon(1e-3));
+    CHECK(number(sampled, 1, "packets") == 0);
 }

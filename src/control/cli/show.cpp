@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace penstock::cli {
 namespace {
@@ -26,6 +27,23 @@ uint64_t drops_of(const mesh::Output& output) {
 // Whether `stop` is in force.
 Section state_of(const mesh::Mesh& mesh) {
     return {"state", "", {{"forwarding", "forwarding"}}, {Row{std::string(mesh.forwarding() ? "running" : "stopped")}}};
+}
+
+Section latency_section(std::string title, Column of) {
+    return {"latency",
+            std::move(title),
+            {std::move(of),
+             {"packets", "packets"},
+             {"p50_us", "p50"},
+             {"p99_us", "p99"},
+             {"p999_us", "p99.9"},
+             {"max_us", "max"}},
+            {}};
+}
+
+Row latency_row(Cell of, const flow::Latency& latency) {
+    const auto us = [&](double share) { return latency.percentile(share) * 1e6; };
+    return {std::move(of), latency.packets(), us(0.5), us(0.99), us(0.999), latency.max * 1e6};
 }
 
 Cell optional_text(const std::string& text) { return text.empty() ? Cell{} : Cell{text}; }
@@ -93,7 +111,9 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
                   {"source", "from"},
                   {"why_not", "why not"}},
                  {}};
+    Section latency = latency_section("time in the worker since the start, sampled, us", {"track", "track"});
     for (const auto& track : stream.tracks) {
+        latency.rows.push_back(latency_row(track->name, flow::Latency::of(*track->latency)));
         for (const mesh::Path& path : track->paths) {
             const auto& c = path.state->reception.counters();
             paths.rows.push_back(Row{track->name, path.name, path.source.rtp.text(), c.packets.read(), c.bytes.read(),
@@ -110,7 +130,7 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
                                     way.hop ? Cell{way.hop->source.text()} : Cell{}, optional_text(way.why_not)});
         }
     }
-    return {{std::move(paths), std::move(legs)}};
+    return {{std::move(paths), std::move(legs), std::move(latency)}};
 }
 
 Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, const std::vector<PortFacts>& ports,
@@ -183,7 +203,8 @@ Report show_workers(const mesh::Mesh& mesh, const std::vector<WorkerFacts>& work
                {"tx_wanted", "tx wanted"},
                {"sent", "sent"},
                {"tx_drops", "tx drops"},
-               {"balanced", "balanced"}},
+               {"balanced", "balanced"},
+               {"stalled", "stalled"}},
               {}};
     Section placement{"placement",
                       "what each was given to do, and does: packets taken and copies made a second",
@@ -195,20 +216,15 @@ Report show_workers(const mesh::Mesh& mesh, const std::vector<WorkerFacts>& work
                        {"legs", "legs"},
                        {"load", "load"}},
                       {}};
-    Section latency{
-        "latency",
-        "time in the worker, upper bounds in us",
-        {{"worker", "worker"}, {"p50_us", "p50"}, {"p99_us", "p99"}, {"p999_us", "p99.9"}, {"max_us", "max"}},
-        {}};
+    Section latency = latency_section("time in the worker since the start, us", {"worker", "worker"});
     for (size_t w = 0; w < workers.size(); w++) {
         const flow::Ledger& l = workers[w].ledger;
-        const auto us = [&](double share) { return flow::percentile(workers[w].latency, share) * 1e6; };
         placement.rows.push_back(Row{uint64_t{w}, uint64_t{workers[w].core}, numa(workers[w].numa_node),
                                      workers[w].queues, uint64_t{workers[w].placed.tracks},
                                      uint64_t{workers[w].placed.outputs}, workers[w].placed.load});
-        latency.rows.push_back(Row{uint64_t{w}, us(0.5), us(0.99), us(0.999), us(1.0)});
+        latency.rows.push_back(latency_row(uint64_t{w}, workers[w].latency));
         s.rows.push_back(Row{uint64_t{w}, l.rx, l.forwarded, l.consumed(), l.rx_drops(), l.tx_wanted, l.sent,
-                             l.tx_drops(), l.balanced()});
+                             l.tx_drops(), l.balanced(), workers[w].stalled});
     }
     return {{std::move(s), std::move(placement), std::move(latency), state_of(mesh)}};
 }

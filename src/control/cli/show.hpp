@@ -1,7 +1,6 @@
 #pragma once
 // The answers of the show commands, from the model and what the data plane tells. Pure. docs/cli.md lists the JSON
 // keys.
-#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "control/cli/report.hpp"
 #include "control/mesh/mesh.hpp"
 #include "control/metrics/text.hpp"
+#include "flow/latency.hpp"
 #include "flow/ledger.hpp"
 
 namespace penstock::cli {
@@ -19,7 +19,8 @@ struct WorkerFacts {
     std::string queues;  // "lan/0, wan/0"
     mesh::Placement placed;
     flow::Ledger ledger;
-    std::array<uint64_t, flow::LatencyHistogram::kBuckets> latency{};  // packets by bucket
+    flow::Latency latency;
+    bool stalled = false;
 };
 
 struct PortFacts {

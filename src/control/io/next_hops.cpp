@@ -75,6 +75,14 @@ std::optional<Mac> NextHops::mac(const std::string& netdev) const {
     return link == nullptr ? std::nullopt : std::optional{link->mac};
 }
 
+std::string NextHops::why_down(const std::string& netdev) const {
+    const Link* link = view_.link(netdev);
+    if (link == nullptr) return fmt::format("interface {} is gone", netdev);
+    if (!link->up) return fmt::format("interface {} is down: ip link set {} up", netdev, netdev);
+    if (!link->carrier) return fmt::format("interface {} has no carrier", netdev);
+    return {};
+}
+
 void NextHops::answer_fresh() {
     fresh_timer_ = {};
     for (size_t i = 0; i < kRoutesPerTurn && !fresh_.empty(); i++) {

@@ -39,6 +39,8 @@ public:
 
     std::vector<Ip> addresses(const std::string& netdev) const;
     std::optional<Mac> mac(const std::string& netdev) const;
+    // Why the interface cannot carry packets now; empty: it can.
+    std::string why_down(const std::string& netdev) const;
 
 private:
     struct Wanted {

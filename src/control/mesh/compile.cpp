@@ -73,10 +73,11 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     struct States {  // one allocation keeps both alive
         std::shared_ptr<flow::PathState> path;
         std::shared_ptr<flow::MergeState> merge;
+        std::shared_ptr<flow::LatencyHistogram> latency;
     };
     std::vector<flow::FlowPtr> flows;
     for (const Path& path : track.paths) {
-        const auto states = std::make_shared<States>(States{path.state, track.merge});
+        const auto states = std::make_shared<States>(States{path.state, track.merge, track.latency});
         const auto flow_of = [&](flow::Kind kind, const std::shared_ptr<const flow::Rendition>& rendition) {
             auto f = std::make_shared<flow::Flow>();
             f->key = {path.source.rtp.ip, path.source.rtp.port, path.source.vlan};
@@ -89,6 +90,7 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f->sender = path.source.from.value_or(Ip{});
             f->path = path.state.get();
             f->merge = track.merge.get();
+            f->latency = track.latency.get();
             f->state = states;
             f->rendition = rendition;
             f->spread = rendition->shards.size() > 1;

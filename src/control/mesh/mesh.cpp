@@ -182,6 +182,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     }
     if (of.sources.size() > 1)
         track->merge = before && before->merge ? before->merge : std::make_shared<flow::MergeState>();
+    track->latency = before ? before->latency : std::make_shared<flow::LatencyHistogram>();
     const auto receiver = [](const config::Output& output) { return std::tuple(output.rtp, output.vlan, output.port); };
     std::map<decltype(receiver(config::Output{})), const Output*> known;
     if (before)

@@ -42,8 +42,9 @@ struct Track {
     std::vector<Path> paths;
     std::vector<Output> outputs;
     std::shared_ptr<flow::MergeState> merge;  // two paths only
-    std::vector<flow::FlowPtr> flows;         // as in the last table
-    bool dirty = false;                       // they differ from what the model says by now
+    std::shared_ptr<flow::LatencyHistogram> latency;
+    std::vector<flow::FlowPtr> flows;  // as in the last table
+    bool dirty = false;                // they differ from what the model says by now
 };
 
 struct Stream {

@@ -2,36 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
+#include <array>
 #include <map>
+#include <span>
+
+#include "control/metrics/family.hpp"
 
 namespace penstock::metrics {
 namespace {
 
+using flow::Ledger;
 using rtp::ReceptionCounters;
-
-// Writes families: HELP and TYPE once, then a sample for each labelled thing.
-class Text {
-public:
-    void family(std::string_view name, std::string_view type, std::string_view help) {
-        name_ = name;
-        fmt::format_to(std::back_inserter(out_), "# HELP penstock_{0} {2}\n# TYPE penstock_{0} {1}\n", name, type,
-                       help);
-    }
-    template <class Value>
-    void sample(std::string_view labels, Value value) {
-        suffixed("", labels, value);
-    }
-    template <class Value>
-    void suffixed(std::string_view suffix, std::string_view labels, Value value) {  // _bucket, _sum, _count
-        fmt::format_to(std::back_inserter(out_), "penstock_{}{}{{{}}} {}\n", name_, suffix, labels, value);
-    }
-    std::string take() { return std::move(out_); }
-
-private:
-    std::string out_;
-    std::string name_;
-};
 
 std::string escaped(std::string_view value) {
     std::string out;
@@ -46,149 +27,208 @@ std::string escaped(std::string_view value) {
     return out;
 }
 
-std::string labels(const mesh::Track& track, std::string_view kind, std::string_view name) {
-    return fmt::format("stream=\"{}\",track=\"{}\",{}=\"{}\"", escaped(track.stream), track.name, kind, escaped(name));
+// stream="camera-1",track="video" and, begun, the label that each path or leg ends.
+std::string labels_of(const mesh::Track& track) {
+    return fmt::format("stream=\"{}\",track=\"{}\"", escaped(track.stream), track.name);
 }
 
-template <class Read>
-void paths(Text& text, const View& view, std::string_view name, std::string_view type, std::string_view help,
-           Read read) {
-    text.family(name, type, help);
-    for (const mesh::Track* track : view.mesh.tracks())
-        for (const mesh::Path& path : track->paths)
-            text.sample(labels(*track, "path", path.name), read(*track, path.state->reception.counters()));
+std::string labelled(std::string_view labels, std::string_view kind, std::string_view name) {
+    std::string out;
+    out.reserve(labels.size() + kind.size() + name.size() + 8);
+    return out.append(labels).append(",").append(kind).append("=\"").append(name).append("\"");
 }
 
-void paths(Text& text, const View& view) {
-    const auto counter = [&](std::string_view name, Counter ReceptionCounters::*field, std::string_view help) {
-        paths(text, view, name, "counter", help,
-              [&](const mesh::Track&, const ReceptionCounters& c) { return (c.*field).read(); });
+void join(std::string& out, std::span<const Family> families) {
+    size_t size = out.size();
+    for (const Family& family : families) size += family.text().size();
+    out.reserve(size);
+    for (const Family& family : families) out += family.text();
+}
+
+// Bounds of a histogram as they are exported, as powers of two of a microsecond: all for a worker; for a track, of
+// which there may be thousands, every other one.
+struct Bucket {
+    size_t octaves;
+    std::string more;
+};
+std::vector<Bucket> buckets(size_t step) {
+    std::vector<Bucket> all;
+    for (size_t o = 0; o <= flow::LatencyHistogram::kOctaves; o += step)
+        all.push_back({o, fmt::format(",le=\"{}\"", static_cast<double>(uint64_t{1} << o) * 1e-6)});
+    return all;
+}
+
+void histogram(Family& family, std::string_view labels, const flow::Latency& latency,
+               std::span<const Bucket> exported) {
+    // Read once: a later bucket must not be less than an earlier one.
+    for (const Bucket& bucket : exported)
+        family.suffixed("_bucket", labels, latency.below(bucket.octaves), bucket.more);
+    const uint64_t all = latency.packets();
+    family.suffixed("_bucket", labels, all, ",le=\"+Inf\"");
+    family.suffixed("_sum", labels, latency.sum);
+    family.suffixed("_count", labels, all);
+}
+
+void paths(std::string& out, const View& view) {
+    struct Counted {
+        Counter ReceptionCounters::*field;
+        Family family;
     };
-    counter("path_packets_total", &ReceptionCounters::packets, "RTP packets received, duplicates included.");
-    counter("path_bytes_total", &ReceptionCounters::bytes, "Bytes of RTP received: headers and payload.");
-    paths(text, view, "path_lost_packets_total", "counter", "RTP packets that never arrived (RFC 3550 A.3).",
-          [&](const mesh::Track&, const ReceptionCounters& c) { return lost(c, view.now); });
-    counter("path_duplicate_packets_total", &ReceptionCounters::duplicate, "RTP packets received more than once.");
-    counter("path_reordered_packets_total", &ReceptionCounters::reordered, "RTP packets that came after a later one.");
-    counter("path_ssrc_changes_total", &ReceptionCounters::ssrc_changes, "Times the path's SSRC changed.");
-    counter("path_restarts_total", &ReceptionCounters::restarts, "Sequence jumps taken for a restarted source.");
-    paths(text, view, "path_jitter_seconds", "gauge", "Interarrival jitter (RFC 3550 6.4.1).",
-          [](const mesh::Track& track, const ReceptionCounters& c) {
-              return static_cast<double>(c.jitter.read()) / 16 / track.config.clock_rate;
-          });
-    text.family("path_rtcp_packets_total", "counter", "RTCP packets received with the path.");
-    for (const mesh::Track* track : view.mesh.tracks())
-        for (const mesh::Path& path : track->paths)
-            text.sample(labels(*track, "path", path.name), path.state->rtcp_packets.read());
-}
-
-template <class Read>
-void legs(Text& text, const View& view, std::string_view name, std::string_view type, std::string_view help,
-          Read read) {
-    text.family(name, type, help);
-    for (const mesh::Track* track : view.mesh.tracks())
-        for (const mesh::Output& output : track->outputs) text.sample(labels(*track, "leg", output.name), read(output));
-}
-
-void legs(Text& text, const View& view) {
-    legs(text, view, "leg_packets_total", "counter", "RTP packets given to the driver for this receiver.",
-         [](const mesh::Output& o) { return o.rtp->packets.read(); });
-    legs(text, view, "leg_bytes_total", "counter", "Bytes of IP that these packets had.",
-         [](const mesh::Output& o) { return o.rtp->bytes.read(); });
-    legs(text, view, "leg_rtcp_packets_total", "counter", "RTCP packets given to the driver for this receiver.",
-         [](const mesh::Output& o) { return o.rtcp->packets.read(); });
-    legs(text, view, "leg_ready", "gauge", "1 when the next hop is known, 0 while nothing can be sent.",
-         [&](const mesh::Output& o) { return view.mesh.resolution(o.destination).hop ? 1 : 0; });
-    text.family("leg_drops_total", "counter", "Copies, RTP and RTCP, that did not leave, by reason.");
-    for (const mesh::Track* track : view.mesh.tracks())
-        for (const mesh::Output& output : track->outputs)
-            for (size_t d = static_cast<size_t>(flow::kFirstTxDrop); d <= static_cast<size_t>(flow::kLastLegDrop);
-                 d++) {
-                const auto reason = static_cast<flow::Drop>(d);
-                text.sample(fmt::format("{},reason=\"{}\"", labels(*track, "leg", output.name), name(reason)),
-                            output.rtp->drop(reason).read() + output.rtcp->drop(reason).read());
-            }
-}
-
-void workers(Text& text, const View& view) {
-    const auto each = [&](std::string_view name, std::string_view help, auto read) {
-        text.family(name, "counter", help);
-        for (size_t w = 0; w < view.ledgers.size(); w++)
-            text.sample(fmt::format("worker=\"{}\"", w), read(view.ledgers[w]));
-    };
-    using flow::Ledger;
-    const auto given = [&](std::string_view name, std::string_view help, size_t mesh::Placement::*what) {
-        text.family(name, "gauge", help);
-        for (size_t w = 0; w < view.ledgers.size() && w < view.mesh.placed().size(); w++)
-            text.sample(fmt::format("worker=\"{}\"", w), view.mesh.placed()[w].*what);
-    };
-    given("worker_tracks", "Tracks that the worker owns.", &mesh::Placement::tracks);
-    given("worker_legs", "Legs that the worker makes the copies for.", &mesh::Placement::outputs);
-    each("worker_rx_packets_total", "Packets taken from rx queues and other workers.",
-         [](const Ledger& l) { return l.rx; });
-    each("worker_forwarded_packets_total", "Packets given to at least one leg.",
-         [](const Ledger& l) { return l.forwarded; });
-    text.family("worker_consumed_packets_total", "counter", "Packets dealt with otherwise, and not lost.");
-    for (size_t w = 0; w < view.ledgers.size(); w++) {
-        const Ledger& l = view.ledgers[w];
-        const auto as = [&](std::string_view what, uint64_t n) {
-            text.sample(fmt::format("worker=\"{}\",as=\"{}\"", w, what), n);
-        };
-        as("handed_over", l.handed_over);
-        as("punted", l.punted);
-        as("left_to_kernel", l.left_to_kernel);
-        as("duplicate", l.duplicate);
-    }
-    each("worker_shared_out_packets_total", "Messages to other workers that serve some of a packet's legs.",
-         [](const Ledger& l) { return l.shared_out; });
-    each("worker_tx_wanted_packets_total", "Copies to send: one a leg.", [](const Ledger& l) { return l.tx_wanted; });
-    each("worker_sent_packets_total", "Copies that the driver took.", [](const Ledger& l) { return l.sent; });
-    text.family("worker_ledger_balanced", "gauge", "1: every packet is accounted for. 0 is a bug: please report it.");
-    for (size_t w = 0; w < view.ledgers.size(); w++)
-        text.sample(fmt::format("worker=\"{}\"", w), view.ledgers[w].balanced() ? 1 : 0);
-    text.family("drops_total", "counter", "Packets and copies that went no further, by reason.");
-    for (size_t w = 0; w < view.ledgers.size(); w++)
-        for (size_t d = 0; d < flow::kDrops; d++)
-            text.sample(fmt::format("worker=\"{}\",reason=\"{}\"", w, flow::kDropNames[d]), view.ledgers[w].drops[d]);
-}
-
-void latencies(Text& text, const View& view) {
-    text.family("forward_latency_seconds", "histogram",
-                "Time in a worker: from the rx burst to the end of the turn that sent the copies.");
-    for (size_t w = 0; w < view.latencies.size(); w++) {
-        const std::string worker = fmt::format("worker=\"{}\"", w);
-        uint64_t sum = 0;
-        for (size_t b = 0; b + 1 < flow::LatencyHistogram::kBuckets; b++) {
-            sum += view.latencies[w]->count(b);
-            text.suffixed("_bucket", fmt::format("{},le=\"{}\"", worker, flow::LatencyHistogram::bound(b)), sum);
+    std::array counted{Counted{&ReceptionCounters::packets,
+                               {"path_packets_total", "counter", "RTP packets received, duplicates included."}},
+                       Counted{&ReceptionCounters::bytes,
+                               {"path_bytes_total", "counter", "Bytes of RTP received: headers and payload."}},
+                       Counted{&ReceptionCounters::duplicate,
+                               {"path_duplicate_packets_total", "counter", "RTP packets received more than once."}},
+                       Counted{&ReceptionCounters::reordered,
+                               {"path_reordered_packets_total", "counter", "RTP packets that came after a later one."}},
+                       Counted{&ReceptionCounters::ssrc_changes,
+                               {"path_ssrc_changes_total", "counter", "Times the path's SSRC changed."}},
+                       Counted{&ReceptionCounters::restarts,
+                               {"path_restarts_total", "counter", "Sequence jumps taken for a restarted source."}}};
+    std::array others{
+        Family{"path_lost_packets_total", "counter", "RTP packets that never arrived (RFC 3550 A.3)."},
+        Family{"path_jitter_seconds", "gauge", "Interarrival jitter (RFC 3550 6.4.1)."},
+        Family{"path_rtcp_packets_total", "counter", "RTCP packets received with the path."},
+        Family{"track_latency_seconds", "histogram",
+               "Time in a worker, sampled: from the rx burst of one packet a turn to the end of the turn."}};
+    auto& [lost_packets, jitter, rtcp, latency] = others;
+    const auto exported = buckets(2);
+    for (const mesh::Track* track : view.mesh.tracks()) {
+        const std::string of_track = labels_of(*track);
+        for (const mesh::Path& path : track->paths) {
+            const std::string labels = labelled(of_track, "path", path.name);
+            const ReceptionCounters& c = path.state->reception.counters();
+            for (Counted& counter : counted) counter.family.sample(labels, (c.*counter.field).read());
+            lost_packets.sample(labels, lost(c, view.now));
+            jitter.sample(labels, static_cast<double>(c.jitter.read()) / 16 / track->config.clock_rate);
+            rtcp.sample(labels, path.state->rtcp_packets.read());
         }
-        sum += view.latencies[w]->count(flow::LatencyHistogram::kBuckets - 1);
-        text.suffixed("_bucket", worker + ",le=\"+Inf\"", sum);
-        text.suffixed("_sum", worker, view.latencies[w]->sum_seconds());
-        text.suffixed("_count", worker, sum);
+        // A track that never forwarded has no times: eleven lines less.
+        if (const auto sampled = flow::Latency::of(*track->latency); sampled.packets() != 0)
+            histogram(latency, of_track, sampled, exported);
     }
+    for (const Counted& counter : counted) join(out, {&counter.family, 1});
+    join(out, others);
 }
 
-void ports(Text& text, const View& view) {
-    // A family's samples must stand together, so they are gathered over the ports first.
-    std::map<std::string, std::vector<std::pair<std::string, uint64_t>>> families;
-    for (const PortCounters& port : view.ports)
+void legs(std::string& out, const View& view) {
+    std::array families{
+        Family{"leg_packets_total", "counter", "RTP packets given to the driver for this receiver."},
+        Family{"leg_bytes_total", "counter", "Bytes of IP that these packets had."},
+        Family{"leg_rtcp_packets_total", "counter", "RTCP packets given to the driver for this receiver."},
+        Family{"leg_ready", "gauge", "1 when the next hop is known, 0 while nothing can be sent."},
+        Family{"leg_drops_total", "counter", "Copies, RTP and RTCP, that did not leave, by reason."}};
+    auto& [packets, bytes, rtcp, ready, drops] = families;
+    constexpr auto kFirst = static_cast<size_t>(flow::kFirstTxDrop), kLast = static_cast<size_t>(flow::kLastLegDrop);
+    std::vector<std::string> reasons;
+    for (size_t d = kFirst; d <= kLast; d++) reasons.push_back(fmt::format(",reason=\"{}\"", flow::kDropNames[d]));
+    for (const mesh::Track* track : view.mesh.tracks()) {
+        const std::string of_track = labels_of(*track);
+        for (const mesh::Output& output : track->outputs) {
+            const std::string labels = labelled(of_track, "leg", output.name);
+            packets.sample(labels, output.rtp->packets.read());
+            bytes.sample(labels, output.rtp->bytes.read());
+            rtcp.sample(labels, output.rtcp->packets.read());
+            ready.sample(labels, view.mesh.resolution(output.destination).hop ? 1 : 0);
+            for (size_t d = kFirst; d <= kLast; d++) {
+                const auto reason = static_cast<flow::Drop>(d);
+                drops.sample(labels, output.rtp->drop(reason).read() + output.rtcp->drop(reason).read(),
+                             reasons[d - kFirst]);
+            }
+        }
+    }
+    join(out, families);
+}
+
+void workers(std::string& out, const View& view) {
+    std::array families{
+        Family{"worker_tracks", "gauge", "Tracks that the worker owns."},
+        Family{"worker_legs", "gauge", "Legs that the worker makes the copies for."},
+        Family{"worker_rx_packets_total", "counter", "Packets taken from rx queues and other workers."},
+        Family{"worker_forwarded_packets_total", "counter", "Packets given to at least one leg."},
+        Family{"worker_consumed_packets_total", "counter", "Packets dealt with otherwise, and not lost."},
+        Family{"worker_shared_out_packets_total", "counter",
+               "Messages to other workers that serve some of a packet's legs."},
+        Family{"worker_tx_wanted_packets_total", "counter", "Copies to send: one a leg."},
+        Family{"worker_sent_packets_total", "counter", "Copies that the driver took."},
+        Family{"worker_ledger_balanced", "gauge", "1: every packet is accounted for. 0 is a bug: please report it."},
+        Family{"worker_turns_total", "counter", "Rounds of the worker's loop, with packets or without."},
+        Family{"worker_stalled", "gauge", "1 while the worker does not turn."},
+        Family{"drops_total", "counter", "Packets and copies that went no further, by reason."},
+        Family{"forward_latency_seconds", "histogram",
+               "Time in a worker: from the rx burst to the end of the turn that sent the copies."}};
+    auto& [tracks, legs, rx, forwarded, consumed, shared_out, wanted, sent, balanced, turns, stalled, drops, latency] =
+        families;
+    const auto exported = buckets(1);
+    for (size_t w = 0; w < view.workers.size(); w++) {
+        const WorkerView& worker = view.workers[w];
+        const Ledger& l = worker.ledger;
+        const std::string labels = fmt::format("worker=\"{}\"", w);
+        if (w < view.mesh.placed().size()) {
+            tracks.sample(labels, view.mesh.placed()[w].tracks);
+            legs.sample(labels, view.mesh.placed()[w].outputs);
+        }
+        rx.sample(labels, l.rx);
+        forwarded.sample(labels, l.forwarded);
+        consumed.sample(labels, l.handed_over, ",as=\"handed_over\"");
+        consumed.sample(labels, l.punted, ",as=\"punted\"");
+        consumed.sample(labels, l.left_to_kernel, ",as=\"left_to_kernel\"");
+        consumed.sample(labels, l.duplicate, ",as=\"duplicate\"");
+        shared_out.sample(labels, l.shared_out);
+        wanted.sample(labels, l.tx_wanted);
+        sent.sample(labels, l.sent);
+        balanced.sample(labels, l.balanced() ? 1 : 0);
+        turns.sample(labels, worker.turns);
+        stalled.sample(labels, worker.stalled ? 1 : 0);
+        for (size_t d = 0; d < flow::kDrops; d++)
+            drops.sample(labels, l.drops[d], fmt::format(",reason=\"{}\"", flow::kDropNames[d]));
+        histogram(latency, labels, worker.latency, exported);
+    }
+    join(out, families);
+}
+
+void ports(std::string& out, const View& view) {
+    Family up{"port_up", "gauge", "1 while the port can carry packets: what /readyz asks."};
+    // By name, because the ports' samples of one counter must stand together.
+    std::map<std::string, Family> counters;
+    for (const PortView& port : view.ports) {
+        const std::string labels = fmt::format("port=\"{}\"", port.port);
+        up.sample(labels, port.up ? 1 : 0);
+        std::map<std::string, uint64_t> values;  // two counters of a driver may become one name
         for (const auto& [counter, value] : port.counters) {
             std::string name = counter;
             for (char& c : name)
                 if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-            families[name].emplace_back(port.port, value);
+            values[name] += value;
         }
-    for (const auto& [name, samples] : families) {
-        text.family(fmt::format("port_{}_total", name), "counter", "Counter of the port's driver.");
-        for (const auto& [port, value] : samples) text.sample(fmt::format("port=\"{}\"", port), value);
+        for (const auto& [name, value] : values)
+            counters.try_emplace(name, fmt::format("port_{}_total", name), "counter", "Counter of the port's driver.")
+                .first->second.sample(labels, value);
     }
+    join(out, {&up, 1});
+    for (const auto& [name, family] : counters) join(out, {&family, 1});
     if (view.twins.empty()) return;
-    text.family("port_twin_lost_packets_total", "counter", "Packets lost between the port and its kernel twin.");
-    for (const TwinCounters& twin : view.twins) {
-        text.sample(fmt::format("port=\"{}\",direction=\"to_kernel\"", twin.port), twin.lost_to_kernel);
-        text.sample(fmt::format("port=\"{}\",direction=\"from_kernel\"", twin.port), twin.lost_from_kernel);
+    Family twin{"port_twin_lost_packets_total", "counter", "Packets lost between the port and its kernel twin."};
+    for (const TwinView& t : view.twins) {
+        twin.sample(fmt::format("port=\"{}\"", t.port), t.lost_to_kernel, ",direction=\"to_kernel\"");
+        twin.sample(fmt::format("port=\"{}\"", t.port), t.lost_from_kernel, ",direction=\"from_kernel\"");
     }
+    join(out, {&twin, 1});
+}
+
+void memory(std::string& out, const View& view) {
+    std::array families{Family{"mempool_free", "gauge", "Packet buffers that nobody holds."},
+                        Family{"mempool_size", "gauge", "Packet buffers in all."},
+                        Family{"table_pending", "gauge", "Replaced tables that some worker may still be reading."}};
+    auto& [free, size, pending] = families;
+    for (const PoolView& pool : view.pools) {
+        const std::string labels = fmt::format("pool=\"{}\"", pool.pool);
+        free.sample(labels, pool.free);
+        size.sample(labels, pool.size);
+    }
+    pending.sample("", view.table_pending);
+    join(out, families);
 }
 
 }  // namespace
@@ -201,19 +241,19 @@ uint64_t lost(const ReceptionCounters& counters, uint64_t now) {
 }
 
 std::string render(const View& view) {
-    Text text;
-    text.family("build_info", "gauge", "Which penstock this is.");
-    text.sample(fmt::format("version=\"{}\",node=\"{}\"", view.version, escaped(view.node)), 1);
-    paths(text, view);
-    legs(text, view);
-    workers(text, view);
-    latencies(text, view);
-    ports(text, view);
-    text.family("forwarding", "gauge", "1, or 0 while forwarding is stopped by the operator.");
-    text.sample("", view.mesh.forwarding() ? 1 : 0);
-    text.family("table_pending", "gauge", "Replaced tables that some worker may still be reading.");
-    text.sample("", view.table_pending);
-    return text.take();
+    std::string out;
+    Family build{"build_info", "gauge", "Which penstock this is."};
+    build.sample(fmt::format("version=\"{}\",node=\"{}\"", view.version, escaped(view.node)), 1);
+    join(out, {&build, 1});
+    paths(out, view);
+    legs(out, view);
+    workers(out, view);
+    ports(out, view);
+    Family forwarding{"forwarding", "gauge", "1, or 0 while forwarding is stopped by the operator."};
+    forwarding.sample("", view.mesh.forwarding() ? 1 : 0);
+    join(out, {&forwarding, 1});
+    memory(out, view);
+    return out;
 }
 
 }  // namespace penstock::metrics

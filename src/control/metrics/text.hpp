@@ -11,15 +11,29 @@
 
 namespace penstock::metrics {
 
-struct PortCounters {
+struct WorkerView {
+    flow::Ledger ledger;
+    flow::Latency latency;
+    uint64_t turns = 0;
+    bool stalled = false;
+};
+
+struct PortView {
     std::string port;
+    bool up = true;
     std::vector<std::pair<std::string, uint64_t>> counters;  // as the driver names them
 };
 
-struct TwinCounters {
+struct TwinView {
     std::string port;
     uint64_t lost_to_kernel = 0;
     uint64_t lost_from_kernel = 0;
+};
+
+struct PoolView {
+    std::string pool;
+    uint64_t free = 0;
+    uint64_t size = 0;
 };
 
 struct View {
@@ -27,10 +41,10 @@ struct View {
     std::string node;
     const mesh::Mesh& mesh;
     uint64_t now = 0;  // in the clock of rtp::ReceptionCounters::last_arrival: seconds, 32.32 fixed point
-    std::vector<flow::Ledger> ledgers;                     // by worker
-    std::vector<const flow::LatencyHistogram*> latencies;  // by worker
-    std::vector<PortCounters> ports;
-    std::vector<TwinCounters> twins;
+    std::vector<WorkerView> workers = {};
+    std::vector<PortView> ports = {};
+    std::vector<TwinView> twins = {};
+    std::vector<PoolView> pools = {};
     size_t table_pending = 0;
 };
 
