@@ -108,7 +108,8 @@ int main(int argc, char** argv) {
     plan.rx.push_back({.ethdev = (*stage)->rx()});
     for (int port = 0; port < 2; port++) plan.tx.emplace_back((*stage)->tx(), uint16_t{0}, true);
     plan.pools = (*stage)->pools();
-    dataplane::Worker worker(qsbr, table, std::move(plan));
+    const dataplane::Published<flow::Capture> capture(qsbr, std::make_unique<const flow::Capture>());
+    dataplane::Worker worker(qsbr, table, capture, std::move(plan));
     const auto state = mesh->stream("0")->tracks[0]->paths[0].state;
 
     std::atomic<bool> changing = false, done = false;
