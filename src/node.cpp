@@ -290,6 +290,7 @@ void Node::on_next_hop(const flow::Destination& to, const flow::Resolution& answ
 }
 
 void Node::on_netdev(const std::string& netdev) {
+    follow_ports();
     for (const flow::PortInfo& port : ports_)
         if (port.netdev == netdev) steer_addresses(port.index);
     for (auto& [what, claim] : claims_)
@@ -365,7 +366,9 @@ std::vector<metrics::PortHealth> Node::port_health() const {
     for (const auto& port : dataplane_->ports()) {
         const flow::PortInfo& info = port->info();
         const bool own = info.driver == flow::Driver::af_xdp || info.driver == flow::Driver::af_packet;
-        if (own) {
+        if (const auto down = down_.find(info.index); down != down_.end()) {
+            all.push_back({info.name, down->second});
+        } else if (own) {
             all.push_back({info.name, next_hops_->why_down(info.netdev)});
         } else {
             all.push_back({info.name, port->link_up() ? "" : "the NIC has no link"});

@@ -59,6 +59,11 @@ private:
     void claim_port(const Claimed& what, Claim& claim);
     void on_next_hop(const flow::Destination& to, const flow::Resolution& answer);
     void on_netdev(const std::string& netdev);
+    // Ports whose netdev goes and comes back: node_ports.cpp.
+    void follow_ports();
+    bool follow_port(const flow::PortInfo& port);
+    void port_gone(const flow::PortInfo& port);
+    bool port_back(const flow::PortInfo& port);
     void changed();
     void publish();
     void start_workers();
@@ -107,13 +112,14 @@ private:
     std::vector<unsigned> cores_;                                         // by worker
     std::map<std::pair<std::string, std::string>, uint64_t> stats_from_;  // (port, counter) at `clear port stats`
     std::vector<metrics::Pulse> pulses_;                                  // by worker
-    io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_, pulse_timer_;
+    io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_, pulse_timer_, ports_timer_;
     std::set<flow::Destination> unanswered_;  // at start: next hops that are not known yet
     std::map<Claimed, Claim> claims_;
     std::set<uint16_t> unguided_;               // ports that took no flow rule: said once
     std::set<uint16_t> unbalanced_;             // workers whose ledger did not balance: said once
     std::unique_ptr<capture::Writer> capture_;  // the one that runs, or the last one
     uint64_t captures_ = 0;                     // Capture::number of the last that was published
+    std::map<uint16_t, std::string> down_;      // ports without a netdev, and why they are still down
     bool running_ = false;
     bool started_ = false;  // the workers
 };

@@ -5,6 +5,9 @@
 #include <rte_launch.h>
 #include <rte_mbuf.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace penstock::dataplane {
 namespace {
 
@@ -37,7 +40,8 @@ void Dataplane::FreeRing::operator()(rte_ring* ring) const noexcept {
 Dataplane::Dataplane(unsigned workers)
     : qsbr_(workers),
       table_(qsbr_, std::make_unique<const flow::Table>()),
-      capture_(qsbr_, std::make_unique<const flow::Capture>()) {}
+      capture_(qsbr_, std::make_unique<const flow::Capture>()),
+      port_sets_(qsbr_, std::make_unique<const PortSet>()) {}
 
 Result<std::unique_ptr<Dataplane>> Dataplane::open(const DataplanePlan& plan, const Eal& eal, Log& log) {
     std::unique_ptr<Dataplane> self(new Dataplane(plan.workers));
@@ -97,7 +101,7 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
                    .kernel_has_copy = port.kernel_has_copy(),
                    .twin = twins_[p] ? twins_[p]->to_kernel() : nullptr};
         as_received.push_back(in);
-        for (const Port::Queue& q : port.rx()) {
+        for (const DeviceQueue& q : port.rx()) {
             in.ethdev = q.ethdev;
             in.queue = q.queue;
             plans[next++ % plan.workers].rx.push_back(in);
@@ -113,9 +117,9 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
             auto ring = make_ring(fmt::format("tx-{}-{}", p, w), kTxRing);
             if (!ring) return fail(ring.error().text);
             plans[w].tx.emplace_back(*ring, info.multi_segment);
-            plans[owner].relays.emplace_back(*ring, tx[owner].ethdev, tx[owner].queue);
+            plans[owner].relays.emplace_back(*ring, info.index, owner, tx[owner].ethdev, tx[owner].queue);
         }
-        if (twins_[p]) plans[0].relays.emplace_back(twins_[p]->from_kernel(), tx[0].ethdev, tx[0].queue);
+        if (twins_[p]) plans[0].relays.emplace_back(twins_[p]->from_kernel(), info.index, 0, tx[0].ethdev, tx[0].queue);
     }
     for (unsigned w = 0; w < plan.workers; w++) {
         WorkerPlan& worker = plans[w];
@@ -125,7 +129,7 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
         worker.ports = as_received;
         worker.pools = {packets_.get(), headers_.get()};
         worker.sleep_when_idle = plan.sleep_when_idle;
-        workers_.push_back(std::make_unique<Worker>(qsbr_, table_, capture_, std::move(worker)));
+        workers_.push_back(std::make_unique<Worker>(qsbr_, table_, capture_, std::move(worker), &port_sets_));
     }
     return {};
 }
@@ -141,6 +145,37 @@ std::vector<Dataplane::PoolUse> Dataplane::pools() const {
     for (const rte_mempool* pool : {packets_.get(), headers_.get()})
         all.push_back({pool->name, rte_mempool_avail_count(pool), pool->size});
     return all;
+}
+
+void Dataplane::publish_ports() {
+    auto set = std::make_unique<PortSet>();
+    set->generation = ++port_generation_;
+    for (const auto& port : ports_) {
+        const bool left = std::ranges::find(leaving_, port->info().index) != leaving_.end();
+        set->ports.push_back({.up = port->is_open() && !left,
+                              .partial_checksums = port->info().partial_checksums,
+                              .rx = port->rx(),
+                              .tx = port->tx()});
+    }
+    port_sets_.publish(std::move(set));
+}
+
+void Dataplane::leave(uint16_t port) {
+    leaving_.push_back(port);
+    publish_ports();
+}
+
+Result<void> Dataplane::rejoin(uint16_t port, Log& log) {
+    if (auto open = ports_[port]->reopen(log); !open) return open;
+    publish_ports();
+    return {};
+}
+
+size_t Dataplane::reclaim() {
+    if (port_sets_.reclaim() == 0)
+        for (const uint16_t port : std::exchange(leaving_, {})) ports_[port]->close();
+    capture_.reclaim();
+    return table_.reclaim();
 }
 
 void Dataplane::start() {

@@ -13,6 +13,7 @@
 #include "dataplane/eal.hpp"
 #include "dataplane/pools.hpp"
 #include "dataplane/port.hpp"
+#include "dataplane/port_set.hpp"
 #include "dataplane/rcu.hpp"
 #include "dataplane/twin.hpp"
 #include "dataplane/worker.hpp"
@@ -39,13 +40,14 @@ public:
     void start();  // the workers; before it, a table should be published
 
     void publish(std::unique_ptr<const flow::Table> next) override { table_.publish(std::move(next)); }
-    size_t reclaim() override {
-        capture_.reclaim();
-        return table_.reclaim();
-    }
-
     // From the next turn of each worker on; one without taps ends it.
     void capture(std::unique_ptr<const flow::Capture> next) { capture_.publish(std::move(next)); }
+    size_t reclaim() override;  // closes ports, too, that no worker uses any more
+
+    // A port whose netdev went: from the next turn on the workers leave it alone, and reclaim() closes it.
+    void leave(uint16_t port);
+    // What has been closed is opened anew, on the netdev that has the name by now, and given to the workers.
+    Result<void> rejoin(uint16_t port, Log& log);
 
     // The first rx queue of the port that the worker polls.
     std::optional<uint16_t> queue_of(uint16_t port, uint16_t worker) const;
@@ -63,6 +65,7 @@ private:
     explicit Dataplane(unsigned workers);
     Result<void> open_ports(const DataplanePlan& plan, Log& log);
     Result<void> make_workers(const DataplanePlan& plan);
+    void publish_ports();
     Result<rte_ring*> make_ring(const std::string& name, unsigned size);
 
     struct FreeRing {
@@ -74,6 +77,9 @@ private:
     Qsbr qsbr_;
     Published<flow::Table> table_;
     Published<flow::Capture> capture_;
+    Published<PortSet> port_sets_;
+    uint64_t port_generation_ = 0;
+    std::vector<uint16_t> leaving_;  // ports that some worker may still be using
     std::vector<std::unique_ptr<Port>> ports_;
     std::vector<std::unique_ptr<TapTwin>> twins_;
     std::vector<std::unique_ptr<Worker>> workers_;

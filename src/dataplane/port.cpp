@@ -1,6 +1,7 @@
 #include "dataplane/port.hpp"
 
 #include <fmt/format.h>
+#include <net/if.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -27,34 +28,45 @@ std::string reason(int error) { return rte_strerror(error < 0 ? -error : error);
 
 Result<std::unique_ptr<Port>> Port::open(const PortPlan& plan, uint16_t index, uint16_t workers, Pools pools,
                                          Log& log) {
-    std::unique_ptr<Port> port(new Port(plan));
-    const auto wrong = [&](const std::string& text) { return fail(fmt::format("port '{}': {}", plan.name, text)); };
-    const std::vector<int> sockets = af_xdp_sockets();
-    if (auto made = port->create(index, log); !made) return wrong(made.error().text);
-    for (const uint16_t ethdev : port->ethdevs_) {
-        const auto rx = static_cast<uint16_t>(plan.driver == Driver::af_xdp ? 1 : plan.queues);
-        rte_eth_dev_info device{};
-        if (const int error = rte_eth_dev_info_get(ethdev, &device); error != 0) return wrong(reason(error));
-        if (rx > device.max_rx_queues)
-            return wrong(fmt::format("{} queues asked for, the driver has {}", rx, device.max_rx_queues));
-        // Drivers on a netdev pair rx and tx queues; a NIC can give each worker its own.
-        const uint16_t tx = plan.driver == Driver::pci ? std::min<uint16_t>(workers, device.max_tx_queues) : rx;
-        if (auto started = port->start(ethdev, rx, tx, pools); !started) return wrong(started.error().text);
-    }
-    port->describe(index);
-    if (plan.driver == Driver::pci && plan.queues > 1) port->flow_rules_.emplace(port->ethdevs_.front());
-    if (plan.driver == Driver::af_xdp) {
-        if (auto judged = port->judge_zero_copy(sockets, log); !judged) return wrong(judged.error().text);
-    }
-    const auto& info = port->info_;
-    log.info("port '{}': up, driver {}, {} rx and {} tx queues, mac {}, mtu {}, {}", plan.name, port->driver_name_,
-             port->rx_.size(), port->tx_.size(), info.mac.text(), info.mtu,
-             info.multi_segment ? "shared payloads" : "copied payloads (the driver cannot send chained buffers)");
+    std::unique_ptr<Port> port(new Port(plan, index, workers, pools));
+    if (auto up = port->bring_up(log); !up) return fail(fmt::format("port '{}': {}", plan.name, up.error().text));
     return port;
 }
 
+Result<void> Port::reopen(Log& log) {
+    auto up = bring_up(log);
+    if (!up) close();  // what was half made
+    return up;
+}
+
+Result<void> Port::bring_up(Log& log) {
+    const std::vector<int> sockets = af_xdp_sockets();
+    if (plan_.driver == Driver::af_xdp || plan_.driver == Driver::af_packet)
+        netdev_index_ = if_nametoindex(plan_.interface.c_str());
+    if (auto made = create(log); !made) return made;
+    for (const uint16_t ethdev : ethdevs_) {
+        const auto rx = static_cast<uint16_t>(plan_.driver == Driver::af_xdp ? 1 : plan_.queues);
+        rte_eth_dev_info device{};
+        if (const int error = rte_eth_dev_info_get(ethdev, &device); error != 0) return fail(reason(error));
+        if (rx > device.max_rx_queues)
+            return fail(fmt::format("{} queues asked for, the driver has {}", rx, device.max_rx_queues));
+        // Drivers on a netdev pair rx and tx queues; a NIC can give each worker its own.
+        const uint16_t tx = plan_.driver == Driver::pci ? std::min<uint16_t>(workers_, device.max_tx_queues) : rx;
+        if (auto started = start(ethdev, rx, tx); !started) return started;
+    }
+    describe();
+    if (plan_.driver == Driver::pci && plan_.queues > 1) flow_rules_.emplace(ethdevs_.front());
+    if (plan_.driver == Driver::af_xdp) {
+        if (auto judged = judge_zero_copy(sockets, log); !judged) return judged;
+    }
+    log.info("port '{}': up, driver {}, {} rx and {} tx queues, mac {}, mtu {}, {}", plan_.name, driver_name_,
+             rx_.size(), tx_.size(), info_.mac.text(), info_.mtu,
+             info_.multi_segment ? "shared payloads" : "copied payloads (the driver cannot send chained buffers)");
+    return {};
+}
+
 // The DPDK devices of the port, not yet started.
-Result<void> Port::create(uint16_t index, Log& log) {
+Result<void> Port::create(Log& log) {
     if (plan_.driver == Driver::af_xdp) {
         auto steering = Steering::attach(plan_.interface, plan_.attach, plan_.queues);
         if (!steering) return fail(steering.error().text);
@@ -73,7 +85,7 @@ Result<void> Port::create(uint16_t index, Log& log) {
         return {};
     }
     if (plan_.driver == Driver::vhost) remove_stale_socket(plan_.socket);
-    for (const Vdev& vdev : vdevs_of(plan_, index)) {
+    for (const Vdev& vdev : vdevs_of(plan_, info_.index)) {
         if (const int error = rte_eal_hotplug_add("vdev", vdev.name.c_str(), vdev.arguments.c_str()); error != 0)
             return fail(fmt::format("the driver refuses '{},{}': {}", vdev.name, vdev.arguments, reason(error)));
         vdevs_.push_back(vdev.name);
@@ -84,7 +96,7 @@ Result<void> Port::create(uint16_t index, Log& log) {
     return {};
 }
 
-Result<void> Port::start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues, Pools pools) {
+Result<void> Port::start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues) {
     rte_eth_dev_info device{};
     rte_eth_dev_info_get(ethdev, &device);
     rte_eth_conf conf{};
@@ -107,7 +119,7 @@ Result<void> Port::start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues
     const int socket = rte_eth_dev_socket_id(ethdev);
     const auto on = static_cast<unsigned>(socket);
     for (uint16_t q = 0; q < rx_queues; q++) {
-        if (const int error = rte_eth_rx_queue_setup(ethdev, q, rx_size, on, nullptr, pools.packet); error != 0)
+        if (const int error = rte_eth_rx_queue_setup(ethdev, q, rx_size, on, nullptr, pools_.packet); error != 0)
             return fail(fmt::format("rx queue {}: {}", q, reason(error)));
         rx_.push_back({ethdev, q});
     }
@@ -151,7 +163,7 @@ Result<void> Port::follow_groups() {
                     plan_.name, list.size(), reason(error)));
 }
 
-void Port::describe(uint16_t index) {
+void Port::describe() {
     const uint16_t ethdev = ethdevs_.front();
     rte_eth_dev_info device{};
     rte_eth_dev_info_get(ethdev, &device);
@@ -159,7 +171,6 @@ void Port::describe(uint16_t index) {
     rte_eth_macaddr_get(ethdev, &mac);
     driver_name_ = device.driver_name;
     numa_node_ = rte_eth_dev_socket_id(ethdev);
-    info_.index = index;
     info_.name = plan_.name;
     info_.driver = plan_.driver;
     std::memcpy(info_.mac.bytes.data(), mac.addr_bytes, 6);
@@ -210,7 +221,7 @@ bool Port::link_up() const {
 }
 
 std::vector<std::pair<std::string, uint64_t>> Port::counters() const {
-    std::vector<std::pair<std::string, uint64_t>> sum;
+    auto sum = counted_;
     for (const uint16_t ethdev : ethdevs_) {
         const int count = rte_eth_xstats_get(ethdev, nullptr, 0);
         if (count <= 0) continue;
@@ -232,12 +243,21 @@ std::vector<std::pair<std::string, uint64_t>> Port::counters() const {
     return sum;
 }
 
-Port::~Port() {
+Port::~Port() { close(); }
+
+void Port::close() noexcept {
+    counted_ = counters();
     for (const uint16_t ethdev : ethdevs_) {
         rte_eth_dev_stop(ethdev);
         rte_eth_dev_close(ethdev);
     }
     for (const std::string& vdev : vdevs_) rte_eal_hotplug_remove("vdev", vdev.c_str());
+    ethdevs_.clear();
+    vdevs_.clear();
+    rx_.clear();
+    tx_.clear();
+    steering_.reset();
+    netdev_index_ = 0;
 }
 
 }  // namespace penstock::dataplane

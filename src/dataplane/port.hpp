@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "dataplane/flow_rules.hpp"
+#include "dataplane/port_set.hpp"
 #include "dataplane/worker.hpp"
 #include "dataplane/xdp/steering.hpp"
 #include "flow/port.hpp"
@@ -42,12 +43,16 @@ public:
     Port(const Port&) = delete;
     Port& operator=(const Port&) = delete;
 
-    struct Queue {
-        uint16_t ethdev;
-        uint16_t queue;
-    };
-    const std::vector<Queue>& rx() const noexcept { return rx_; }
-    const std::vector<Queue>& tx() const noexcept { return tx_; }
+    // A netdev that was removed and made again needs its devices made again; its index, name and queues stay. No worker
+    // may be using them when they are closed.
+    void close() noexcept;
+    Result<void> reopen(Log& log);
+    bool is_open() const noexcept { return !ethdevs_.empty(); }
+
+    const std::vector<DeviceQueue>& rx() const noexcept { return rx_; }
+    const std::vector<DeviceQueue>& tx() const noexcept { return tx_; }
+    // Of a port on a netdev: which one the devices were opened on. 0: there is none.
+    unsigned netdev_index() const noexcept { return netdev_index_; }
     const flow::PortInfo& info() const noexcept { return info_; }
     bool kernel_has_copy() const noexcept { return plan_.driver == Driver::af_packet; }
     const std::string& driver_name() const noexcept { return driver_name_; }  // of DPDK
@@ -61,23 +66,31 @@ public:
     // pci: whether the NIC has a link. Other ports stand and fall with their netdev, or are up once they are open: that
     // a vhost guest comes and goes is the guest's business.
     bool link_up() const;
-    // Every counter of the driver, summed over the devices.
+    // Every counter of the driver, summed over the devices, those that were closed included.
     std::vector<std::pair<std::string, uint64_t>> counters() const;
 
 private:
-    explicit Port(const PortPlan& plan) : plan_(plan) {}
-    Result<void> create(uint16_t index, Log& log);
-    Result<void> start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues, Pools pools);
+    Port(const PortPlan& plan, uint16_t index, uint16_t workers, Pools pools)
+        : plan_(plan), workers_(workers), pools_(pools) {
+        info_.index = index;
+    }
+    Result<void> bring_up(Log& log);
+    Result<void> create(Log& log);
+    Result<void> start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues);
     Result<void> admit_vlans(uint16_t ethdev);
     Result<void> judge_zero_copy(const std::vector<int>& before, Log& log);
-    void describe(uint16_t index);
+    void describe();
 
     PortPlan plan_;
+    uint16_t workers_;
+    Pools pools_;
     std::optional<Steering> steering_;
     std::optional<FlowRules> flow_rules_;
     std::vector<std::string> vdevs_;  // made by us, in order of creation
     std::vector<uint16_t> ethdevs_;
-    std::vector<Queue> rx_, tx_;
+    std::vector<DeviceQueue> rx_, tx_;
+    unsigned netdev_index_ = 0;
+    std::vector<std::pair<std::string, uint64_t>> counted_;  // by devices that were closed
     std::vector<Mac> groups_;  // multicast addresses that were let in
     flow::PortInfo info_;
     std::string driver_name_, zero_copy_;

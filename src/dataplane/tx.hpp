@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 
+#include "dataplane/port_set.hpp"
 #include "flow/capture.hpp"
 #include "flow/ledger.hpp"
 #include "flow/state.hpp"
@@ -23,6 +24,14 @@ public:
     TxBuffer(rte_ring* to_owner, bool multi_segment) : ring_(to_owner), multi_segment_(multi_segment) {}
 
     bool multi_segment() const noexcept { return multi_segment_; }
+    // Between turns. A port that is down takes nothing; one that is up again may have other devices. `own`: this
+    // worker's tx queue, if it has one on that port.
+    void follow(const PortQueues& port, size_t own) noexcept {
+        up_ = port.up;
+        if (ring_ != nullptr || !up_) return;
+        ethdev_ = port.tx[own].ethdev;
+        queue_ = port.tx[own].queue;
+    }
     uint16_t room() const noexcept { return static_cast<uint16_t>(kBurst - size_); }  // never 0
     void capture(flow::CaptureTap* tap, uint16_t port) noexcept {                     // null: no more
         tap_ = tap;
@@ -50,7 +59,7 @@ private:
         if (tap_ != nullptr) [[unlikely]]
             capture_offered();
         // A driver may take part of a burst only; it is offered the rest as long as it takes something.
-        for (uint16_t taken = 1; taken != 0 && sent != size_; sent = static_cast<uint16_t>(sent + taken))
+        for (uint16_t taken = up_; taken != 0 && sent != size_; sent = static_cast<uint16_t>(sent + taken))
             taken = offer(&burst_[sent], static_cast<uint16_t>(size_ - sent));
         for (uint16_t i = 0; i < sent; i++) {
             account_[i].leg->packets.add();
@@ -60,8 +69,9 @@ private:
         if (tap_ != nullptr) [[unlikely]]
             capture_taken(sent);
         if (sent != size_) [[unlikely]] {
-            ledger[flow::Drop::tx_full] += static_cast<uint64_t>(size_ - sent);
-            for (uint16_t i = sent; i < size_; i++) account_[i].leg->drop(flow::Drop::tx_full).add();
+            const auto why = up_ ? flow::Drop::tx_full : flow::Drop::port_down;
+            ledger[why] += static_cast<uint64_t>(size_ - sent);
+            for (uint16_t i = sent; i < size_; i++) account_[i].leg->drop(why).add();
             rte_pktmbuf_free_bulk(&burst_[sent], static_cast<unsigned>(size_ - sent));
         }
         size_ = 0;
@@ -81,6 +91,7 @@ private:
     uint16_t queue_ = 0;
     uint16_t size_ = 0;
     bool multi_segment_;
+    bool up_ = true;
     std::array<rte_mbuf*, kBurst> burst_;
     std::array<Account, kBurst> account_;
 };
@@ -89,15 +100,31 @@ private:
 // stays here, so that the ring fills and the sender counts the drop against its leg.
 class TxRelay {
 public:
-    TxRelay(rte_ring* from, uint16_t ethdev, uint16_t queue) : from_(from), ethdev_(ethdev), queue_(queue) {}
+    // `port`: PortInfo::index. `slot`: which of its tx queues.
+    TxRelay(rte_ring* from, uint16_t port, size_t slot, uint16_t ethdev, uint16_t queue)
+        : from_(from), slot_(slot), port_(port), ethdev_(ethdev), queue_(queue) {}
 
-    bool turn() noexcept {  // whether anything moved
+    void follow(const PortSet& set) noexcept {  // between turns
+        const PortQueues& port = set.ports[port_];
+        up_ = port.up;
+        if (!up_) return;
+        ethdev_ = port.tx[slot_].ethdev;
+        queue_ = port.tx[slot_].queue;
+    }
+    bool turn(flow::Ledger& ledger) noexcept {  // whether anything moved
         if (next_ == size_) {
             next_ = 0;
             size_ = static_cast<uint16_t>(
                 rte_ring_sc_dequeue_burst(from_, reinterpret_cast<void**>(burst_.data()), kBurst, nullptr));
         }
         if (next_ == size_) return false;
+        if (!up_) [[unlikely]] {
+            // Whoever put them into the ring has counted them sent; here they are wanted once more, and dropped.
+            ledger.tx_wanted += static_cast<uint64_t>(size_ - next_);
+            ledger[flow::Drop::port_down] += static_cast<uint64_t>(size_ - next_);
+            discard();
+            return true;
+        }
         next_ = static_cast<uint16_t>(
             next_ + rte_eth_tx_burst(ethdev_, queue_, &burst_[next_], static_cast<uint16_t>(size_ - next_)));
         return true;
@@ -110,7 +137,9 @@ public:
 private:
     static constexpr uint16_t kBurst = 32;
     rte_ring* from_;
-    uint16_t ethdev_, queue_, size_ = 0, next_ = 0;
+    size_t slot_;
+    bool up_ = true;
+    uint16_t port_, ethdev_, queue_, size_ = 0, next_ = 0;
     std::array<rte_mbuf*, kBurst> burst_;
 };
 

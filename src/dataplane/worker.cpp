@@ -61,8 +61,8 @@ std::span<const Leg> first_legs(const Flow* flow) noexcept {
 }  // namespace
 
 Worker::Worker(Qsbr& qsbr, const Published<flow::Table>& table, const Published<flow::Capture>& capture,
-               WorkerPlan plan)
-    : reader_(qsbr, plan.id), published_(table), captures_(capture), plan_(std::move(plan)) {}
+               WorkerPlan plan, const Published<PortSet>* ports)
+    : reader_(qsbr, plan.id), published_(table), captures_(capture), ports_(ports), plan_(std::move(plan)) {}
 
 uint64_t clock_now() noexcept {
     static const uint64_t per_tick = ~uint64_t{0} / rte_get_tsc_hz();  // seconds, 0.64 fixed point
@@ -87,12 +87,19 @@ bool Worker::turn() noexcept {
     table_ = &published_.read();  // one acquire load; valid until quiescent()
     if (const flow::Capture& capture = captures_.read(); capture.number != capture_) [[unlikely]]
         follow(capture);
+    if (ports_ != nullptr) {
+        const PortSet& set = ports_->read();
+        if (set.generation != generation_) [[unlikely]]
+            follow(set);
+    }
     moved_ = false;
     turns_.add();
     latency_.begin();
     const uint64_t before = ledger_.forwarded;
     std::array<rte_mbuf*, kBurst> burst;
     for (const RxQueue& q : plan_.rx) {
+        if (!q.up) [[unlikely]]
+            continue;
         const uint16_t n = rte_eth_rx_burst(q.ethdev, q.queue, burst.data(), kBurst);
         if (n != 0) receive(q, std::span{burst}.first(n));
     }
@@ -105,7 +112,7 @@ bool Worker::turn() noexcept {
         }
     }
     if (!plan_.shares.empty()) serve_shares();
-    for (TxRelay& relay : plan_.relays) moved_ |= relay.turn();
+    for (TxRelay& relay : plan_.relays) moved_ |= relay.turn(ledger_);
     if (moved_) {
         for (TxBuffer& tx : plan_.tx) tx.flush(ledger_);
         latency_.end(ledger_.forwarded - before, clock_now);
@@ -113,6 +120,24 @@ bool Worker::turn() noexcept {
     }
     reader_.quiescent();
     return moved_;
+}
+
+// Ports went down or came up with other devices. The tx buffers are empty: each turn sends what it has.
+void Worker::follow(const PortSet& set) noexcept {
+    generation_ = set.generation;
+    for (RxQueue& q : plan_.rx) {
+        const PortQueues& port = set.ports[q.port];
+        q.up = port.up;
+        if (!q.up) continue;
+        q.ethdev = port.rx[q.number].ethdev;
+        q.queue = port.rx[q.number].queue;
+        q.partial_checksums = port.partial_checksums;
+    }
+    for (size_t p = 0; p < plan_.ports.size(); p++) {
+        if (set.ports[p].up) plan_.ports[p].partial_checksums = set.ports[p].partial_checksums;
+        plan_.tx[p].follow(set.ports[p], plan_.id);
+    }
+    for (TxRelay& relay : plan_.relays) relay.follow(set);
 }
 
 // The burst goes through each step as a whole, so that the memory of one packet is fetched while another is worked on.

@@ -11,6 +11,7 @@
 
 #include "base/counter.hpp"
 #include "dataplane/idle.hpp"
+#include "dataplane/port_set.hpp"
 #include "dataplane/rcu.hpp"
 #include "dataplane/turn_latency.hpp"
 #include "dataplane/tx.hpp"
@@ -30,6 +31,7 @@ struct RxQueue {
     uint16_t queue = 0;
     uint16_t port = 0;    // PortInfo::index
     uint16_t number = 0;  // among the port's rx queues
+    bool up = true;       // the worker's own: see follow()
     bool partial_checksums = false;
     bool kernel_has_copy = false;  // af_packet: the kernel sees every frame too
     rte_ring* twin = nullptr;      // to the TAP twin; null: there is none
@@ -62,7 +64,9 @@ uint64_t clock_now() noexcept;
 
 class Worker {
 public:
-    Worker(Qsbr& qsbr, const Published<flow::Table>& table, const Published<flow::Capture>& capture, WorkerPlan plan);
+    // `ports`: how their devices change, when they can.
+    Worker(Qsbr& qsbr, const Published<flow::Table>& table, const Published<flow::Capture>& capture, WorkerPlan plan,
+           const Published<PortSet>* ports = nullptr);
 
     void run(const std::atomic<bool>& stop) noexcept;  // until `stop`
     bool turn() noexcept;                              // one round; whether anything moved
@@ -75,6 +79,7 @@ public:
 private:
     static constexpr uint16_t kBurst = 32;
 
+    void follow(const PortSet& set) noexcept;
     void receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept;
     void take(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     bool held_back(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
@@ -109,6 +114,8 @@ private:
     Qsbr::Reader reader_;
     const Published<flow::Table>& published_;
     const Published<flow::Capture>& captures_;
+    const Published<PortSet>* ports_;
+    uint64_t generation_ = 0;  // of the port set that was followed last
     WorkerPlan plan_;
     const flow::Table* table_ = nullptr;  // of this turn
     flow::CaptureTap* tap_ = nullptr;     // of this turn; null, as usual: nothing is captured

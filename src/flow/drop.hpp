@@ -38,6 +38,7 @@ enum class Drop : uint8_t {
     mtu,         // does not fit the egress
     no_buffer,   // the mbuf pool is empty
     tx_full,     // the tx queue, or the ring to the worker that owns it, is full
+    port_down,   // the port's interface is gone
     shard_full,  // the ring to the worker that serves this leg is full, or no buffer was left to tell it
     leg_gone,    // the leg was deleted while the packet was on its way to the worker that served it
     count_
@@ -53,7 +54,8 @@ inline constexpr std::array<std::string_view, kDrops> kDropNames{
     "segmented",     "no_flow",   "stun",       "zrtp",          "dtls",
     "turn_channel",  "not_rtp",   "rtp_runt",   "rtp_padding",   "rtp_payload_type",
     "rtcp_invalid",  "stopped",   "no_leg",     "handover_full", "twin_full",
-    "mtu",           "no_buffer", "tx_full",    "shard_full",    "leg_gone"};
+    "mtu",           "no_buffer", "tx_full",    "port_down",     "shard_full",
+    "leg_gone"};
 static_assert(!kDropNames.back().empty());
 
 constexpr std::string_view name(Drop drop) { return kDropNames[static_cast<size_t>(drop)]; }

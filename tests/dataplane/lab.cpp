@@ -57,7 +57,15 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
     pools_ = {packets_.get(), headers_.get()};
     published_ = std::make_unique<dataplane::Published<flow::Table>>(qsbr_, std::make_unique<const flow::Table>());
     captures_ = std::make_unique<dataplane::Published<flow::Capture>>(qsbr_, std::make_unique<const flow::Capture>());
+    port_sets_ = std::make_unique<dataplane::Published<dataplane::PortSet>>(
+        qsbr_, std::make_unique<const dataplane::PortSet>());
     for (const LabPort& port : plan_.ports) make_port(port);
+    for (const Wires& port : ports_) {
+        dataplane::PortQueues queues;
+        for (uint16_t w = 0; w < plan_.workers; w++) queues.rx.push_back({port.ethdev, w});
+        queues.tx = queues.rx;
+        set_.ports.push_back(std::move(queues));
+    }
 
     std::vector<rte_ring*> inboxes, shares;
     for (unsigned w = 0; plan_.workers > 1 && w < plan_.workers; w++) {
@@ -70,7 +78,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
         for (uint16_t w = 0; w < plan_.workers; w++) {
             dataplane::RxQueue in;
             in.ethdev = ports_[p].ethdev;
-            in.queue = w;
+            in.queue = in.number = w;
             in.port = p;
             in.partial_checksums = port.partial_checksums;
             in.kernel_has_copy = port.kernel_has_copy;
@@ -83,7 +91,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
             } else {
                 rte_ring* to_owner = ring(plan_.relay);
                 plans[w].tx.emplace_back(to_owner, true);
-                plans[0].relays.emplace_back(to_owner, ports_[p].ethdev, uint16_t{0});
+                plans[0].relays.emplace_back(to_owner, p, 0, ports_[p].ethdev, uint16_t{0});
             }
         }
     }
@@ -93,7 +101,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
         plans[w].shares = shares;
         plans[w].pools = pools_;
         plans[w].sleep_when_idle = plan_.sleep_when_idle;
-        workers_.push_back(std::make_unique<dataplane::Worker>(qsbr_, *published_, *captures_, std::move(plans[w])));
+        workers_.push_back(std::make_unique<dataplane::Worker>(qsbr_, *published_, *captures_, std::move(plans[w]), port_sets_.get()));
     }
 }
 
@@ -108,6 +116,7 @@ Lab::~Lab() {
     workers_.clear();
     published_.reset();
     captures_.reset();
+    port_sets_.reset();
     for (const Wires& port : ports_) {
         rte_eth_dev_stop(port.ethdev);
         rte_eal_hotplug_remove("vdev", port.name.c_str());
@@ -152,6 +161,12 @@ void Lab::publish(std::vector<flow::FlowPtr> flows, bool stopped) {
     table->set_stopped(stopped);
     published_->publish(std::move(table));
     published_->reclaim();
+}
+
+void Lab::port_up(uint16_t port, bool up) {
+    set_.generation++;
+    set_.ports[port].up = up;
+    port_sets_->publish(std::make_unique<const dataplane::PortSet>(set_));
 }
 
 rte_mbuf* Lab::mbuf(std::span<const std::byte> frame, uint16_t headroom) {

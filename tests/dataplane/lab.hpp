@@ -50,6 +50,8 @@ public:
     void publish(std::vector<flow::FlowPtr> flows, bool stopped = false);
     dataplane::Published<flow::Table>& published() { return *published_; }
     dataplane::Published<flow::Capture>& captures() { return *captures_; }
+    void port_up(uint16_t port, bool up);  // as control tells the workers
+    dataplane::Published<dataplane::PortSet>& port_sets() { return *port_sets_; }
     dataplane::Worker& worker(unsigned w = 0) { return *workers_[w]; }
     const dataplane::Pools& pools() const { return pools_; }
 
@@ -85,6 +87,8 @@ private:
     dataplane::Qsbr qsbr_;
     std::unique_ptr<dataplane::Published<flow::Table>> published_;
     std::unique_ptr<dataplane::Published<flow::Capture>> captures_;
+    dataplane::PortSet set_;
+    std::unique_ptr<dataplane::Published<dataplane::PortSet>> port_sets_;
     std::vector<std::unique_ptr<dataplane::Worker>> workers_;
 };
 

@@ -202,6 +202,8 @@ TEST_CASE("ledgers, ports and twins", "[metrics]") {
     CHECK(text.value("penstock_worker_ledger_balanced{worker=\"1\"}") == 0);
     for (size_t d = 0; d < flow::kDrops; d++)  // every reason is there from the start
         text.value("penstock_drops_total{worker=\"0\",reason=\"" + std::string{flow::kDropNames[d]} + "\"}");
+    CHECK(text.value("penstock_port_up{port=\"lan\"}") == 1);
+    CHECK(text.value("penstock_port_up{port=\"wan\"}") == 0);
     CHECK(text.value("penstock_port_rx_good_packets_total{port=\"lan\"}") == 11);
     CHECK(text.value("penstock_port_rx_good_packets_total{port=\"wan\"}") == 13);
     CHECK(text.value("penstock_port_rx_q0_errors_total{port=\"lan\"}") == 42);  // one name

@@ -209,12 +209,15 @@ TEST_CASE("show port tells what a port is and what its driver counts", "[show]")
     auto facts = f.port_facts();
     facts[0].steering = "native (driver veth)";
     facts[0].rx_queues = 2;
+    facts[1].why_down = "interface eth1 is gone";
     facts[0].info.netdev = "eth0";
     facts[0].info.mtu = 1500;
     const auto report = cli::show_port_info(facts);
     const Section& info = report.sections[0];
     REQUIRE(info.rows.size() == 3);
     CHECK(text(info, 0, "port") == "lan");
+    CHECK(text(info, 0, "state") == "up");
+    CHECK(text(info, 1, "state") == "down: interface eth1 is gone");
     CHECK(text(info, 0, "driver") == "net_lan");
     CHECK(text(info, 0, "netdev") == "eth0");
     CHECK(unknown(info, 1, "netdev"));

@@ -242,10 +242,15 @@ Report show_drops(const std::vector<WorkerFacts>& workers) {
     return {{std::move(s)}};
 }
 
+static std::string state_of(const PortFacts& port) {
+    return port.why_down.empty() ? "up" : "down: " + port.why_down;
+}
+
 Report show_port_info(const std::vector<PortFacts>& ports) {
     Section s{"ports",
               "",
               {{"port", "port"},
+               {"state", "state"},
                {"driver", "driver"},
                {"netdev", "netdev"},
                {"mac", "mac"},
@@ -260,7 +265,7 @@ Report show_port_info(const std::vector<PortFacts>& ports) {
                {"flow_rules", ""}},
               {}};
     for (const PortFacts& port : ports)
-        s.rows.push_back(Row{port.info.name, port.driver, optional_text(port.info.netdev), port.info.mac.text(),
+        s.rows.push_back(Row{port.info.name, state_of(port), port.driver, optional_text(port.info.netdev), port.info.mac.text(),
                              uint64_t{port.info.mtu}, uint64_t{port.rx_queues}, uint64_t{port.tx_queues},
                              optional_text(port.steering), optional_text(port.zero_copy), numa(port.numa_node),
                              port.info.multi_segment, port.info.partial_checksums,

@@ -83,6 +83,11 @@ std::string NextHops::why_down(const std::string& netdev) const {
     return {};
 }
 
+unsigned NextHops::index(const std::string& netdev) const {
+    const Link* link = view_.link(netdev);
+    return link == nullptr ? 0 : static_cast<unsigned>(link->index);
+}
+
 void NextHops::answer_fresh() {
     fresh_timer_ = {};
     for (size_t i = 0; i < kRoutesPerTurn && !fresh_.empty(); i++) {

@@ -41,6 +41,7 @@ public:
     std::optional<Mac> mac(const std::string& netdev) const;
     // Why the interface cannot carry packets now; empty: it can.
     std::string why_down(const std::string& netdev) const;
+    unsigned index(const std::string& netdev) const;  // 0: there is no such interface
 
 private:
     struct Wanted {

@@ -307,6 +307,13 @@ void Mesh::measured(std::span<const double> load) {
     for (size_t w = 0; w < placed_.size() && w < load.size(); w++) placed_[w].load = load[w];
 }
 
+void Mesh::set_port(const flow::PortInfo& port) {
+    ports_[port.index] = port;
+    for (const auto& [destination, way] : ways_)
+        if (way.answer.hop && way.answer.hop->port == port.index)
+            for (Track* track : way.users) touch(*track);
+}
+
 void Mesh::touch(Track& track) {
     if (!std::exchange(track.dirty, true)) dirty_.push_back(&track);
 }

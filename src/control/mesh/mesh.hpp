@@ -95,6 +95,8 @@ public:
     };
     Sources take_sources() { return std::exchange(changed_sources_, {}); }
     void resolve(const flow::Destination& destination, const flow::Resolution& answer);
+    // A port was opened anew and has another MAC: the legs that leave by it are compiled again.
+    void set_port(const flow::PortInfo& port);
     const flow::Resolution& resolution(const flow::Destination& destination) const;  // must be that of an output
 
     // What each worker is doing just now, in packets taken and copies made a second: where the next tracks are placed.
