@@ -4,6 +4,8 @@
 // An AF_XDP or packet socket belongs to the interface it was opened on, not to the name: when that is gone, so is it.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "node.hpp"
 
 namespace penstock {
@@ -13,7 +15,7 @@ using namespace std::chrono_literals;
 
 // How often a port that is down is looked at: until the workers have left it, and until it can be opened. Netlink says
 // when the netdev is back, but not when an address or another program no longer is in the way.
-constexpr auto kLookAgain = 50ms;
+constexpr auto kLookAgain = 50ms, kTryAgain = 500ms;
 
 bool lives_on_netdev(const flow::PortInfo& port) {
     return port.driver == flow::Driver::af_xdp || port.driver == flow::Driver::af_packet;
@@ -26,7 +28,12 @@ void Node::follow_ports() {
     for (const flow::PortInfo& port : ports_)
         if (lives_on_netdev(port)) waiting |= !follow_port(port);
     ports_timer_ = {};
-    if (waiting) ports_timer_ = loop_.at(Clock::now() + kLookAgain, [this] { follow_ports(); });
+    if (!waiting) return;
+    // What was tried in vain is tried less often.
+    const bool tried = std::ranges::all_of(down_, [&](const auto& down) {
+        return !dataplane_->ports()[down.first]->is_open() && next_hops_->index(ports_[down.first].netdev) != 0;
+    });
+    ports_timer_ = loop_.at(Clock::now() + (tried ? kTryAgain : kLookAgain), [this] { follow_ports(); });
 }
 
 // Whether the port is up, with nothing more to do.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <net/if.h>
+#include <unistd.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -9,10 +10,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "dataplane/netdev.hpp"
 #include "dataplane/stale_socket.hpp"
 #include "dataplane/vdev.hpp"
+#include "dataplane/xdp/xsk_frames.hpp"
 #include "dataplane/xdp/xsk_sockets.hpp"
 
 namespace penstock::dataplane {
@@ -44,6 +47,10 @@ Result<void> Port::bring_up(Log& log) {
     if (plan_.driver == Driver::af_xdp || plan_.driver == Driver::af_packet)
         netdev_index_ = if_nametoindex(plan_.interface.c_str());
     if (auto made = create(log); !made) return made;
+    const auto note_sockets = [&] {
+        sockets_.clear();
+        std::ranges::set_difference(af_xdp_sockets(), sockets, std::back_inserter(sockets_));
+    };
     for (const uint16_t ethdev : ethdevs_) {
         const auto rx = static_cast<uint16_t>(plan_.driver == Driver::af_xdp ? 1 : plan_.queues);
         rte_eth_dev_info device{};
@@ -52,12 +59,14 @@ Result<void> Port::bring_up(Log& log) {
             return fail(fmt::format("{} queues asked for, the driver has {}", rx, device.max_rx_queues));
         // Drivers on a netdev pair rx and tx queues; a NIC can give each worker its own.
         const uint16_t tx = plan_.driver == Driver::pci ? std::min<uint16_t>(workers_, device.max_tx_queues) : rx;
-        if (auto started = start(ethdev, rx, tx); !started) return started;
+        auto started = start(ethdev, rx, tx);
+        note_sockets();
+        if (!started) return started;
     }
     describe();
     if (plan_.driver == Driver::pci && plan_.queues > 1) flow_rules_.emplace(ethdevs_.front());
     if (plan_.driver == Driver::af_xdp) {
-        if (auto judged = judge_zero_copy(sockets, log); !judged) return judged;
+        if (auto judged = judge_zero_copy(log); !judged) return judged;
     }
     log.info("port '{}': up, driver {}, {} rx and {} tx queues, mac {}, mtu {}, {}", plan_.name, driver_name_,
              rx_.size(), tx_.size(), info_.mac.text(), info_.mtu,
@@ -194,11 +203,8 @@ void Port::describe() {
     if (plan_.twin) info_.netdev = *plan_.twin;
 }
 
-Result<void> Port::judge_zero_copy(const std::vector<int>& before, Log& log) {
-    const auto copies = [&](int fd) {
-        return !std::ranges::binary_search(before, fd) && !dataplane::zero_copy(fd).value_or(false);
-    };
-    if (std::ranges::none_of(af_xdp_sockets(), copies)) {
+Result<void> Port::judge_zero_copy(Log& log) {
+    if (std::ranges::all_of(sockets_, [](int fd) { return dataplane::zero_copy(fd).value_or(false); })) {
         zero_copy_ = "zero-copy";
         log.info("port '{}': AF_XDP zero-copy", plan_.name);
         return {};
@@ -245,15 +251,29 @@ std::vector<std::pair<std::string, uint64_t>> Port::counters() const {
 
 Port::~Port() { close(); }
 
+// As the af_xdp driver computes it: the pool is the UMEM, from the page in which its first piece of memory begins.
+std::vector<rte_mbuf*> Port::buffers_in_rings() const {
+    std::vector<rte_mbuf*> buffers;
+    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto first = reinterpret_cast<uintptr_t>(STAILQ_FIRST(&pools_.packet->mem_list)->addr);
+    const uintptr_t base = first / page * page + pools_.packet->header_size;
+    for (const int fd : sockets_)
+        for (const uint64_t frame : frames_in_rings(fd)) buffers.push_back(reinterpret_cast<rte_mbuf*>(base + frame));
+    return buffers;
+}
+
 void Port::close() noexcept {
     counted_ = counters();
+    const auto forgotten = buffers_in_rings();
     for (const uint16_t ethdev : ethdevs_) {
         rte_eth_dev_stop(ethdev);
         rte_eth_dev_close(ethdev);
     }
     for (const std::string& vdev : vdevs_) rte_eal_hotplug_remove("vdev", vdev.c_str());
+    for (rte_mbuf* m : forgotten) rte_pktmbuf_free(m);
     ethdevs_.clear();
     vdevs_.clear();
+    sockets_.clear();
     rx_.clear();
     tx_.clear();
     steering_.reset();

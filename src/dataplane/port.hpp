@@ -78,8 +78,9 @@ private:
     Result<void> create(Log& log);
     Result<void> start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues);
     Result<void> admit_vlans(uint16_t ethdev);
-    Result<void> judge_zero_copy(const std::vector<int>& before, Log& log);
+    Result<void> judge_zero_copy(Log& log);
     void describe();
+    std::vector<rte_mbuf*> buffers_in_rings() const;
 
     PortPlan plan_;
     uint16_t workers_;
@@ -90,6 +91,7 @@ private:
     std::vector<uint16_t> ethdevs_;
     std::vector<DeviceQueue> rx_, tx_;
     unsigned netdev_index_ = 0;
+    std::vector<int> sockets_;  // af_xdp
     std::vector<std::pair<std::string, uint64_t>> counted_;  // by devices that were closed
     std::vector<Mac> groups_;  // multicast addresses that were let in
     flow::PortInfo info_;
