@@ -187,6 +187,8 @@ Reply Node::reload(bool json) {
     const auto refused = [&](std::string_view why) { return refusal(fmt::format("nothing is changed:{}", why), json); };
     const auto next = reread_();
     if (!next) return refused("\n" + next.error().text.substr(0, next.error().text.find_last_not_of('\n') + 1));
+    // An empty file is a right one, and most likely one that was cut off.
+    if (next->ports.empty() && !config_.ports.empty()) return refused(" the file has no ports; is all of it there?");
     for (const config::Stream& stream : next->streams)
         for (const config::Track& track : stream.tracks) {
             const auto unknown = [&](const auto& entry) { return entry.port && !mesh_->port_index(entry.port); };

@@ -1,5 +1,9 @@
 """What goes wrong on a node, and comes right again by itself: interfaces, links and neighbours that go and come back."""
+import contextlib
+import os
 import re
+import signal
+import socket
 import time
 
 from cases import cases
@@ -113,3 +117,175 @@ def test_interface_made_again(driver, side):
             assert "xdp" in lab.node.ip("link", "show", f"{side}0")
         assert penstock.stop() == 0, penstock.text()
         assert "xdp" not in lab.node.ip("link", "show", f"{side}0")
+
+
+@cases(driver=BOTH)
+def test_link_down_and_up(driver):
+    """Each end of each link is set down and up: nothing vanishes unnamed meanwhile, and traffic resumes by itself."""
+    with Relay(1, driver) as lab:
+        penstock = start(lab, stream("camera-1", 20000, leg(1)))
+        meter = Meter(lab, 1)
+        sender = Sender(lab.source, LAN[4], 20000)
+        keep_sending(sender, lambda: meter.count() >= 20, 5)
+        for place, interface in ((lab.node, "wan0"), (lab.switch, "uplink"), (lab.node, "lan0"), (lab.source, "eth0")):
+            place.ip("link", "set", interface, "down")
+            wait_for(lambda: "LOWER_UP" not in place.ip("link", "show", interface), "the link to be down")
+            heard = meter.count()
+            if place is not lab.source:
+                sender.send(50)  # what becomes of them is for the ledger to say
+            assert meter.count() == heard, "a packet came over a link that is down"
+            place.ip("link", "set", interface, "up")
+            print(f"{interface}: {keep_sending(sender, lambda: meter.count() >= heard + 20, 5):.2f} s from up to 20 packets")
+        assert_ledger(penstock.metrics())
+        assert penstock.running()
+
+
+@cases(driver=BOTH)
+def test_neighbour_gone(driver):
+    """A receiver stops answering: that is said and counted, by name; it comes back, and gets its packets again."""
+    with Relay(2, driver) as lab:
+        for key, value in (("base_reachable_time_ms", 500), ("delay_first_probe_time", 1), ("retrans_time_ms", 100), ("gc_stale_time", 1)):
+            lab.node.sysctl(f"net.ipv4.neigh.wan0.{key}", value)
+        penstock = start(lab, stream("camera-1", 20000, leg(1)), stream("other", 21000, leg(2)))
+        meter, other = Meter(lab, 1), Meter(lab, 2)
+        sender, steady = Sender(lab.source, LAN[4], 20000), Sender(lab.source, LAN[4], 21000)
+        keep_sending(sender, lambda: meter.count() >= 20, 5)
+        lab.switch.ip("link", "set", "port1", "down")
+        ready = lambda: penstock.metrics().sum("penstock_leg_ready", leg=leg(1))
+        keep_sending(sender, lambda: ready() == 0, 20)
+        penstock.wait_for_text(f"{receiver_address(1)}: no next hop: neighbour {receiver_address(1)} on wan0 does not answer")
+        before = penstock.metrics().drops().get("no_leg", 0)
+        sender.send(100)
+        wait_for(lambda: penstock.metrics().drops().get("no_leg", 0) == before + 100, "100 packets to be counted as no_leg")
+        steady.send(100)
+        wait_for(lambda: other.count() == 100, "the other receiver to get all of its packets")
+        lab.switch.ip("link", "set", "port1", "up")
+        heard = meter.count()
+        print(f"{keep_sending(sender, lambda: meter.count() >= heard + 20, 5):.2f} s from up to 20 packets")
+        assert_ledger(penstock.metrics())
+
+
+CLIENTS = 1000
+
+
+def test_a_thousand_clients():
+    """1,000 connections that never ask, ask garbage without an end, do not read, or vanish: the next operator is served."""
+    with Relay(1) as lab:
+        penstock = start(lab, stream("camera-1", 20000, leg(1)))
+        heard = Capture(lab.receivers[0], "eth0")
+        with Steady(lab) as steady:
+            clients = []
+
+            def connect():
+                client = socket.socket(socket.AF_UNIX)
+                lab.on_close(client.close)
+                client.connect(str(penstock.socket))
+                client.setblocking(False)
+                clients.append(client)
+                return client
+            for number in range(CLIENTS):
+                client = connect()
+                try:
+                    if number % 4 == 1:
+                        client.send(b"\x00\xff garbage " * 500)  # no newline
+                    while number % 40 == 2:  # asks and never reads
+                        client.send(b"json show port xstats all\n" * 100)
+                    if number % 4 == 3:
+                        client.send(b"text show str")
+                        client.close()
+                except BlockingIOError:
+                    pass
+            slowest = max(timed(lambda: penstock.cli("show", "stream", "all")) for _ in range(10))
+            assert slowest < 1, f"an operator waited {slowest:.2f} s"
+            for _ in range(CLIENTS):  # more than are let in: the silent ones make room
+                connect()
+            slowest = max(timed(lambda: penstock.cli("show", "stream", "all")) for _ in range(10))
+            assert slowest < 1, f"an operator waited {slowest:.2f} s"
+            endless = connect()  # one line longer than any command
+            with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+                for _ in range(100):
+                    endless.send(b"x" * 4096)
+            wait_for(lambda: closed(endless), "the endless line to be cut off")
+            steady.go_on()
+        wait_forwarded(penstock, len(steady.sent))
+        assert heard.payloads(6000) == steady.sent
+        for client in clients:
+            client.close()
+        wait_for(lambda: len(os.listdir(f"/proc/{penstock.pid}/fd")) < 100, "the descriptors of the gone to be closed")
+
+
+def test_a_thousand_scrapers():
+    """1,000 connections to /metrics that never ask or never read are bounded and let go; then a scrape is answered."""
+    with Relay(1) as lab:
+        penstock = start(lab, stream("camera-1", 20000, leg(1)))
+        heard = Capture(lab.receivers[0], "eth0")
+        with Steady(lab) as steady:
+            clients = []
+            for number in range(CLIENTS):
+                client = lab.node.socket(kind=socket.SOCK_STREAM)
+                client.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    client.connect(("127.0.0.1", 9464))
+                clients.append(client)
+                with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionError):
+                    client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * (number % 2 * 50))
+            assert len(os.listdir(f"/proc/{penstock.pid}/fd")) < 200, "scrapers are not bounded"
+            assert timed(lambda: penstock.cli("show", "stream", "all")) < 1, "operators wait for scrapers"
+
+            def scraped():
+                try:
+                    return "penstock_build_info" in lab.node.get(penstock.url + "/metrics")[1]
+                except OSError:
+                    return False
+            for client in clients[100:]:  # the first hundred stay, and are let go by the timeout
+                client.close()
+            wait_for(scraped, "a scrape to be answered", 25)
+            wait_for(lambda: all(closed(client) for client in clients[:50]), "the silent ones to be let go", 25)
+            steady.go_on()
+        wait_forwarded(penstock, len(steady.sent))
+        assert heard.payloads(6000) == steady.sent
+
+
+def timed(what):
+    started = time.monotonic()
+    what()
+    return time.monotonic() - started
+
+
+def closed(client):
+    try:
+        while client.recv(65536):
+            pass
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_file_replaced_by_garbage():
+    """The file becomes garbage, in many ways: reload and SIGHUP change nothing and say why; media is unharmed."""
+    with Relay(1) as lab:
+        penstock = start(lab, stream("camera-1", 20000, leg(1)))
+        good = penstock.config.read_bytes()
+        shown = penstock.cli("show", "config")
+        heard = Capture(lab.receivers[0], "eth0")
+        with Steady(lab) as steady:
+            for number, garbage in enumerate((b"", b"\x00" * 4096, os.urandom(65536), good[:len(good) // 2], b"streams: []\n" * 2, b"[" * 100000,
+                                              good.replace(b"20000\"", b"20000\", colour: blue"), good.replace(b"driver:", b"diver:"))):
+                penstock.config.write_bytes(garbage)
+                code, out, errors = penstock.cli_exit("reload")
+                assert code == 1 and "nothing is changed" in out + errors, (number, code, out, errors)
+                assert str(penstock.config) in out + errors or "has no ports" in out + errors, "what is wrong is not said: " + out + errors
+                before = penstock.text().count("SIGHUP: nothing is changed")
+                os.kill(penstock.pid, signal.SIGHUP)
+                wait_for(lambda: penstock.text().count("SIGHUP: nothing is changed") == before + 1, "SIGHUP to be answered in the log")
+                assert penstock.cli("show", "config") == shown
+            penstock.config.unlink()
+            code, out, errors = penstock.cli_exit("reload")
+            assert code == 1 and "nothing is changed" in out + errors, (code, out, errors)
+            penstock.config.write_bytes(good)
+            assert "nothing differs" in penstock.cli("reload")
+            steady.go_on()
+        wait_forwarded(penstock, len(steady.sent))
+        assert heard.payloads(6000) == steady.sent

@@ -1,11 +1,13 @@
 #include "control/io/control_socket.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -23,6 +25,16 @@ std::optional<sockaddr_un> address_of(const std::string& path) {
     return address;
 }
 
+// Raises the number of descriptors that this process may have as far as it can; returns it.
+size_t allow_descriptors() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur;
+}
+
 const sockaddr* generic(const sockaddr_un& address) { return reinterpret_cast<const sockaddr*>(&address); }
 
 }  // namespace
@@ -37,6 +49,7 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::open(EventLoop& loop, cons
     std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
 
     std::unique_ptr<ControlSocket> self(new ControlSocket(loop, std::move(answer)));
+    self->max_clients_ = std::min(kMaxClients, allow_descriptors() / 2);
     self->fd_ = Fd{socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     if (!self->fd_) return wrong("no socket");
     const Fd probe{socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
@@ -76,13 +89,22 @@ void ControlSocket::accept() {
         }
         return;
     }
-    if (clients_.size() >= kMaxClients) {
-        close(fd);
-        return;
-    }
+    if (clients_.size() >= max_clients_) make_room();
     Client& client = clients_[fd];
     client.fd = Fd{fd};
+    client.heard = heard_++;
     client.watch = loop_.watch(fd, [this, fd] { on_readable(fd); });
+}
+
+void ControlSocket::make_room() {
+    end(std::ranges::min_element(clients_, {}, [](const auto& client) { return client.second.heard; })->first);
+}
+
+void ControlSocket::end(int fd) {
+    Client& client = clients_.at(fd);
+    unsent_ -= client.out.size() - client.sent;
+    client.watch = {};  // before the descriptor goes
+    clients_.erase(fd);
 }
 
 void ControlSocket::on_readable(int fd) {
@@ -90,11 +112,8 @@ void ControlSocket::on_readable(int fd) {
     std::array<char, 4096> buffer;
     const ssize_t size = recv(fd, buffer.data(), buffer.size(), 0);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (size <= 0) {
-        client.watch = {};  // before the descriptor goes
-        clients_.erase(fd);
-        return;
-    }
+    if (size <= 0) return end(fd);
+    client.heard = heard_++;
     client.in.append(buffer.data(), static_cast<size_t>(size));
     serve(fd);
 }
@@ -102,11 +121,6 @@ void ControlSocket::on_readable(int fd) {
 // Answers what was asked and sends what can be sent, in turns; waits for the one or the other.
 void ControlSocket::serve(int fd) {
     Client& client = clients_.at(fd);
-    const auto end = [&] {
-        unsent_ -= client.out.size() - client.sent;
-        client.watch = {};
-        clients_.erase(fd);
-    };
     for (;;) {
         while (client.sent < client.out.size()) {
             const ssize_t sent = send(fd, &client.out[client.sent], client.out.size() - client.sent, MSG_NOSIGNAL);
@@ -115,7 +129,7 @@ void ControlSocket::serve(int fd) {
                 client.watch = loop_.watch_writable(fd, [this, fd] { serve(fd); });
                 return;
             }
-            if (sent <= 0) return end();
+            if (sent <= 0) return end(fd);
             client.sent += static_cast<size_t>(sent);
             unsent_ -= static_cast<size_t>(sent);
         }
@@ -123,7 +137,7 @@ void ControlSocket::serve(int fd) {
         client.sent = 0;
         const size_t newline = client.in.find('\n');
         if (newline == std::string::npos) {
-            if (client.in.size() > kLongestLine) return end();
+            if (client.in.size() > kLongestLine) return end(fd);
             client.watch = {};
             client.watch = loop_.watch(fd, [this, fd] { on_readable(fd); });
             return;

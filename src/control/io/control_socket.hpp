@@ -20,7 +20,9 @@ namespace penstock::io {
 class ControlSocket {
 public:
     static constexpr size_t kLongestLine = 16 * 1024;
-    static constexpr size_t kMaxClients = 4096;
+    // The most that are connected at once; fewer where the process may have few descriptors, of which clients get half.
+    // One more is let in for the one that has been silent longest: clients that hang do not keep operators out.
+    static constexpr size_t kMaxClients = 1024;
     static constexpr size_t kMaxUnsent = size_t{64} << 20;  // bytes of replies that clients have not read, in sum
 
     struct Reply {
@@ -40,15 +42,18 @@ private:
     struct Client {
         Fd fd;
         EventLoop::Watch watch;  // for readable or, while a reply waits, for writable: then it is not heard
+        uint64_t heard = 0;  // when, in the order of all that was heard
         std::string in, out;
         size_t sent = 0;  // of out
     };
 
     ControlSocket(EventLoop& loop, Answer answer) : loop_(loop), answer_(std::move(answer)) {}
     void listen_again();
+    void make_room();
     void accept();
     void on_readable(int fd);
     void serve(int fd);
+    void end(int fd);
     Reply reply_to(std::string_view line);
 
     EventLoop& loop_;
@@ -59,6 +64,8 @@ private:
     EventLoop::Watch watch_;
     EventLoop::Timer retry_;
     std::map<int, Client> clients_;
+    size_t max_clients_ = kMaxClients;
+    uint64_t heard_ = 0;
     size_t unsent_ = 0;
 };
 
