@@ -65,7 +65,7 @@ class Builds:
         "fuzz": ("-fuzz", ["-Dfuzz=true"]),
     }
     # What the sanitizers run, and no more: the rest of the tree would take minutes to build.
-    PROGRAMS = [f"{name}:executable" for name in ("unit", "property", "dataplane", "rcu_race")]
+    PROGRAMS = [f"{name}:executable" for name in ("unit", "property", "dataplane", "rcu_race", "netns-event_loop", "netns-memberships", "netns-next_hops")]
     TARGETS = {"asan": PROGRAMS, "tsan": [*PROGRAMS, "rcu_race_hasty:executable"]}
 
     def __init__(self):
@@ -195,9 +195,11 @@ def sanitizers(builds):
     directories = [(label, builds.get(label)) for label in ("asan", "tsan")]
     suite = Suite("sanitizers")
     for label, directory in directories:
-        for wanted in ("unit", "property", "dataplane"):
-            if directory:
-                meson_suite(suite, directory, wanted, label, patience=5)
+        for wanted in ("unit", "property", "dataplane", "loop"):
+            if wanted == "loop" and NOT_ROOT:
+                suite.skip(f"loop ({label})", NOT_ROOT)
+            elif directory:
+                meson_suite(suite, directory, wanted, label, privileged=wanted == "loop", patience=5)
             else:
                 suite.skip(f"{wanted} ({label})", "it did not build")
     return suite.done()

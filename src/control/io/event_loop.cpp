@@ -110,7 +110,8 @@ void EventLoop::run() {
         const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout());
         if (count < 0 && errno != EINTR) die("epoll_wait");
         for (int i = 0; i < count && !stopping_; i++) {
-            const auto watched = watches_.find(events[static_cast<size_t>(i)].data.u64);
+            const uint64_t id = events[static_cast<size_t>(i)].data.u64;  // a copy: epoll_event is packed, not aligned
+            const auto watched = watches_.find(id);
             if (watched == watches_.end()) continue;  // removed by a callback of this turn
             const auto callback = watched->second.callback;
             (*callback)();
