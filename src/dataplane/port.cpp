@@ -2,12 +2,13 @@
 
 #include <fmt/format.h>
 #include <net/if.h>
-#include <unistd.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
@@ -23,7 +24,8 @@ namespace {
 
 constexpr uint16_t kDescriptors = 1024;  // a queue; drivers adjust it to what they can
 
-constexpr size_t kGroups = 30;  // multicast addresses that a virtual function of any driver may name
+constexpr size_t kFrames = 4096;  // in the ring of a packet socket: vdev.cpp
+constexpr size_t kGroups = 30;    // multicast addresses that a virtual function of any driver may name
 
 std::string reason(int error) { return rte_strerror(error < 0 ? -error : error); }
 
@@ -63,6 +65,7 @@ Result<void> Port::bring_up(Log& log) {
         note_sockets();
         if (!started) return started;
     }
+    if (plan_.driver == Driver::af_packet) discard_arrived();
     describe();
     if (plan_.driver == Driver::pci && plan_.queues > 1) flow_rules_.emplace(ethdevs_.front());
     if (plan_.driver == Driver::af_xdp) {
@@ -170,6 +173,19 @@ Result<void> Port::follow_groups() {
         fmt::format("port '{}': the NIC does not let {} multicast addresses in: {}; is the virtual function "
                     "trusted ('ip link set PF vf N trust on')?",
                     plan_.name, list.size(), reason(error)));
+}
+
+// A packet socket hears every interface until it is bound to its own, and the driver makes the ring before it binds:
+// media of other ports may lie there, which would be forwarded twice.
+void Port::discard_arrived() {
+    std::array<rte_mbuf*, 32> burst;
+    for (const DeviceQueue& q : rx_) {
+        uint16_t n = 1;
+        for (size_t all = 0; n != 0 && all < kFrames; all += n) {  // more arrive all the time
+            n = rte_eth_rx_burst(q.ethdev, q.queue, burst.data(), burst.size());
+            rte_pktmbuf_free_bulk(burst.data(), n);
+        }
+    }
 }
 
 void Port::describe() {

@@ -79,6 +79,7 @@ private:
     Result<void> start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues);
     Result<void> admit_vlans(uint16_t ethdev);
     Result<void> judge_zero_copy(Log& log);
+    void discard_arrived();
     void describe();
     std::vector<rte_mbuf*> buffers_in_rings() const;
 
@@ -91,9 +92,9 @@ private:
     std::vector<uint16_t> ethdevs_;
     std::vector<DeviceQueue> rx_, tx_;
     unsigned netdev_index_ = 0;
-    std::vector<int> sockets_;  // af_xdp
+    std::vector<int> sockets_;                               // af_xdp
     std::vector<std::pair<std::string, uint64_t>> counted_;  // by devices that were closed
-    std::vector<Mac> groups_;  // multicast addresses that were let in
+    std::vector<Mac> groups_;                                // multicast addresses that were let in
     flow::PortInfo info_;
     std::string driver_name_, zero_copy_;
     int numa_node_ = -1;

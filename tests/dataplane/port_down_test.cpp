@@ -32,9 +32,7 @@ TEST_CASE("copies for a port that is down are counted, and leave again when it i
     CHECK(lab.sent(1).empty());
     CHECK(lab.sent(0).size() == 101);  // the other leg is unharmed
     CHECK(lab.ledger()[Drop::port_down] == 100);
-    CHECK(track.legs[0]->drop(Drop::port_down).read() +
-              track.legs[1]->drop(Drop::port_down).read() ==
-          100);
+    CHECK(track.legs[0]->drop(Drop::port_down).read() + track.legs[1]->drop(Drop::port_down).read() == 100);
 
     lab.port_up(1, true);
     lab.arrive(media(102));

@@ -110,13 +110,28 @@ def test_interface_made_again(driver, side):
                 assert mac == lab.node.mac(f"{side}0")
             steady.go_on()
         wait_forwarded(penstock, len(steady.sent), stream="untouched")
-        # Sorted: where veth has no NAPI of its own, the kernel lets packets overtake when the sender changes its core.
-        assert sorted(untouched.payloads(7000)) == sorted(steady.sent)
+        assert untouched.payloads(7000) == steady.sent  # none lost, none twice, in order
         assert_ledger(penstock.metrics())
         if driver == "af_xdp":
             assert "xdp" in lab.node.ip("link", "show", f"{side}0")
         assert penstock.stop() == 0, penstock.text()
         assert "xdp" not in lab.node.ip("link", "show", f"{side}0")
+
+
+def test_interface_made_again_and_again():
+    """A pod that does not stay up: the buffers in the rings of each dead socket come back, or the pool would be empty soon."""
+    with Relay(1, "af_xdp") as lab:
+        penstock = start(lab, stream("camera-1", 20000, leg(1)))
+        meter = Meter(lab, 1)
+        for round in range(10):  # times 2,048 buffers: more than there are
+            lab.node.ip("link", "del", "lan0")
+            wait_for(lambda: state(penstock, "lan") != "up", "lan to be told down")
+            rewire(lab, "lan")
+            wait_for(lambda: state(penstock, "lan") == "up", f"lan to come up again, round {round}; log:\n{penstock.text()[-1000:]}")
+            heard = meter.count()
+            keep_sending(Sender(lab.source, LAN[4], 20000, first=round * 1000), lambda: meter.count() >= heard + 20, 3)
+        assert "no_buffer" not in penstock.metrics().drops()
+        assert_ledger(penstock.metrics())
 
 
 @cases(driver=BOTH)
@@ -156,7 +171,7 @@ def test_neighbour_gone(driver):
         penstock.wait_for_text(f"{receiver_address(1)}: no next hop: neighbour {receiver_address(1)} on wan0 does not answer")
         before = penstock.metrics().drops().get("no_leg", 0)
         sender.send(100)
-        wait_for(lambda: penstock.metrics().drops().get("no_leg", 0) == before + 100, "100 packets to be counted as no_leg")
+        wait_for(lambda: penstock.metrics().drops().get("no_leg", 0) >= before + 100, "100 packets to be counted as no_leg")
         steady.send(100)
         wait_for(lambda: other.count() == 100, "the other receiver to get all of its packets")
         lab.switch.ip("link", "set", "port1", "up")

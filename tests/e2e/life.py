@@ -10,7 +10,7 @@ import time
 from cases import cases
 from judge import Capture
 from kernel import ping
-from lab import PENSTOCK, ROOT, Lab, Skip, run
+from lab import PENSTOCK, ROOT, Lab, Skip, run, wait_for
 from relay import LAN, Relay, Sender, endpoint, receiver_address, wait_forwarded
 
 BOTH = ("af_xdp", "af_packet")
@@ -51,14 +51,37 @@ def test_killed_and_started_again(driver):
         client.connect((LAN[4], 22))
 
         heard = Capture(lab.receivers[0], "eth0")
+        started = time.monotonic()
         second = lab.relay([endpoint(LAN[4], 20000)], legs)
         del sender.sent[:]
-        sender.send(100)
+        sender.send(1)
+        wait_forwarded(second, 1)
+        took = time.monotonic() - started
+        assert took < 2, f"traffic resumes {took:.2f} s after the start"
+        if driver == "af_xdp":
+            assert lab.node.ip("link", "show").count("prog/xdp") == 2, "one program an interface"
+        sender.send(99)
         wait_forwarded(second, 100)
         assert heard.payloads(6000) == sender.sent
         assert ping(lab.source, LAN[4]) == 0
         assert second.stop(signal.SIGTERM) == 0, second.text()
         assert not xdp_programs(lab.node)
+
+
+def test_killed_with_a_twin():
+    """kill -9: the TAP netdevs go with the process, and the next one makes them again."""
+    with Relay(1, "af_packet") as lab:
+        ports = lab.ports() + "  - { name: vf, driver: tap, interface: far0, twin: near0 }\n"
+        config = lab.config([("video", 96, "H264/90000", [endpoint(LAN[4], 20000)], [endpoint(receiver_address(1), 6000)])], ports=ports)
+        for _ in range(2):
+            penstock = lab.start_penstock(lab.node, config)
+            assert {"far0", "near0"} <= netdevs(lab.node)
+            penstock.stop(signal.SIGKILL)
+            wait_for(lambda: not {"far0", "near0"} & netdevs(lab.node), "the TAP netdevs to be gone")
+
+
+def netdevs(node):
+    return set(re.findall(r"^\d+: (\w+)", node.ip("link", "show"), re.MULTILINE))
 
 
 def penstock_says(*arguments, environment=None):

@@ -2,8 +2,8 @@
 #include <string>
 
 #include "control/cli/command.hpp"
-#include "control/cli/output_url.hpp"
 #include "control/cli/report.hpp"
+#include "control/cli/url.hpp"
 #include "control/config/load.hpp"
 #include "expect.hpp"
 
@@ -27,9 +27,9 @@ std::string_view last_word(std::string_view line) {
 
 // What an output's URL says goes on as YAML: nothing of it may become another setting than the URL names.
 void check_url(const std::string& text) {
-    const auto url = cli::parse_output_url(text);
+    const auto url = cli::parse_url(text);
     if (!url) return EXPECT(!url.error().text.empty());
-    const auto output = config::load_output(url->yaml, ports());
+    const auto output = config::load_output(url->yaml(), ports());
     if (output)
         EXPECT(output->rtp.port > 0 && output->vlan <= 4094);
     else
@@ -49,7 +49,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         EXPECT(!command.error().text.empty());
     }
     check_url(std::string(line));
-    const auto words = cli::complete(line, [](std::string_view) { return std::vector<std::string>{"camera-1", "all"}; });
+    const auto words = cli::complete(line, [](std::string_view) {
+        return std::vector<std::string>{"camera-1", "all"};
+    });
     for (const std::string& word : words) EXPECT(!word.empty() && word.starts_with(last_word(line)));
     const std::string quoted = cli::json_string(line);  // what of it comes back is one JSON string
     EXPECT(quoted.size() >= 2 && quoted.front() == '"' && quoted.back() == '"');

@@ -19,9 +19,10 @@ namespace {
 struct Server {
     std::string path = "/tmp/penstock-control-fuzz-" + std::to_string(getpid());
     io::EventLoop loop;
-    std::unique_ptr<io::ControlSocket> socket = io::ControlSocket::open(loop, path, [](std::string_view line) {
-        return io::ControlSocket::Reply{line.size() % 2 == 0, std::string(line)};
-    }).value();
+    std::unique_ptr<io::ControlSocket> socket =
+        io::ControlSocket::open(loop, path, [](std::string_view line) {
+            return io::ControlSocket::Reply{line.size() % 2 == 0, std::string(line)};
+        }).value();
 
     void turn() {
         const auto end = loop.at(Clock::now(), [this] { loop.stop(); });

@@ -242,9 +242,7 @@ Report show_drops(const std::vector<WorkerFacts>& workers) {
     return {{std::move(s)}};
 }
 
-static std::string state_of(const PortFacts& port) {
-    return port.why_down.empty() ? "up" : "down: " + port.why_down;
-}
+static std::string state_of(const PortFacts& port) { return port.why_down.empty() ? "up" : "down: " + port.why_down; }
 
 Report show_port_info(const std::vector<PortFacts>& ports) {
     Section s{"ports",
@@ -265,10 +263,10 @@ Report show_port_info(const std::vector<PortFacts>& ports) {
                {"flow_rules", ""}},
               {}};
     for (const PortFacts& port : ports)
-        s.rows.push_back(Row{port.info.name, state_of(port), port.driver, optional_text(port.info.netdev), port.info.mac.text(),
-                             uint64_t{port.info.mtu}, uint64_t{port.rx_queues}, uint64_t{port.tx_queues},
-                             optional_text(port.steering), optional_text(port.zero_copy), numa(port.numa_node),
-                             port.info.multi_segment, port.info.partial_checksums,
+        s.rows.push_back(Row{port.info.name, state_of(port), port.driver, optional_text(port.info.netdev),
+                             port.info.mac.text(), uint64_t{port.info.mtu}, uint64_t{port.rx_queues},
+                             uint64_t{port.tx_queues}, optional_text(port.steering), optional_text(port.zero_copy),
+                             numa(port.numa_node), port.info.multi_segment, port.info.partial_checksums,
                              port.flow_rules ? Cell{uint64_t{*port.flow_rules}} : Cell{}});
     return {{std::move(s)}};
 }

@@ -31,7 +31,7 @@ struct PortFacts {
     unsigned rx_queues = 0, tx_queues = 0;
     int numa_node = -1;
     std::optional<size_t> flow_rules;  // flows that the NIC was told a queue for; absent: not asked
-    std::string why_down;  // empty: it is up
+    std::string why_down;              // empty: it is up
     std::vector<std::pair<std::string, uint64_t>> counters;  // as the driver names them
 };
 

@@ -42,7 +42,7 @@ private:
     struct Client {
         Fd fd;
         EventLoop::Watch watch;  // for readable or, while a reply waits, for writable: then it is not heard
-        uint64_t heard = 0;  // when, in the order of all that was heard
+        uint64_t heard = 0;      // when, in the order of all that was heard
         std::string in, out;
         size_t sent = 0;  // of out
     };
