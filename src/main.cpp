@@ -111,7 +111,7 @@ int run(const std::string& path) {
         log.error("{}", opened.error().text);
         return kFailed;
     }
-    if (auto dropped = drop_privileges(doctor::to_keep(*config).bits()); !dropped) {
+    if (auto dropped = drop_privileges(doctor::to_keep(*config).bits(), doctor::to_reopen(*config).bits()); !dropped) {
         log.error("{}", dropped.error().text);
         return kFailed;
     }

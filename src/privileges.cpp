@@ -32,6 +32,8 @@ cap_t wanted = nullptr;
 std::atomic<int> failure{0};
 sem_t done;
 
+uint64_t reserved = 0;  // written once, before the workers start
+
 // Async-signal-safe: system calls only.
 int give_up() {
     for (int one = 0; one < cap_max_bits(); one++)
@@ -88,7 +90,8 @@ Result<void> tell_all() {
 
 }  // namespace
 
-Result<void> drop_privileges(uint64_t keep) {
+Result<void> drop_privileges(uint64_t keep, uint64_t reserve) {
+    reserved = reserve & ~keep;
     const auto wrong = [](const std::string& why) { return fail(fmt::format("cannot give up privileges: {}", why)); };
     const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> now(cap_get_proc(), cap_free),
         kept(cap_init(), cap_free);
@@ -96,9 +99,9 @@ Result<void> drop_privileges(uint64_t keep) {
     for (cap_value_t one = 0; one < cap_max_bits(); one++) {
         cap_flag_value_t had = CAP_CLEAR;
         cap_get_flag(now.get(), one, CAP_PERMITTED, &had);
-        if ((keep >> one & 1) == 0 || had == CAP_CLEAR) continue;
+        if (((keep | reserve) >> one & 1) == 0 || had == CAP_CLEAR) continue;
         cap_set_flag(kept.get(), CAP_PERMITTED, 1, &one, CAP_SET);
-        cap_set_flag(kept.get(), CAP_EFFECTIVE, 1, &one, CAP_SET);
+        if ((keep >> one & 1) != 0) cap_set_flag(kept.get(), CAP_EFFECTIVE, 1, &one, CAP_SET);
     }
     wanted = kept.get();
     sem_init(&done, 0, 0);
@@ -114,5 +117,24 @@ Result<void> drop_privileges(uint64_t keep) {
     if (const int error = failure.load(std::memory_order_relaxed); error != 0) return wrong(std::strerror(error));
     return {};
 }
+
+namespace {
+
+// The effective set of this thread as its permitted one, or without `reserved`.
+void set_effective(bool raised) {
+    const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> now(cap_get_proc(), cap_free);
+    for (cap_value_t one = 0; now && one < cap_max_bits(); one++) {
+        cap_flag_value_t permitted = CAP_CLEAR;
+        cap_get_flag(now.get(), one, CAP_PERMITTED, &permitted);
+        const bool on = permitted == CAP_SET && (raised || (reserved >> one & 1) == 0);
+        cap_set_flag(now.get(), CAP_EFFECTIVE, 1, &one, on ? CAP_SET : CAP_CLEAR);
+    }
+    if (now) cap_set_proc(now.get());  // within what is permitted it cannot fail
+}
+
+}  // namespace
+
+Raised::Raised() { set_effective(true); }
+Raised::~Raised() { set_effective(false); }
 
 }  // namespace penstock

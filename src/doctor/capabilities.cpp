@@ -42,4 +42,12 @@ Capabilities to_keep(const config::Config& config) {
     return all;
 }
 
+Capabilities to_reopen(const config::Config& config) {
+    Capabilities all;
+    for (const config::Port& port : config.ports)
+        if (port.driver == config::Driver::af_xdp || port.driver == config::Driver::af_packet)
+            all = all | to_start(port) | Capabilities{ipc_lock};
+    return all.without(to_keep(config));
+}
+
 }  // namespace penstock::doctor

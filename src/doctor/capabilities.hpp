@@ -42,5 +42,7 @@ Capabilities to_start(const config::Port& port);
 // What a running forwarder keeps: neighbours are probed and XDP is detached (NET_ADMIN), steering maps change (BPF:
 // kernels before 5.19 ask for it), an added stream may claim a low UDP port (NET_BIND_SERVICE).
 Capabilities to_keep(const config::Config& config);
+// What is raised for as long as a port is opened again whose interface came back.
+Capabilities to_reopen(const config::Config& config);
 
 }  // namespace penstock::doctor
