@@ -232,13 +232,14 @@ std::vector<cli::WorkerFacts> Node::worker_facts() const {
 
 std::vector<cli::PortFacts> Node::port_facts(const std::string& name) const {
     std::vector<cli::PortFacts> all;
+    const auto health = port_health();
     for (const auto& port : dataplane_->ports()) {
         if (name != "all" && port->info().name != name) continue;
         all.push_back({port->info(), port->driver_name(), port->steering() ? port->steering()->how() : "",
                        port->zero_copy(), static_cast<unsigned>(port->rx().size()),
                        static_cast<unsigned>(port->tx().size()), port->numa_node(),
                        port->flow_rules() ? std::optional(port->flow_rules()->size()) : std::nullopt,
-                       down_.contains(port->info().index) ? down_.at(port->info().index) : "", port->counters()});
+                       health[port->info().index].why_not, port->counters()});
     }
     return all;
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "node.hpp"
+#include "privileges.hpp"
 
 namespace penstock {
 namespace {
@@ -62,6 +63,7 @@ void Node::port_gone(const flow::PortInfo& port) {
 }
 
 bool Node::port_back(const flow::PortInfo& port) {
+    const Raised raised;  // opening takes capabilities that are not in effect otherwise
     if (auto opened = dataplane_->rejoin(port.index, log_); !opened) {
         std::string& why = down_[port.index];
         if (why != opened.error().text) log_.warning("port '{}': still down: {}", port.name, opened.error().text);

@@ -57,8 +57,8 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
     pools_ = {packets_.get(), headers_.get()};
     published_ = std::make_unique<dataplane::Published<flow::Table>>(qsbr_, std::make_unique<const flow::Table>());
     captures_ = std::make_unique<dataplane::Published<flow::Capture>>(qsbr_, std::make_unique<const flow::Capture>());
-    port_sets_ = std::make_unique<dataplane::Published<dataplane::PortSet>>(
-        qsbr_, std::make_unique<const dataplane::PortSet>());
+    port_sets_ =
+        std::make_unique<dataplane::Published<dataplane::PortSet>>(qsbr_, std::make_unique<const dataplane::PortSet>());
     for (const LabPort& port : plan_.ports) make_port(port);
     for (const Wires& port : ports_) {
         dataplane::PortQueues queues;
@@ -101,7 +101,8 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
         plans[w].shares = shares;
         plans[w].pools = pools_;
         plans[w].sleep_when_idle = plan_.sleep_when_idle;
-        workers_.push_back(std::make_unique<dataplane::Worker>(qsbr_, *published_, *captures_, std::move(plans[w]), port_sets_.get()));
+        workers_.push_back(
+            std::make_unique<dataplane::Worker>(qsbr_, *published_, *captures_, std::move(plans[w]), port_sets_.get()));
     }
 }
 

@@ -153,7 +153,8 @@ TEST_CASE("legs that went while the packet was on its way are counted, and the f
     CHECK(lab.ledger(1)[Drop::leg_gone] == 20);
 }
 
-#ifndef __SANITIZE_THREAD__  // DPDK's rings and their driver are not instrumented: TSan cannot see what orders the threads
+#ifndef __SANITIZE_THREAD__  // DPDK's rings and their driver are not instrumented: TSan cannot see what orders the
+                             // threads
 TEST_CASE("two workers share a payload at the same time, and every buffer comes back", "[spread]") {
     Lab lab({.workers = 2, .shares = 64});
     const Track track = make_track(plan_of(4, 5));

@@ -29,6 +29,8 @@ Section state_of(const mesh::Mesh& mesh) {
     return {"state", "", {{"forwarding", "forwarding"}}, {Row{std::string(mesh.forwarding() ? "running" : "stopped")}}};
 }
 
+std::string state_of(const PortFacts& port) { return port.why_down.empty() ? "up" : "down: " + port.why_down; }
+
 Section latency_section(std::string title, Column of) {
     return {"latency",
             std::move(title),
@@ -241,8 +243,6 @@ Report show_drops(const std::vector<WorkerFacts>& workers) {
     }
     return {{std::move(s)}};
 }
-
-static std::string state_of(const PortFacts& port) { return port.why_down.empty() ? "up" : "down: " + port.why_down; }
 
 Report show_port_info(const std::vector<PortFacts>& ports) {
     Section s{"ports",
