@@ -1,11 +1,13 @@
 """Watching a running forwarder: a worker that stalls, a port without a link, ten thousand legs in a scrape, and scrapers that
 never read."""
+import contextlib
 import ctypes
 import os
 import re
 import socket
 import threading
 import time
+from pathlib import Path
 
 from cases import cases
 from judge import Capture
@@ -184,7 +186,12 @@ def test_scraper_that_never_reads():
                         pass
         reader = threading.Thread(target=sip, daemon=True)
         reader.start()
-        sockets = lambda: sum(os.readlink(f"/proc/{penstock.pid}/fd/{fd}").startswith("socket:") for fd in os.listdir(f"/proc/{penstock.pid}/fd"))
+        def sockets():
+            found = 0
+            for fd in Path(f"/proc/{penstock.pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):  # closed while we look
+                    found += os.readlink(fd).startswith("socket:")
+            return found
         with_hung = sockets()
         assert with_hung > 60
         wait_for(lambda: sockets() <= with_hung - 60, "all of them to be let go", 15)
