@@ -235,7 +235,7 @@ std::vector<cli::PortFacts> Node::port_facts(const std::string& name) const {
     const auto health = port_health();
     for (const auto& port : dataplane_->ports()) {
         if (name != "all" && port->info().name != name) continue;
-        all.push_back({port->info(), port->driver_name(), port->steering() ? port->steering()->how() : "",
+        all.push_back({ports_[port->info().index], port->driver_name(), port->steering() ? port->steering()->how() : "",
                        port->zero_copy(), static_cast<unsigned>(port->rx().size()),
                        static_cast<unsigned>(port->tx().size()), port->numa_node(),
                        port->flow_rules() ? std::optional(port->flow_rules()->size()) : std::nullopt,

@@ -151,6 +151,7 @@ TEST_CASE("show stream path tells where packets come in, go out, and how", "[sho
     CHECK(text(in, 3, "path") == "2");
     CHECK(text(in, 3, "port") == "wan");
     CHECK(unknown(in, 0, "mode"));
+    CHECK(unknown(in, 0, "why"));
     REQUIRE(out.rows.size() == 2);
     CHECK(text(out, 0, "port") == "nic");
     CHECK(text(out, 0, "driver") == "net_nic");
@@ -166,6 +167,36 @@ TEST_CASE("show stream path tells where packets come in, go out, and how", "[sho
     put(f.mesh, stream({track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")})}));
     report = cli::show_stream_path(f.mesh, f.camera(), f.port_facts(), f.worker_facts());
     CHECK(text(report.sections[1], 0, "payload") == "in place");
+}
+
+TEST_CASE("show stream path says what keeps an arrival from being faster", "[show]") {
+    const Fixture f;
+    const uint16_t owner = f.mesh.tracks()[0]->owner;
+    const auto other = static_cast<uint16_t>(1 - owner);
+    const auto why = [&](auto&& change) {
+        auto ports = f.port_facts();
+        change(ports[0]);
+        const auto report = cli::show_stream_path(f.mesh, f.camera(), ports, f.worker_facts());
+        return unknown(report.sections[0], 0, "why") ? std::string() : text(report.sections[0], 0, "why");
+    };
+    using Facts = cli::PortFacts;
+    CHECK(why([&](Facts& port) { port.info.rx_workers = {owner}; }).empty());
+    CHECK_THAT(why([&](Facts& port) { port.info.rx_workers = {other}; }),
+               Catch::Contains("worker " + std::to_string(other) + " polls the port"));
+    CHECK_THAT(why([&](Facts& port) { port.info.rx_workers = {0, 1}; }), Catch::Contains("hash"));
+    CHECK(why([&](Facts& port) {
+              port.info.rx_workers = {0, 1};
+              port.flow_rules = 2;
+          }).empty());
+    CHECK_THAT(why([&](Facts& port) { port.info.driver = flow::Driver::af_packet; }),
+               Catch::Contains("copies every frame"));
+    // Worker 1's core is on node 1; worker 0's is not known.
+    const auto far = why([&](Facts& port) {
+        port.info.rx_workers = {owner};
+        port.numa_node = 0;
+    });
+    CHECK(far.empty() == (owner == 0));
+    if (owner == 1) CHECK_THAT(far, Catch::Contains("NUMA node 0"));
 }
 
 TEST_CASE("show worker all and show drops tell the ledgers", "[show]") {

@@ -1,6 +1,7 @@
 #include "control/cli/show.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -135,6 +136,29 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
     return {{std::move(paths), std::move(legs), std::move(latency)}};
 }
 
+namespace {
+
+// What beside its XDP mode and zero-copy keeps the port from being as fast as it could be for a track of this worker.
+std::string why_not_faster(const PortFacts& port, uint16_t owner, const WorkerFacts* worker) {
+    std::vector<std::string> all;
+    if (port.info.driver == flow::Driver::af_packet)
+        all.push_back("the kernel sees and copies every frame: af_xdp does without, see penstock doctor");
+    const auto& polled_by = port.info.rx_workers;
+    if (!polled_by.empty() && std::ranges::find(polled_by, owner) == polled_by.end()) {
+        all.push_back(fmt::format("worker {} polls the port and hands over", fmt::join(polled_by, ", ")));
+    } else if (polled_by.size() > 1 && port.flow_rules.value_or(0) == 0) {
+        all.push_back("what the interface's hash puts on another worker's queue is handed over");
+    }
+    if (worker != nullptr && worker->numa_node >= 0 && port.numa_node >= 0 && worker->numa_node != port.numa_node)
+        all.push_back(
+            fmt::format("the device is on NUMA node {}, the worker's core on {}: choose cores of node {} in "
+                        "workers.cores",
+                        port.numa_node, worker->numa_node, port.numa_node));
+    return fmt::format("{}", fmt::join(all, "; "));
+}
+
+}  // namespace
+
 Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, const std::vector<PortFacts>& ports,
                         const std::vector<WorkerFacts>& workers) {
     Section in{"arrival",
@@ -148,7 +172,8 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                 {"worker", "worker"},
                 {"core", "core"},
                 {"numa_node", "numa"},
-                {"queues", "worker's queues"}},
+                {"queues", "worker's queues"},
+                {"why", "why not faster"}},
                {}};
     Section out{"departure",
                 "departure",
@@ -168,8 +193,8 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                 in.rows.push_back(Row{track->name, path.name, port.info.name, port.driver, optional_text(port.steering),
                                       optional_text(port.zero_copy), uint64_t{track->owner},
                                       worker ? Cell{uint64_t{worker->core}} : Cell{},
-                                      worker ? numa(worker->numa_node) : Cell{},
-                                      worker ? Cell{worker->queues} : Cell{}});
+                                      worker ? numa(worker->numa_node) : Cell{}, worker ? Cell{worker->queues} : Cell{},
+                                      optional_text(why_not_faster(port, track->owner, worker))});
             }
         for (const mesh::Output& output : track->outputs) {
             const flow::Resolution& way = mesh.resolution(output.destination);
