@@ -172,8 +172,8 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                 {"worker", "worker"},
                 {"core", "core"},
                 {"numa_node", "numa"},
-                {"queues", "worker's queues"},
-                {"why", "why not faster"}},
+                {"queues", "polls"},
+                {"why", "why"}},
                {}};
     Section out{"departure",
                 "departure",
