@@ -194,6 +194,8 @@ void Port::describe() {
     rte_eth_dev_info_get(ethdev, &device);
     rte_ether_addr mac{};
     rte_eth_macaddr_get(ethdev, &mac);
+    // The ring and pcap drivers have none; the kernel refuses such a twin, and receivers such a sender.
+    if (rte_is_zero_ether_addr(&mac)) rte_eth_random_addr(mac.addr_bytes);
     driver_name_ = device.driver_name;
     numa_node_ = rte_eth_dev_socket_id(ethdev);
     info_.name = plan_.name;

@@ -77,3 +77,14 @@ def test_group_is_joined_on_the_twin():
         wait_for(lambda: "239.5.5.5" in lab.node.ip("maddress", "show", "dev", "near0"), "239.5.5.5 to be joined on near0")
         assert penstock.stop(signal.SIGTERM) == 0
         assert "near0" not in lab.node.ip("link", "show"), "the TAP was left behind"
+
+
+def test_ring_with_a_twin():
+    """A port whose driver has no MAC address of its own: what is sent to it comes back, to the twin too."""
+    with Lab() as lab:
+        node = lab.namespace("node")
+        penstock = lab.start_penstock(node, "ports:\n  - { name: loop, driver: ring, twin: loop0 }\n")
+        mac = node.mac("loop0")
+        assert mac != "00:00:00:00:00:00" and not int(mac[:2], 16) & 1, mac
+        assert penstock.show("port info loop")["ports"][0]["mac"] == mac
+        assert penstock.stop(signal.SIGTERM) == 0, penstock.text()
