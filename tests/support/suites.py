@@ -65,7 +65,8 @@ class Builds:
         "fuzz": ("-fuzz", ["-Dfuzz=true"]),
     }
     # What the sanitizers run, and no more: the rest of the tree would take minutes to build.
-    PROGRAMS = [f"{name}:executable" for name in ("unit", "property", "dataplane", "rcu_race", "netns-event_loop", "netns-memberships", "netns-next_hops")]
+    PROGRAMS = [f"{name}:executable" for name in ("unit", "property", "dataplane", "rcu_race", "netns-event_loop", "netns-memberships", "netns-messages",
+                                            "netns-next_hops")]
     TARGETS = {"asan": PROGRAMS, "tsan": [*PROGRAMS, "rcu_race_hasty:executable"]}
 
     def __init__(self):
