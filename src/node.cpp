@@ -291,8 +291,16 @@ void Node::on_next_hop(const flow::Destination& to, const flow::Resolution& answ
 
 void Node::on_netdev(const std::string& netdev) {
     follow_ports();
-    for (const flow::PortInfo& port : ports_)
-        if (port.netdev == netdev) steer_addresses(port.index);
+    for (flow::PortInfo& port : ports_) {
+        if (port.netdev != netdev) continue;
+        steer_addresses(port.index);
+        const auto mac = next_hops_->mac(netdev);
+        if (!flow::lives_on_netdev(port) || !mac || *mac == port.mac) continue;
+        log_.info("port '{}': mac {} by now", port.name, mac->text());
+        port.mac = *mac;  // what copies carry as their sender
+        mesh_->set_port(port);
+        changed();
+    }
     for (auto& [what, claim] : claims_)
         if (what.second == netdev) claim_port(what, claim);
     if (auto joined = memberships_.rejoin(netdev); !joined) log_.error("{}", joined.error().text);
@@ -365,10 +373,9 @@ std::vector<metrics::PortHealth> Node::port_health() const {
     std::vector<metrics::PortHealth> all;
     for (const auto& port : dataplane_->ports()) {
         const flow::PortInfo& info = port->info();
-        const bool own = info.driver == flow::Driver::af_xdp || info.driver == flow::Driver::af_packet;
         if (const auto down = down_.find(info.index); down != down_.end()) {
             all.push_back({info.name, down->second});
-        } else if (own) {
+        } else if (flow::lives_on_netdev(info)) {
             all.push_back({info.name, next_hops_->why_down(info.netdev)});
         } else {
             all.push_back({info.name, port->link_up() ? "" : "the NIC has no link"});

@@ -18,16 +18,12 @@ using namespace std::chrono_literals;
 // when the netdev is back, but not when an address or another program no longer is in the way.
 constexpr auto kLookAgain = 50ms, kTryAgain = 500ms;
 
-bool lives_on_netdev(const flow::PortInfo& port) {
-    return port.driver == flow::Driver::af_xdp || port.driver == flow::Driver::af_packet;
-}
-
 }  // namespace
 
 void Node::follow_ports() {
     bool waiting = false;
     for (const flow::PortInfo& port : ports_)
-        if (lives_on_netdev(port)) waiting |= !follow_port(port);
+        if (flow::lives_on_netdev(port)) waiting |= !follow_port(port);
     ports_timer_ = {};
     if (!waiting) return;
     // What was tried in vain is tried less often.

@@ -24,4 +24,9 @@ struct PortInfo {
     Mac peer_mac;                      // ports without a twin: where unicast legs are sent
 };
 
+// Its netdev is the kernel's own, by whose sockets packets pass: it goes, comes and changes with that.
+inline bool lives_on_netdev(const PortInfo& port) {
+    return port.driver == Driver::af_xdp || port.driver == Driver::af_packet;
+}
+
 }  // namespace penstock::flow

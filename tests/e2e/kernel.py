@@ -123,6 +123,24 @@ def test_media_does_not_reach_the_kernel():
 
 
 @cases(driver=BOTH)
+def test_own_address_changes(driver):
+    """The node's interface gets another MAC: copies carry it as their sender."""
+    with Relay(1, driver) as lab:
+        penstock = lab.relay([endpoint(LAN[4], 20000)], [endpoint(receiver_address(1), 6000)])
+        heard = Capture(lab.receivers[0], "eth0")
+        sender = Sender(lab.source, LAN[4], 20000).send(20)
+        wait_forwarded(penstock, 20)
+        lab.node.ip("link", "set", "wan0", "address", "02:00:00:00:be:ef")
+        penstock.wait_for_text("port 'wan': mac 02:00:00:00:be:ef by now")
+        wait_for(lambda: penstock.show("port info wan")["ports"][0]["mac"] == "02:00:00:00:be:ef", "the port to say so")
+        wait_legs(penstock, 1)
+        sender.send(20, per_second=200)
+        wait_forwarded(penstock, 40)
+        macs = [mac for mac, in heard.fields("udp.dstport == 6000", "eth.src")]
+        assert macs[-1] == "02:00:00:00:be:ef" and len(set(macs)) == 2, macs
+
+
+@cases(driver=BOTH)
 def test_changed_neighbour(driver):
     """A receiver gets another MAC: its leg follows within two seconds; the other receiver loses nothing."""
     with Relay(2, driver) as lab:
