@@ -130,8 +130,9 @@ TEST_CASE("wrong kinds of values are problems everywhere, never more") {
 
 TEST_CASE("unknown keys name what is allowed, and what was probably meant") {
     expect(
-        {{"rtsp: {}\n",
-          {{1, 1, "unknown key 'rtsp'. Allowed: node, log, workers, memory, control, metrics, media, ports, streams"}}},
+        {{"sip: {}\n",
+          {{1, 1,
+            "unknown key 'sip'. Allowed: node, log, workers, memory, control, metrics, media, rtsp, ports, streams"}}},
          {"log: { levle: info }\n", {{1, 8, "log: unknown key 'levle': did you mean 'level'? Allowed: level, format"}}},
          {"ports: [{ name: a, driver: af_xdp, interface: x, intreface: y }]\n",
           {{1, 50, "ports[0]: unknown key 'intreface': did you mean 'interface'? Allowed: name"}}},
@@ -232,4 +233,35 @@ TEST_CASE("all problems at once, in the order of the file") {
     const std::string yaml =
         "streams: [{ name: s, tracks: [] }]\nports:\n  - { name: a, driver: x }\nlog:\n  level: y\nfoo: 1\n";
     expect(yaml, {{1, 30, "one track"}, {3, 24, "driver"}, {5, 10, "level"}, {6, 1, "foo"}});
+}
+
+TEST_CASE("the rtsp section") {
+    const Rtsp none = right("").rtsp;
+    CHECK(none.listen.empty());
+    CHECK(none.session_timeout == std::chrono::seconds(60));
+    const Rtsp all = right(
+                         "rtsp:\n"
+                         "  listen: [\":554\", \"10.0.0.1:8554\", \"[fd00::1]:554\"]\n"
+                         "  session_timeout: 2m\n"
+                         "  per_address: { connections: 1, sessions: 2, requests: 3 }\n"
+                         "  users: [{ name: eve, password: \"a:b\" }]\n")
+                         .rtsp;
+    CHECK(all.listen ==
+          std::vector{Endpoint{Ip{}, 554}, *Endpoint::parse("10.0.0.1:8554"), *Endpoint::parse("[fd00::1]:554")});
+    CHECK(all.session_timeout == std::chrono::seconds(120));
+    CHECK(all.connections_per_address == 1);
+    CHECK(all.sessions_per_address == 2);
+    CHECK(all.requests_per_address == 3);
+    CHECK(all.users == std::vector{User{"eve", "a:b"}});
+    expect({{"rtsp: { listen: \":554\" }\n", {{1, 17, "list"}}},
+            {"rtsp: { listen: [\"554\"] }\n", {{1, 18, "is not allowed"}}},
+            {"rtsp: { listen: [\":0\"] }\n", {{1, 18, "is not allowed"}}},
+            {"rtsp: { listen: [\":554\", \":554\"] }\n", {{1, 26, "stands twice"}}},
+            {"rtsp: { session_timeout: 60 }\n", {{1, 26, "a time from 5s to 60m"}}},
+            {"rtsp: { session_timeout: 4s }\n", {{1, 26, "a time from 5s to 60m"}}},
+            {"rtsp: { session_timeout: 61m }\n", {{1, 26, "a time from 5s to 60m"}}},
+            {"rtsp: { per_address: { sessions: 0 } }\n", {{1, 34, "1 to 65535"}}},
+            {"rtsp: { users: [{ name: eve }] }\n", {{1, 17, "password"}}},
+            {"rtsp: { users: [{ name: \"a:b\", password: x }] }\n", {{1, 25, "is not allowed"}}},
+            {"rtsp: { users: [{ name: a, password: x }, { name: a, password: y }] }\n", {{1, 43, "is taken"}}}});
 }

@@ -108,6 +108,7 @@ struct Track {
     std::optional<uint8_t> payload_type;  // absent: any
     std::string encoding;                 // "H264/90000", as in SDP's a=rtpmap
     uint32_t clock_rate = 90000;          // Hz, from the encoding
+    std::string fmtp;                     // "packetization-mode=1", as in SDP's a=fmtp: what viewers are told
     Mark at;
     std::vector<Source> sources;  // one, or two for live-live
     std::vector<Output> outputs;
@@ -121,6 +122,21 @@ struct Stream {
     bool operator==(const Stream&) const = default;
 };
 
+struct User {
+    std::string name, password;
+    bool operator==(const User&) const = default;
+};
+
+struct Rtsp {
+    std::vector<Endpoint> listen;  // none: RTSP is off
+    std::chrono::seconds session_timeout{60};
+    size_t connections_per_address = 128;
+    size_t sessions_per_address = 256;
+    unsigned requests_per_address = 200;  // a second
+    std::vector<User> users;              // none: everybody may watch
+    bool operator==(const Rtsp&) const = default;
+};
+
 struct Config {
     std::string node;  // default: the host name, given by the loader's caller
     LogSettings log;
@@ -129,6 +145,7 @@ struct Config {
     Control control;
     Metrics metrics;
     Media media;
+    Rtsp rtsp;
     std::vector<Port> ports;
     std::vector<Stream> streams;
 };

@@ -50,6 +50,8 @@ std::vector<std::string> differences(const Track& before, const Track& now) {
                                          : std::string("payload_type changed to any"));
     if (before.encoding != now.encoding || before.clock_rate != now.clock_rate)
         found.push_back(fmt::format("encoding changed to {}", now.encoding));
+    if (before.fmtp != now.fmtp)
+        found.push_back(fmt::format("fmtp changed to {}", now.fmtp.empty() ? "none" : now.fmtp));
     compare("source", before.sources, now.sources, found);
     compare("output", before.outputs, now.outputs, found);
     if (found.empty() && before != now) found.emplace_back("order changed");

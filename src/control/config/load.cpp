@@ -12,7 +12,7 @@ namespace penstock::config {
 std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const Environment& environment,
                                                  std::string_view node) {
     static constexpr std::string_view kSections[] = {"node",    "log",   "workers", "memory", "control",
-                                                     "metrics", "media", "ports",   "streams"};
+                                                     "metrics", "media", "rtsp",    "ports",  "streams"};
     const auto document = Document::parse(yaml);
     if (!document) return std::unexpected(std::vector{document.error()});
 
@@ -26,6 +26,7 @@ std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const En
     config.control = read_control(sections["control"]);
     config.metrics = read_metrics(sections["metrics"]);
     config.media = read_media(sections["media"]);
+    config.rtsp = read_rtsp(sections["rtsp"]);
     config.ports = read_ports(sections["ports"]);
     config.streams = read_streams(sections["streams"], config.ports);
     check(config, problems);

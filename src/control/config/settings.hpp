@@ -19,6 +19,7 @@ Memory read_memory(const Value& value);
 Control read_control(const Value& value);
 Metrics read_metrics(const Value& value);
 Media read_media(const Value& value);
+Rtsp read_rtsp(const Value& value);
 std::vector<Port> read_ports(const Value& value);
 // `ports` is what `port:` may name.
 std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& ports);

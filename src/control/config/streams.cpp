@@ -133,7 +133,7 @@ void read_encoding(const Map& map, Track& track) {
 }
 
 Track read_track(const Value& value, const Ports& ports) {
-    static constexpr std::string_view kKeys[] = {"media", "payload_type", "encoding", "sources", "outputs"};
+    static constexpr std::string_view kKeys[] = {"media", "payload_type", "encoding", "fmtp", "sources", "outputs"};
     static constexpr Name<std::string_view> kMedia[] = {
         {"video", "video"}, {"audio", "audio"}, {"application", "application"}};
     Track track;
@@ -142,6 +142,15 @@ Track read_track(const Value& value, const Ports& ports) {
     track.media = map.required("media").one_of<std::string_view>(kMedia).value_or("");
     track.payload_type = read_payload_type(map["payload_type"]);
     read_encoding(map, track);
+    track.fmtp =
+        map["fmtp"]
+            .parsed("1-4096 printable characters, such as packetization-mode=1",
+                    [](std::string_view text) {
+                        const bool printable = std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
+                        return !text.empty() && text.size() <= 4096 && printable ? std::optional{std::string{text}}
+                                                                                 : std::nullopt;
+                    })
+            .value_or("");
 
     const Value sources = map.required("sources");
     const size_t paths = sources.each([&](const Value& entry) { track.sources.push_back(read_source(entry, ports)); });

@@ -1,0 +1,79 @@
+// The rtsp section.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/config/settings.hpp"
+
+namespace penstock::config {
+namespace {
+
+// ":554" is every address of this node, IPv4 and IPv6.
+std::optional<Endpoint> listener(std::string_view text) {
+    const bool any = text.starts_with(':') && !text.starts_with("::");
+    const auto endpoint = Endpoint::parse(any ? "[::]" + std::string(text) : std::string(text));
+    if (!endpoint || endpoint->port == 0 || endpoint->ip.is_multicast()) return std::nullopt;
+    return endpoint;
+}
+
+std::optional<std::chrono::seconds> timeout(std::string_view text) {
+    const bool minutes = text.ends_with('m');
+    if (!minutes && !text.ends_with('s')) return std::nullopt;
+    const auto n = decimal(text.substr(0, text.size() - 1));
+    const uint64_t seconds = n && *n <= 3600 ? *n * (minutes ? 60 : 1) : 0;
+    if (seconds < 5 || seconds > 3600) return std::nullopt;
+    return std::chrono::seconds(seconds);
+}
+
+std::optional<std::string> word(std::string_view text, std::string_view forbidden) {
+    if (text.empty() || text.size() > 255 || text.find_first_of(forbidden) != std::string_view::npos)
+        return std::nullopt;
+    if (!std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; })) return std::nullopt;
+    return std::string(text);
+}
+
+User read_user(const Value& value) {
+    static constexpr std::string_view kKeys[] = {"name", "password"};
+    const Map map{value, kKeys};
+    User user;
+    // Digest joins name, realm and password with colons (RFC 7616 section 3.4.2).
+    user.name = map.required("name")
+                    .parsed("1-255 printable characters without : and \"", [](auto text) { return word(text, ":\""); })
+                    .value_or("");
+    user.password = map.required("password")
+                        .parsed("1-255 printable characters", [](auto text) { return word(text, ""); })
+                        .value_or("");
+    return user;
+}
+
+}  // namespace
+
+Rtsp read_rtsp(const Value& value) {
+    static constexpr std::string_view kKeys[] = {"listen", "session_timeout", "per_address", "users"};
+    static constexpr std::string_view kPerAddress[] = {"connections", "sessions", "requests"};
+    Rtsp rtsp;
+    const Map map{value, kKeys};
+    map["listen"].each([&](const Value& entry) {
+        const auto at = entry.parsed(":PORT, ADDRESS:PORT or [ADDRESS]:PORT such as :554", listener);
+        if (!at) return;
+        if (std::ranges::find(rtsp.listen, *at) != rtsp.listen.end())
+            return entry.problem(fmt::format("{} stands twice", at->text()));
+        rtsp.listen.push_back(*at);
+    });
+    rtsp.session_timeout =
+        map["session_timeout"].parsed("a time from 5s to 60m such as 60s", timeout).value_or(rtsp.session_timeout);
+    const Map limits{map["per_address"], kPerAddress};
+    rtsp.connections_per_address =
+        limits["connections"].number<size_t>(1, 65535).value_or(rtsp.connections_per_address);
+    rtsp.sessions_per_address = limits["sessions"].number<size_t>(1, 65535).value_or(rtsp.sessions_per_address);
+    rtsp.requests_per_address = limits["requests"].number<unsigned>(1, 100'000).value_or(rtsp.requests_per_address);
+    map["users"].each([&](const Value& entry) {
+        User user = read_user(entry);
+        if (!user.name.empty() && std::ranges::find(rtsp.users, user.name, &User::name) != rtsp.users.end())
+            return entry.problem(fmt::format("the name {} is taken: names are unique", quoted(user.name)));
+        rtsp.users.push_back(std::move(user));
+    });
+    return rtsp;
+}
+
+}  // namespace penstock::config

@@ -1,0 +1,30 @@
+#pragma once
+// What a peer may cost us. Everything that arrives is bounded by one of these.
+#include <chrono>
+#include <cstddef>
+
+#include "base/time.hpp"
+
+namespace penstock::rtsp {
+
+// One message.
+inline constexpr size_t kLongestHead = 16 * 1024;  // bytes: start line and headers
+inline constexpr size_t kMostHeaders = 128;
+inline constexpr size_t kLongestBody = 64 * 1024;
+// What a connection may have sent ahead while a request of it waits for its answer.
+inline constexpr size_t kMostPipelined = 256 * 1024;
+inline constexpr size_t kMostAlternatives = 16;  // of a Transport header
+inline constexpr size_t kLongestAgent = 120;     // characters of a User-Agent that are kept
+
+// One connection.
+inline constexpr Duration kMessageTime = std::chrono::seconds(10);  // from the first byte of a message to its last
+inline constexpr Duration kIdleTime = std::chrono::seconds(60);     // without a request and without a session
+
+// What a wrong or missing password costs, in requests, beyond the request: guessing is slower than asking.
+inline constexpr double kGuessCost = 4;
+
+// All together.
+inline constexpr size_t kMostConnections = 4096;
+inline constexpr size_t kMostSessions = 8192;
+
+}  // namespace penstock::rtsp

@@ -1,0 +1,234 @@
+// What each request comes to.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/rtsp/server.hpp"
+#include "control/rtsp/url.hpp"
+
+namespace penstock::rtsp {
+namespace {
+
+constexpr std::string_view kPublic = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+
+bool is_sequence_number(std::string_view text) {
+    return !text.empty() && text.size() <= 10 && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+Response with_status(Response response, int status) {
+    response.status = status;
+    return response;
+}
+
+// What a peer says of itself, for logs and tables: printable, and not too long.
+std::string printable(std::string_view text) {
+    std::string out;
+    for (const char c : text.substr(0, kLongestAgent)) out += c >= ' ' && c <= '~' ? c : '?';
+    return out;
+}
+
+bool accepts_sdp(const Request& request) {
+    const auto accept = request.headers.get("Accept");
+    return !accept || accept->empty() || accept->find("application/sdp") != std::string_view::npos ||
+           accept->find("*/*") != std::string_view::npos || accept->find("application/*") != std::string_view::npos;
+}
+
+// What nobody can guess, as text.
+std::string secret_word(const std::function<uint64_t()>& bits) {
+    const uint64_t first = bits(), second = bits();
+    return fmt::format("{:016x}{:016x}", first, second);
+}
+
+// The first alternative that we can do.
+const Transport* usable(const std::vector<Transport>& offered) {
+    const auto found = std::ranges::find_if(offered, [](const Transport& t) {
+        return t.lower == Lower::udp && !t.multicast && t.client_port && same_name(t.profile, "RTP/AVP") &&
+               t.mode == "PLAY";
+    });
+    return found == offered.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+Response Server::dispatch(Instant now, Connection& c, const Request& request, Method method) {
+    Response response;
+    const auto cseq = request.headers.get("CSeq");
+    if (cseq && is_sequence_number(*cseq)) response.headers.add("CSeq", *cseq);
+    response.headers.add("Server", settings_.software);
+    if (request.version != Version{1, 0}) return with_status(response, 505);
+    if (!cseq || !is_sequence_number(*cseq)) return with_status(response, 400);
+    if (method == Method::other) return with_status(response, 501);
+    if (const auto agent = request.headers.get("User-Agent"); agent && c.agent.empty()) c.agent = printable(*agent);
+    for (const std::string_view name : {"Require", "Proxy-Require"})
+        if (const auto option = request.headers.get(name)) {  // none is known
+            response.headers.add("Unsupported", *option);
+            return with_status(response, 551);
+        }
+    if (method == Method::announce || method == Method::record || method == Method::redirect) {
+        response.headers.add("Allow", kPublic);
+        return with_status(response, 405);
+    }
+    if (method != Method::options)
+        if (auto refused = unauthorized(c, request, response)) return *refused;
+
+    Session* const session = session_of(c, request);
+    if (request.headers.get("Session") && session == nullptr) return with_status(response, 454);
+    if (session != nullptr) {
+        session->heard = now;
+        session->connection = c.id;
+    }
+    switch (method) {
+        case Method::options: response.headers.add("Public", kPublic); break;
+        case Method::describe: {
+            const auto target = target_of(request.url);
+            if (!target) return with_status(response, 404);
+            if (!accepts_sdp(request)) return with_status(response, 406);
+            Asked asked{
+                .connection = 0, .method = method, .response = response, .session = 0, .fresh = {}, .transport = {}};
+            asked.fresh.base = base_of(request.url);
+            outputs_.push_back(Describe{ask(c, std::move(asked)), target->stream, c.peer.local.ip});
+            break;
+        }
+        case Method::setup: return setup(now, c, request, session, std::move(response));
+        case Method::play: return play(c, request, session, std::move(response));
+        case Method::pause:
+            if (session == nullptr) return with_status(response, 454);
+            if (!after(session->state, method)) return with_status(response, 455);
+            if (session->state == State::playing) outputs_.push_back(Pause{session->id});
+            session->state = *after(session->state, method);
+            break;
+        case Method::teardown: return teardown(request, session, std::move(response));
+        case Method::get_parameter:
+        case Method::set_parameter:
+            // Without a body they keep a session alive; parameters there are none.
+            if (!request.body.empty()) response.status = 451;
+            break;
+        default: return with_status(response, 501);
+    }
+    if (session != nullptr) response.headers.add("Session", session->token);
+    return response;
+}
+
+// The session that is named, if it is of this address; "id;timeout=60" is what some clients send back.
+Session* Server::session_of(Connection& c, const Request& request) {
+    const auto header = request.headers.get("Session");
+    if (!header) return nullptr;
+    std::string token(header->substr(0, header->find(';')));
+    while (token.ends_with(' ')) token.pop_back();
+    const auto known = tokens_.find(token);
+    if (known == tokens_.end()) return nullptr;
+    Session& session = sessions_.at(known->second);
+    return session.viewer == c.peer.remote.ip ? &session : nullptr;
+}
+
+Response Server::setup(Instant now, Connection& c, const Request& request, Session* session, Response response) {
+    const auto target = target_of(request.url);
+    if (!target) return with_status(response, 404);
+    const auto header = request.headers.get("Transport");
+    if (!header) return with_status(response, 400);
+    const auto offered = parse_transport(*header);
+    if (!offered) return with_status(response, 400);
+    const Transport* wanted = usable(*offered);
+    if (wanted == nullptr) return with_status(response, 461);
+    // Media goes to who asks for it, and nowhere else: the address of another would make this a weapon.
+    if (wanted->destination && Ip::parse(*wanted->destination) != c.peer.remote.ip) return with_status(response, 403);
+    if (session != nullptr) {
+        if (!after(session->state, Method::setup)) return with_status(response, 455);
+        if (session->stream != target->stream) return with_status(response, 459);  // one session, one stream
+    } else if (sessions_.size() >= kMostSessions ||
+               address(now, c.peer.remote.ip).sessions >= settings_.per_address.sessions) {
+        return with_status(response, 453);
+    }
+
+    Asked asked{.connection = 0,
+                .method = Method::setup,
+                .response = std::move(response),
+                .session = session ? session->id : next_session_++,
+                .fresh = {},
+                .transport = {}};
+    Transport& granted = asked.transport;
+    granted.profile = wanted->profile;
+    granted.client_port = wanted->client_port;
+    if (session == nullptr) {
+        Session& fresh = asked.fresh;
+        fresh.id = asked.session;
+        fresh.token = secret_word(random_);
+        fresh.stream = target->stream;
+        std::string_view base = base_of(request.url);
+        if (!target->track.empty()) base.remove_suffix(target->track.size() + 1);
+        fresh.base = base;
+        fresh.viewer = c.peer.remote.ip;
+        fresh.connection = c.id;
+        fresh.agent = c.agent;
+    }
+    const SessionId id = asked.session;
+    const Ticket ticket = ask(c, std::move(asked));
+    outputs_.push_back(
+        Setup{ticket, id, target->stream, target->track, c.peer.remote.ip, c.peer.local.ip, *wanted->client_port});
+    return {};
+}
+
+Response Server::play(Connection& c, const Request& request, Session* session, Response response) {
+    if (session == nullptr) return with_status(response, 454);
+    if (!after(session->state, Method::play)) return with_status(response, 455);
+    const auto target = target_of(request.url);
+    if (!target || target->stream != session->stream) return with_status(response, 404);
+    if (!target->track.empty() && session->tracks.size() > 1) return with_status(response, 460);
+    response.headers.add("Session", session->token);
+    if (session->state == State::playing) {
+        response.headers.add("Range", "npt=now-");
+        return response;
+    }
+    const Ticket ticket = ask(c, {.connection = 0,
+                                  .method = Method::play,
+                                  .response = std::move(response),
+                                  .session = session->id,
+                                  .fresh = {},
+                                  .transport = {}});
+    outputs_.push_back(Play{ticket, session->id});
+    return {};
+}
+
+Response Server::teardown(const Request& request, Session* session, Response response) {
+    if (session == nullptr) return with_status(response, 454);
+    const auto target = target_of(request.url);
+    const std::string track = target ? target->track : "";
+    if (!track.empty() && session->tracks.size() > 1) {  // the others go on
+        if (session->tracks.erase(track) == 0) return with_status(response, 404);
+        outputs_.push_back(Leave{session->id, track});
+        response.headers.add("Session", session->token);
+        return response;
+    }
+    end(session->id, EndReason::teardown);
+    return response;
+}
+
+// Nothing when the request may go on. The challenge names SHA-256 first and MD5 last: FFmpeg and live555 take the last
+// one and know MD5 only, curl takes the first.
+std::optional<Response> Server::unauthorized(Connection& c, const Request& request, Response response) {
+    if (settings_.users.empty()) return std::nullopt;
+    if (c.nonce.empty()) c.nonce = secret_word(random_);
+    if (const auto header = request.headers.get("Authorization")) {
+        const auto given = parse_credentials(*header);
+        if (given && given->nonce == c.nonce && target_of(given->uri) && target_of(request.url) &&
+            target_of(given->uri)->stream == target_of(request.url)->stream) {
+            bool proven = false;
+            for (const User& user : settings_.users)  // all of them: the time tells nobody who is known
+                proven |= proves(*given, request.method,
+                                 secret_of(given->algorithm, user.name, settings_.realm, user.password)) &&
+                          user.name == given->username;
+            if (proven) return std::nullopt;
+        }
+    }
+    for (const Algorithm algorithm : {Algorithm::sha256, Algorithm::md5})
+        response.headers.add("WWW-Authenticate", write(Challenge{.realm = settings_.realm,
+                                                                 .nonce = c.nonce,
+                                                                 .opaque = {},
+                                                                 .algorithm = algorithm,
+                                                                 .qop_auth = algorithm == Algorithm::sha256,
+                                                                 .stale = false}));
+    response.status = 401;
+    return response;
+}
+
+}  // namespace penstock::rtsp

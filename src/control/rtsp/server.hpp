@@ -1,0 +1,200 @@
+#pragma once
+// The RTSP 1.0 server (RFC 2326) without sockets, clock or randomness: bytes and times in, outputs out. What it cannot
+// know (which streams there are, which ports are free) it asks by an output with a ticket; control answers, at once or
+// later, and meanwhile further requests of that connection wait.
+//
+// Sessions are apart from connections: one over UDP lives on when its connection is closed, until its timeout.
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/address.hpp"
+#include "base/time.hpp"
+#include "control/rtsp/digest.hpp"
+#include "control/rtsp/limits.hpp"
+#include "control/rtsp/message.hpp"
+#include "control/rtsp/parser.hpp"
+#include "control/rtsp/session.hpp"
+
+namespace penstock::rtsp {
+
+using Ticket = uint64_t;
+
+struct PerAddress {  // what one address may have and do
+    size_t connections = 128;
+    size_t sessions = 256;
+    unsigned requests = 200;  // a second; for twice as many there is credit
+    bool operator==(const PerAddress&) const = default;
+};
+
+struct User {
+    std::string name, password;
+    bool operator==(const User&) const = default;
+};
+
+struct ServerSettings {
+    std::string software;  // the Server header
+    std::string realm;
+    std::vector<User> users;  // none: everybody may watch
+    Duration session_timeout = std::chrono::seconds(60);
+    PerAddress per_address;
+};
+
+struct Peer {
+    Endpoint remote, local;
+};
+
+// Outputs.
+struct Send {
+    ConnectionId to = 0;
+    std::string bytes;
+};
+struct Close {  // when what was sent before is out
+    ConnectionId connection = 0;
+};
+struct Describe {
+    Ticket ticket = 0;
+    std::string stream;
+    Ip local;
+};
+struct Setup {
+    Ticket ticket = 0;
+    SessionId session = 0;
+    std::string stream, track;  // track is empty when the client named the stream alone
+    Ip viewer, local;
+    Pair client_port;
+};
+struct Play {
+    Ticket ticket = 0;
+    SessionId session = 0;
+};
+struct Pause {
+    SessionId session = 0;
+};
+struct Leave {  // one track of several
+    SessionId session = 0;
+    std::string track;
+};
+struct End {  // all that was set up for it is free again
+    Session session;
+    EndReason reason{};
+};
+using Output = std::variant<Send, Close, Describe, Setup, Play, Pause, Leave, End>;
+
+// Answers.
+struct Refusal {
+    int status = 500;
+};
+struct Described {
+    std::string sdp;
+};
+struct Granted {
+    std::string track;
+    Pair server_port;
+    Ip source;
+    std::optional<uint32_t> ssrc;
+};
+struct Playing {
+    struct First {  // the packet that is sent first
+        std::string track;
+        std::optional<uint16_t> sequence;
+        std::optional<uint32_t> timestamp;
+    };
+    std::vector<First> tracks;
+};
+using Answer = std::variant<Refusal, Described, Granted, Playing>;
+
+struct ServerCounters {
+    std::map<std::pair<Method, int>, uint64_t> requests;  // by method and status
+    uint64_t malformed = 0;                               // that were no requests at all
+    uint64_t connections = 0;
+    std::map<std::string_view, uint64_t> refused;  // connections, by reason
+    uint64_t sessions = 0;
+    std::array<uint64_t, static_cast<size_t>(EndReason::count_)> ended{};
+};
+
+class Server {
+public:
+    // `random`: 64 bits that nobody can guess, a call.
+    Server(ServerSettings settings, std::function<uint64_t()> random)
+        : settings_(std::move(settings)), random_(std::move(random)) {}
+
+    bool connected(Instant now, ConnectionId id, const Peer& peer);  // false: refused, close it
+    void receive(Instant now, ConnectionId id, std::span<const std::byte> bytes);
+    void disconnected(ConnectionId id);
+    void answer(Instant now, Ticket ticket, Answer answer);
+    void heard(Instant now, SessionId session);  // RTCP of the viewer
+    void end(SessionId session, EndReason reason);
+    void expire(Instant now);  // every second or so
+    std::optional<Output> poll();
+
+    const std::map<SessionId, Session>& sessions() const noexcept { return sessions_; }
+    size_t connections() const noexcept { return connections_.size(); }
+    const ServerCounters& counters() const noexcept { return counters_; }
+
+private:
+    struct Connection {
+        ConnectionId id = 0;
+        Peer peer;
+        Parser parser;
+        std::string agent;
+        std::string nonce;
+        Instant active{};              // the last whole message
+        std::optional<Instant> begun;  // when the message began that is not complete
+        bool waiting = false;          // for an answer
+        bool closing = false;
+    };
+    struct Address {
+        size_t connections = 0, sessions = 0;
+        double credit = 0;  // requests
+        Instant filled{};
+    };
+    struct Asked {  // what a ticket stands for
+        ConnectionId connection = 0;
+        Method method{};
+        Response response;  // as far as it is known
+        SessionId session = 0;
+        Session fresh;        // SETUP: what the session will be, when it is the first one
+        Transport transport;  // SETUP: as it was asked for
+    };
+
+    void work(Instant now, Connection& c);
+    void handle(Instant now, Connection& c, const Request& request);
+    Response dispatch(Instant now, Connection& c, const Request& request, Method method);
+    Response setup(Instant now, Connection& c, const Request& request, Session* session, Response response);
+    Response play(Connection& c, const Request& request, Session* session, Response response);
+    Response teardown(const Request& request, Session* session, Response response);
+    std::optional<Response> unauthorized(Connection& c, const Request& request, Response response);
+    Session* session_of(Connection& c, const Request& request);
+    Ticket ask(Connection& c, Asked asked);
+    void send(Connection& c, Method method, const Response& response);
+    void close(Connection& c);
+    bool charge(Instant now, const Ip& who, double requests);
+    Address& address(Instant now, const Ip& who);
+
+    void finish(Asked& asked, const Refusal& refusal);
+    void finish(Asked& asked, Described& described);
+    void finish(Instant now, Asked& asked, const Granted& granted);
+    void finish(Asked& asked, const Playing& playing);
+
+    const ServerSettings settings_;
+    const std::function<uint64_t()> random_;
+    std::map<ConnectionId, Connection> connections_;
+    std::map<SessionId, Session> sessions_;
+    std::unordered_map<std::string, SessionId> tokens_;
+    std::map<Ip, Address> addresses_;
+    std::map<Ticket, Asked> asked_;
+    std::deque<Output> outputs_;
+    Ticket next_ticket_ = 1;
+    SessionId next_session_ = 1;
+    ServerCounters counters_;
+};
+
+}  // namespace penstock::rtsp

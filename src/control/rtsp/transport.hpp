@@ -1,0 +1,39 @@
+#pragma once
+// The Transport header (RFC 2326 section 12.39): the ways that a client offers, in the order of its liking.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace penstock::rtsp {
+
+struct Pair {  // "5000-5001": RTP and RTCP; channels or ports
+    uint16_t rtp = 0;
+    uint16_t rtcp = 0;
+    bool operator==(const Pair&) const = default;
+};
+
+enum class Lower : uint8_t { udp, tcp, other };
+
+struct Transport {
+    std::string profile = "RTP/AVP";  // RTP/AVPF, RTP/SAVP ...; all of it when lower is other
+    Lower lower = Lower::udp;
+    bool multicast = false;
+    std::optional<Pair> client_port, server_port, port, interleaved;
+    std::optional<uint32_t> ssrc;
+    std::optional<std::string> destination, source;
+    std::optional<uint8_t> ttl;
+    std::string mode = "PLAY";
+    std::vector<std::pair<std::string, std::string>> others;  // not understood: name, and value or nothing
+    bool operator==(const Transport&) const = default;
+};
+
+// At least one; an alternative that makes no sense is left out, all of them are an error.
+Result<std::vector<Transport>> parse_transport(std::string_view header);
+std::string write(const Transport& transport);
+
+}  // namespace penstock::rtsp

@@ -1,0 +1,19 @@
+// Any text: what was read and can be written reads as the same again.
+#include "control/sdp/description.hpp"
+#include "expect.hpp"
+
+using namespace penstock;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    const auto d = sdp::parse({reinterpret_cast<const char*>(data), size});
+    if (!d) return 0;
+    for (const sdp::Media& m : d->media)
+        for (const std::string& format : m.formats) static_cast<void>(m.rtpmap(format));
+    const auto text = sdp::write(*d);
+    if (!text) return 0;
+    const auto again = sdp::parse(*text);
+    EXPECT(again);
+    const auto twice = sdp::write(*again);
+    EXPECT(twice && *twice == *text);
+    return 0;
+}

@@ -1,0 +1,105 @@
+#pragma once
+// What real clients say to an RTSP server, word for word but for host and session: FFmpeg 5.1, mpv, GStreamer 1.22,
+// live555's openRTSP, gortsplib, VLC's SAT>IP client. SESSION stands for the token that they were given.
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::test {
+
+struct Exchange {
+    std::string_view request;
+    int status;
+};
+
+struct ClientScript {
+    std::string_view name;
+    std::vector<Exchange> exchanges;
+};
+
+inline const std::vector<ClientScript>& client_scripts() {
+    static const std::vector<ClientScript> all{
+        {"FFmpeg",
+         {{"OPTIONS rtsp://10.0.1.1:554/cam RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: Lavf59.27.100\r\n\r\n", 200},
+          {"DESCRIBE rtsp://10.0.1.1:554/cam RTSP/1.0\r\nAccept: application/sdp\r\nCSeq: 2\r\n"
+           "User-Agent: Lavf59.27.100\r\n\r\n",
+           200},
+          {"SETUP rtsp://10.0.1.1:554/cam/video RTSP/1.0\r\n"
+           "Transport: RTP/AVP/UDP;unicast;client_port=23696-23697\r\nCSeq: 3\r\nUser-Agent: Lavf59.27.100\r\n\r\n",
+           200},
+          {"SETUP rtsp://10.0.1.1:554/cam/audio RTSP/1.0\r\n"
+           "Transport: RTP/AVP/UDP;unicast;client_port=23698-23699\r\nCSeq: 4\r\nUser-Agent: Lavf59.27.100\r\n"
+           "Session: SESSION\r\n\r\n",
+           200},
+          {"PLAY rtsp://10.0.1.1:554/cam/ RTSP/1.0\r\nRange: npt=0.000-\r\nCSeq: 5\r\n"
+           "User-Agent: Lavf59.27.100\r\nSession: SESSION\r\n\r\n",
+           200},
+          {"GET_PARAMETER rtsp://10.0.1.1:554/cam/ RTSP/1.0\r\nCSeq: 6\r\nUser-Agent: Lavf59.27.100\r\n"
+           "Session: SESSION\r\n\r\n",
+           200},
+          {"TEARDOWN rtsp://10.0.1.1:554/cam/ RTSP/1.0\r\nCSeq: 7\r\nUser-Agent: Lavf59.27.100\r\n"
+           "Session: SESSION\r\n\r\n",
+           200}}},
+        {"FFmpeg over TCP, which is not offered yet",
+         {{"SETUP rtsp://10.0.1.1:554/cam/video RTSP/1.0\r\n"
+           "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nCSeq: 3\r\nUser-Agent: Lavf59.27.100\r\n\r\n",
+           461}}},
+        {"GStreamer",
+         {{"OPTIONS rtsp://10.0.1.1/cam RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: GStreamer/1.22.0\r\n"
+           "User-Agent: RealMedia Player Version 6.0.9.1235 (linux-2.0-libc6-i386-gcc2.95)\r\n"
+           "ClientChallenge: 9e26d33f2984236010ef6253fb1887f7\r\nCompanyID: KnKV4M4I/B2FjJ1TToLycw==\r\n"
+           "GUID: 00000000-0000-0000-0000-000000000000\r\nRegionData: 0\r\n"
+           "PlayerStarttime: [28/03/2003:22:50:23 00:00]\r\n"
+           "ClientID: Linux_2.4_6.0.9.1235_play32_RN01_EN_586\r\nDate: Sun, 22 Nov 2026 15:14:06 GMT\r\n\r\n",
+           200},
+          {"DESCRIBE rtsp://10.0.1.1/cam RTSP/1.0\r\nCSeq: 2\r\nUser-Agent: GStreamer/1.22.0\r\n"
+           "Accept: application/sdp\r\nDate: Sun, 22 Nov 2026 15:14:06 GMT\r\n\r\n",
+           200},
+          {"SETUP rtsp://10.0.1.1/cam/video RTSP/1.0\r\nCSeq: 3\r\nUser-Agent: GStreamer/1.22.0\r\n"
+           "Transport: RTP/AVP;unicast;client_port=44332-44333\r\nDate: Sun, 22 Nov 2026 15:14:06 GMT\r\n\r\n",
+           200},
+          {"PLAY rtsp://10.0.1.1/cam/ RTSP/1.0\r\nCSeq: 5\r\nUser-Agent: GStreamer/1.22.0\r\nRange: npt=now-\r\n"
+           "Session: SESSION\r\nDate: Sun, 22 Nov 2026 15:14:06 GMT\r\n\r\n",
+           200},
+          {"PAUSE rtsp://10.0.1.1/cam/ RTSP/1.0\r\nCSeq: 6\r\nUser-Agent: GStreamer/1.22.0\r\nSession: SESSION\r\n"
+           "Date: Sun, 22 Nov 2026 15:14:07 GMT\r\n\r\n",
+           200},
+          {"TEARDOWN rtsp://10.0.1.1/cam/ RTSP/1.0\r\nCSeq: 7\r\nUser-Agent: GStreamer/1.22.0\r\n"
+           "Session: SESSION\r\nDate: Sun, 22 Nov 2026 15:14:07 GMT\r\n\r\n",
+           200}}},
+        {"GStreamer, RTSP 2.0",
+         {{"OPTIONS rtsp://10.0.1.1/cam RTSP/2.0\r\nCSeq: 1\r\nUser-Agent: GStreamer/1.22.0\r\n\r\n", 505}}},
+        {"openRTSP",
+         {{"OPTIONS rtsp://10.0.1.1:554/cam RTSP/1.0\r\nCSeq: 2\r\n"
+           "User-Agent: ../../bin/openRTSP (LIVE555 Streaming Media v2026.06.24)\r\n\r\n",
+           200},
+          {"DESCRIBE rtsp://10.0.1.1:554/cam RTSP/1.0\r\nCSeq: 3\r\n"
+           "User-Agent: ../../bin/openRTSP (LIVE555 Streaming Media v2026.06.24)\r\nAccept: application/sdp\r\n\r\n",
+           200},
+          {"SETUP rtsp://10.0.1.1:554/cam/video RTSP/1.0\r\nCSeq: 4\r\n"
+           "User-Agent: ../../bin/openRTSP (LIVE555 Streaming Media v2026.06.24)\r\n"
+           "Transport: RTP/AVP;unicast;client_port=35120-35121\r\n\r\n",
+           200},
+          {"PLAY rtsp://10.0.1.1:554/cam/ RTSP/1.0\r\nCSeq: 6\r\n"
+           "User-Agent: ../../bin/openRTSP (LIVE555 Streaming Media v2026.06.24)\r\nSession: SESSION\r\n"
+           "Range: npt=0.000-1.000\r\n\r\n",
+           200},
+          {"TEARDOWN rtsp://10.0.1.1:554/cam/ RTSP/1.0\r\nCSeq: 7\r\n"
+           "User-Agent: ../../bin/openRTSP (LIVE555 Streaming Media v2026.06.24)\r\nSession: SESSION\r\n\r\n",
+           200}}},
+        {"gortsplib",
+         {{"SETUP rtsp://10.0.1.1:554/cam/video RTSP/1.0\r\nCSeq: 3\r\n"
+           "Transport: RTP/AVP;unicast;client_port=64138-64139\r\nUser-Agent: gortsplib\r\n\r\n",
+           200},
+          {"PLAY rtsp://10.0.1.1:554/cam/ RTSP/1.0\r\nCSeq: 5\r\nRange: npt=0-\r\nSession: SESSION\r\n"
+           "User-Agent: gortsplib\r\n\r\n",
+           200}}},
+        {"VLC's SAT>IP client: SETUP of the stream itself, without DESCRIBE, and a first CSeq of 0",
+         {{"SETUP rtsp://10.0.1.1:554/cam RTSP/1.0\r\nCSeq: 0\r\n"
+           "Transport: RTP/AVP;unicast;client_port=9022-9023\r\n\r\n",
+           200}}},
+    };
+    return all;
+}
+
+}  // namespace penstock::test

@@ -1,0 +1,119 @@
+#include <catch2/catch.hpp>
+
+#include "control/sdp/description.hpp"
+
+using namespace penstock;
+
+namespace {
+
+// RFC 8866 section 5, with lines of every type and some of none.
+constexpr std::string_view kEverything =
+    "v=0\r\n"
+    "o=jdoe 3724394400 3724394405 IN IP4 198.51.100.1\r\n"
+    "s=Call to John Smith\r\n"
+    "i=SDP Offer #1\r\n"
+    "u=http://www.jdoe.example.com/home.html\r\n"
+    "e=Jane Doe <jane@jdoe.example.com>\r\n"
+    "p=+1 617 555-6011\r\n"
+    "c=IN IP4 233.252.0.1/127/3\r\n"
+    "b=AS:128\r\n"
+    "t=3724394400 3724398000\r\n"
+    "r=604800 3600 0 90000\r\n"
+    "t=0 0\r\n"
+    "z=3724394400 -1h\r\n"
+    "k=prompt\r\n"
+    "a=recvonly\r\n"
+    "a=control:*\r\n"
+    "y=unheard of\r\n"
+    "m=audio 49170/2 RTP/AVP 0 97\r\n"
+    "i=sound\r\n"
+    "c=IN IP6 ff15::101/3\r\n"
+    "b=X-YZ:5\r\n"
+    "k=clear:x\r\n"
+    "a=rtpmap:97 opus/48000/2\r\n"
+    "a=fmtp:97 stereo=1; x=a:b\r\n"
+    "w=neither\r\n"
+    "m=application 9 DTLS/SCTP webrtc-datachannel\r\n";
+
+sdp::Description right(std::string_view text) {
+    auto d = sdp::parse(text);
+    INFO((d ? "" : d.error().text));
+    REQUIRE(d);
+    return std::move(*d);
+}
+constexpr std::string_view kHead = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=x\r\nt=0 0\r\n";
+
+}  // namespace
+
+TEST_CASE("what is read can be written again, understood or not", "[sdp]") {
+    const auto d = right(kEverything);
+    CHECK(d.connection->ttl == 127);
+    CHECK(d.connection->count == 3);
+    CHECK(d.media.size() == 2);
+    const sdp::Media& audio = d.media[0];
+    CHECK(audio.port_count == 2);
+    CHECK_FALSE(audio.connections[0].ttl);
+    CHECK(audio.connections[0].count == 3);
+    CHECK(audio.rtpmap("97") == "opus/48000/2");
+    CHECK(audio.fmtp("97") == "stereo=1; x=a:b");
+    CHECK_FALSE(audio.rtpmap("0"));
+    CHECK(find(d.attributes, "control") == "*");
+    CHECK(find(d.attributes, "recvonly") == "");
+    CHECK_FALSE(find(d.attributes, "sendonly"));
+    CHECK(d.others == std::vector<sdp::Line>{{'y', "unheard of"}});
+    CHECK(sdp::write(d) == std::string(kEverything));
+}
+
+TEST_CASE("deviations that are let through", "[sdp]") {
+    CHECK(right("v=0\no=- 1 1 IN IP4 10.0.0.1\ns=x\nt=0 0\n") == right(kHead));  // LF alone
+    CHECK(right(std::string(kHead) + "\r\n\r\n") == right(kHead));               // an empty line at the end: FFmpeg
+    CHECK_FALSE(right(std::string(kHead) + "c=IN \r\n").connection);             // cameras: no address
+    CHECK(right(std::string(kHead) + "c=IN IPV4 1.2.3.4\r\n").connection->address_type == "IP4");
+    CHECK(right("v=0\r\no=-\r\ns=\r\n").name == "-");
+    CHECK(right("v=0\r\no=my camera 1 2 IN IP4 1.2.3.4\r\ns=x\r\n").origin ==
+          sdp::Origin{"my_camera", "1", "2", "IN", "IP4", "1.2.3.4"});
+    CHECK(right(std::string(kHead) + "b=\r\na=\r\nm=video 0 RTP/AVP 96\r\nt=0 0\r\n").media.size() == 1);
+    CHECK(right(std::string(kHead) + "m=video 0 RTP/AVP 96\r\na=rtpmap: 96 H264/90000\r\n").media[0].rtpmap("96") ==
+          "H264/90000");
+    // GStreamer's rtspclientsink: five words would be an origin without a name; six are its own.
+    CHECK(right("v=0\r\no=- 2572935061 1 IN IP4 10.77.0.3\r\ns=Session streamed with GStreamer\r\n").origin.address ==
+          "10.77.0.3");
+}
+
+TEST_CASE("what is no description", "[sdp]") {
+    for (const std::string_view text :
+         {std::string_view(""), std::string_view("\r\n\r\n"), std::string_view("hello\r\n"),
+          std::string_view("s=x\r\n"), std::string_view("v=1\r\n"), std::string_view("v=0\r\nhello\r\n"),
+          std::string_view("v=0\r\nm=video\r\n"), std::string_view("v=0\r\nm=video 70000 RTP/AVP 0\r\n"),
+          std::string_view("v=0\r\nm=video 1/x RTP/AVP 0\r\n"), std::string_view("v=0\r\nX=y\r\n"),
+          std::string_view("v=0\r\ns=a\0b\r\n", 12)}) {
+        INFO(text);
+        CHECK_FALSE(sdp::parse(text));
+    }
+    CHECK_FALSE(sdp::parse("v=0\r\n" + std::string(sdp::kLongest, 'x')));
+    std::string many(kHead);
+    for (size_t i = 0; i <= sdp::kMostMedia; i++) many += "m=video 0 RTP/AVP 96\r\n";
+    CHECK_FALSE(sdp::parse(many));
+}
+
+TEST_CASE("what could not be read again is not written", "[sdp]") {
+    const auto refused = [](auto change) {
+        sdp::Description d;
+        d.media.push_back({});
+        d.media[0].type = "video";
+        d.media[0].formats = {"96"};
+        REQUIRE(sdp::write(d));
+        change(d);
+        return !sdp::write(d);
+    };
+    CHECK(refused([](auto& d) { d.name = "a\r\nm=audio 1 RTP/AVP 0"; }));
+    CHECK(refused([](auto& d) { d.name = ""; }));
+    CHECK(refused([](auto& d) { d.origin.address = "1.2.3.4 x"; }));
+    CHECK(refused([](auto& d) { d.attributes = {{"a:b", std::nullopt}}; }));
+    CHECK(refused([](auto& d) { d.connection = sdp::Connection{"IN", "IP4", "239.1.1.1", std::nullopt, 3}; }));
+    CHECK(refused([](auto& d) { d.connection = sdp::Connection{"IN", "IP6", "ff15::1", uint8_t{5}, 3}; }));
+    CHECK(refused([](auto& d) { d.connection = sdp::Connection{"IN", "IP4", "239.1.1.1/3", std::nullopt, {}}; }));
+    CHECK(refused([](auto& d) { d.others = {{'s', "x"}}; }));
+    CHECK(refused([](auto& d) { d.media[0].formats.clear(); }));
+    CHECK(refused([](auto& d) { d.media[0].type = ""; }));
+}
