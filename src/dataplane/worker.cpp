@@ -223,6 +223,8 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     if ((m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD) [[unlikely]]
         return drop(m, Drop::udp_checksum, &f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    if (f.kind == flow::Kind::feedback) [[unlikely]]
+        return hear(m, payload, *f.feedback);
     const auto protocol = rtp::protocol_of(payload);
     if (protocol == rtp::Protocol::rtcp) {
         if (!rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid, &f);
@@ -243,6 +245,8 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
         rte_pktmbuf_free(m);
         return;
     }
+    if (f.notes_first) [[unlikely]]
+        f.first->note(header->sequence(), header->timestamp());
     replicate(from, m, in, f);
 }
 
@@ -253,6 +257,7 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
     if (f == nullptr) return false;
     if (f->owner != plan_.id) return hand_over(from, m, *f), true;
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    if (f->kind == flow::Kind::feedback) return hear(m, payload, *f->feedback), true;
     if (const auto header = rtp::Header::parse(payload);
         header && f->kind == flow::Kind::rtp && rtp::protocol_of(payload) == rtp::Protocol::rtp &&
         (f->payload_type == Flow::kAnyPayloadType || header->payload_type() == f->payload_type))
@@ -260,6 +265,19 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
                                    in_rtp_units(now_, f->clock_rate));
     drop(m, Drop::stopped, f);
     return true;
+}
+
+// Receiver reports, and what players send to open the way through a NAT, which need not be RTP at all: all of it says
+// that the receiver is there.
+void Worker::hear(rte_mbuf* m, std::span<const std::byte> payload, flow::Feedback& feedback) noexcept {
+    if (rtp::protocol_of(payload) == rtp::Protocol::rtcp) {
+        if (!rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid);
+        if (const auto report = rtp::first_report(payload))
+            feedback.lost.set(static_cast<uint64_t>(std::max(report->lost, 0)));
+    }
+    feedback.packets.add();
+    ledger_.feedback++;
+    rte_pktmbuf_free(m);
 }
 
 // UDP that no stream asked for. On media ports it is a stray media packet; on others the kernel may have a use for it.

@@ -83,6 +83,7 @@ private:
     void receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept;
     void take(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     bool held_back(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
+    void hear(rte_mbuf* m, std::span<const std::byte> payload, flow::Feedback& feedback) noexcept;
     void no_flow(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
     void punt(const RxQueue& from, rte_mbuf* m) noexcept;
     void drop(rte_mbuf* m, flow::Drop why, const flow::Flow* of = nullptr) noexcept;

@@ -10,7 +10,7 @@
 
 namespace penstock::flow {
 
-enum class Kind : uint8_t { rtp, rtcp };
+enum class Kind : uint8_t { rtp, rtcp, feedback };  // feedback: of the receiver of a leg; it ends here
 
 struct alignas(64) Flow {
     static constexpr uint16_t kAnyPort = 0xffff;
@@ -25,6 +25,7 @@ struct alignas(64) Flow {
     bool has_sender : 1 = false;
     bool spread : 1 = false;          // other workers serve some of the legs: Rendition::others()
     bool needs_checksum : 1 = false;  // Rendition::needs_checksum
+    bool notes_first : 1 = false;     // first is not null
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
@@ -33,13 +34,15 @@ struct alignas(64) Flow {
 
     // RTCP muxed on the RTP port (RFC 5761) leaves by the RTCP legs: the flow that stands for them.
     const Flow* rtcp = nullptr;
+    FirstPacket* first = nullptr;  // rtp: legs came with this flow that want to know
+    Feedback* feedback = nullptr;  // feedback: never null
 
     LatencyHistogram* latency = nullptr;  // of the track; null: nobody wants it measured
 
     Ip sender;                                   // when has_sender: only packets from this address are the flow's
     std::shared_ptr<const Rendition> rendition;  // keeps legs alive
     std::shared_ptr<const Flow> rtcp_owner;      // keeps rtcp alive
-    std::shared_ptr<void> state;                 // keeps path, merge and latency alive
+    std::shared_ptr<void> state;                 // keeps path, merge, latency, first and feedback alive
 
     bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
         return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);

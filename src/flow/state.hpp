@@ -1,7 +1,9 @@
 #pragma once
 // What changes while packets pass. Made by control before the flow is published, freed after the grace period of the
 // last table that holds it; written by the one worker that owns the track; the counters are read by control.
+#include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "base/counter.hpp"
 #include "flow/drop.hpp"
@@ -30,6 +32,36 @@ struct alignas(16) LegState {
     Counter& drop(Drop reason) noexcept {
         return drops[static_cast<size_t>(reason) - static_cast<size_t>(kFirstTxDrop)];
     }
+};
+
+// What the receiver of one leg sends back. Written by the worker that owns the track.
+struct Feedback {
+    Counter packets;  // RTCP, and what players send to open the way through a NAT: signs of life
+    Counter lost;     // gauge: cumulative number of packets lost of its last report block (RFC 3550 section 6.4.1)
+};
+
+// The first packet that left under a table, for those whose legs came with it: RTSP tells them its number and time
+// beforehand. Written once by the worker that owns the track, read by control.
+class FirstPacket {
+public:
+    struct Values {
+        uint16_t sequence = 0;
+        uint32_t timestamp = 0;
+    };
+    void note(uint16_t sequence, uint32_t timestamp) noexcept {
+        if (noted_.load(std::memory_order_relaxed)) [[likely]]
+            return;
+        values_ = {sequence, timestamp};
+        noted_.store(true, std::memory_order_release);  // pairs with the load in read()
+    }
+    std::optional<Values> read() const noexcept {
+        if (!noted_.load(std::memory_order_acquire)) return std::nullopt;
+        return values_;
+    }
+
+private:
+    Values values_;
+    std::atomic<bool> noted_{false};
 };
 
 }  // namespace penstock::flow

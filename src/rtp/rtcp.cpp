@@ -24,4 +24,24 @@ bool valid_rtcp(std::span<const std::byte> datagram) noexcept {
     return true;
 }
 
+std::optional<ReportBlock> first_report(std::span<const std::byte> datagram) noexcept {
+    while (datagram.size() >= 4) {
+        const unsigned type = wire::load8(&datagram[1]), count = wire::load8(datagram.data()) & 0x1f;
+        const size_t size = 4 * (size_t{wire::load16(&datagram[2])} + 1);
+        const size_t at = type == static_cast<unsigned>(RtcpType::sr)   ? 28
+                          : type == static_cast<unsigned>(RtcpType::rr) ? 8
+                                                                        : 0;  // bytes before the first block
+        if (at != 0 && count != 0 && size >= at + 24 && size <= datagram.size()) {
+            const std::byte* block = &datagram[at];
+            const uint32_t lost = wire::load32(block + 4);
+            return ReportBlock{wire::load32(block), static_cast<uint8_t>(lost >> 24),
+                               static_cast<int32_t>(lost << 8) >> 8,  // 24 bits with a sign
+                               wire::load32(block + 8), wire::load32(block + 12)};
+        }
+        if (size > datagram.size()) return std::nullopt;
+        datagram = datagram.subspan(size);
+    }
+    return std::nullopt;
+}
+
 }  // namespace penstock::rtp

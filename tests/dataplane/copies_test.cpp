@@ -255,3 +255,45 @@ TEST_CASE("jitter and loss are measured with the workers' clock", "[copies]") {
           static_cast<double>(after - before) / 4294967296.0 + 0.001);
     CHECK(seen.bytes.read() == 600);
 }
+
+TEST_CASE("what a viewer sends back ends here, and the first packet is noted", "[copies]") {
+    Lab lab;
+    flow::FirstPacket first;
+    flow::Feedback feedback;
+    TrackPlan plan;
+    plan.legs = {leg_to("10.0.1.20:6000", 1)};
+    const Track track = make_track(plan);
+    auto rtp = std::make_shared<flow::Flow>(*track.rtp);
+    rtp->first = &first;
+    rtp->notes_first = true;
+    auto heard = std::make_shared<flow::Flow>();
+    heard->key = {test::ip("10.0.0.1"), 21001, 0};
+    heard->kind = flow::Kind::feedback;
+    heard->has_sender = true;
+    heard->sender = test::ip("10.0.0.9");
+    heard->feedback = &feedback;
+    lab.publish({rtp, track.rtcp, heard});
+
+    const auto back = [&](const char* payload) {
+        lab.arrive(packet().udp(6001, 21001).payload(hex(payload)).build());
+        lab.run();
+    };
+    back("81c90007 00000001 5eed5eed 40000007 00010203 0000002a 00000000 00000000");
+    back("cefaedfe");  // live555 opens the way through a NAT with it
+    back("80000000 00000000 00000000");
+    back("81c9ffff");  // no RTCP
+    CHECK(feedback.packets.read() == 3);
+    CHECK(feedback.lost.read() == 7);
+    CHECK(lab.ledger().feedback == 3);
+    CHECK(lab.ledger()[Drop::rtcp_invalid] == 1);
+    CHECK(lab.sent(1).empty());
+
+    CHECK_FALSE(first.read());
+    for (const unsigned s : {7u, 8u})
+        lab.arrive(packet().payload(rtp_packet({.sequence = s, .timestamp = s * 10})).build());
+    lab.run();
+    CHECK(lab.sent(1).size() == 2);
+    REQUIRE(first.read());
+    CHECK(first.read()->sequence == 7);
+    CHECK(first.read()->timestamp == 70);
+}

@@ -50,3 +50,16 @@ TEST_CASE("a compound packet that is cut is valid only where one of its packets 
         CHECK(valid_rtcp(cut) == (size == 28 || size == whole.size()));
     }
 }
+
+TEST_CASE("the first report block", "[rtcp]") {
+    const auto rr = hex("81c90007 00000001 5eed5eed 40000007 00010203 0000002a 00000000 00000000");
+    CHECK(first_report(rr) == ReportBlock{0x5eed5eed, 64, 7, 0x00010203, 42});
+    CHECK(first_report(hex("81c90007 00000001 00000002 ffffffff 00000000 00000000 00000000 00000000"))->lost == -1);
+    CHECK(first_report(hex("81c80007 00000001 00000000 00000000 00000000 00000000 00000000 00000000")) == std::nullopt);
+    CHECK(first_report(hex("80c90001 00000001 81c90007 00000001 00000002 00000003 00000000 00000000 00000000 00000000"))
+              ->lost == 3);
+    CHECK_FALSE(first_report(sender_report()));
+    CHECK_FALSE(first_report(bye()));
+    CHECK_FALSE(first_report(hex("81c90001 00000001")));  // a block is announced, and there is none
+    CHECK_FALSE(first_report({}));
+}

@@ -24,7 +24,7 @@ struct Building {
     }
     void add_all(const mesh::Track& track) {
         for (const mesh::Path& path : track.paths) add(track, path);
-        for (const mesh::Output& output : track.outputs) add(track, output);
+        for (const mesh::Output* leg : track.legs()) add(track, *leg);
     }
     Selection done(std::string what) {
         filter.sort();
@@ -65,12 +65,12 @@ Result<Selection> select(const mesh::Stream& stream, const Options& options) {
     building.filter.what = What::copies;
     std::string leg = options.leg;
     for (const auto& track : stream.tracks)
-        for (const mesh::Output& output : track->outputs) {
-            there.push_back(fmt::format("{} ({})", there.size() + 1, output.name));
+        for (const mesh::Output* output : track->legs()) {
+            there.push_back(fmt::format("{} ({})", there.size() + 1, output->name));
             // By its place in `show stream`, or as it is called there.
-            if (options.leg != std::to_string(there.size()) && options.leg != output.name) continue;
-            building.add(*track, output);
-            leg = output.name;
+            if (options.leg != std::to_string(there.size()) && options.leg != output->name) continue;
+            building.add(*track, *output);
+            leg = output->name;
         }
     if (building.labels.empty())
         return fail(fmt::format("stream '{}' has no leg {}; it has {}", name, options.leg, some_of(there)));

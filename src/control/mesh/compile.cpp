@@ -17,8 +17,12 @@ flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow
     plan.to = output.to.rtp;
     // Symmetric RTP (RFC 4961): a copy comes from the port on which we receive, so that its RTCP comes back there.
     plan.from_port = from;
+    if (output.agreed) {
+        plan.hop.source = output.agreed->from.ip;
+        plan.from_port = output.agreed->from.port;
+    }
     if (what == What::rtcp && !output.to.rtcp_mux) {
-        plan.to.port++;
+        plan.to.port = output.agreed ? output.agreed->rtcp_port : static_cast<uint16_t>(plan.to.port + 1);
         plan.from_port++;
     }
     plan.ttl = output.to.ttl.value_or(0);
@@ -29,17 +33,36 @@ flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow
 
 }  // namespace
 
-// The outputs whose next hop is known, by the worker that serves them: the owner's first.
+// The outputs, and the viewers that play, whose next hop is known, by the worker that serves them: the owner's first.
 std::vector<Mesh::Part> Mesh::parts_of(const Track& track) const {
     std::vector<Part> parts{{track.owner, {}, {}}};
-    for (const Output& output : track.outputs) {
+    const auto add = [&](const Output& output) {
         const auto& hop = resolution(output.destination).hop;
-        if (!hop) continue;
+        if (!hop) return;
         auto part = std::ranges::find(parts, output.worker, &Part::worker);
         if (part == parts.end()) part = parts.insert(part, {output.worker, {}, {}});
         (ports_[hop->port].multi_segment ? part->shareable : part->others).push_back(&output);
-    }
+    };
+    for (const Output& output : track.outputs) add(output);
+    for (const Viewer* viewer : track.viewers)
+        if (viewer->playing) add(viewer->leg);
     return parts;
+}
+
+// The legs that this table brings to viewers share a record of its first packet.
+void Mesh::note_first(Track& track) const {
+    std::shared_ptr<FirstPackets> record;
+    for (Viewer* viewer : track.viewers) {
+        if (!viewer->wants_first || viewer->first || !resolution(viewer->leg.destination).hop) continue;
+        if (!record) record = std::make_shared<FirstPackets>();
+        viewer->first = record;
+    }
+    if (record) {
+        if (track.first) track.first->later = record;
+        track.first = std::move(record);
+    } else if (track.first && track.first->packet.read()) {
+        track.first.reset();  // nobody waits for it any more
+    }
 }
 
 Mesh::Renditions Mesh::renditions_of(const Track& track) const {
@@ -70,14 +93,15 @@ Mesh::Renditions Mesh::renditions_of(const Track& track) const {
 
 std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     const Renditions renditions = renditions_of(track);
-    struct States {  // one allocation keeps both alive
+    struct States {  // one allocation keeps all alive
         std::shared_ptr<flow::PathState> path;
         std::shared_ptr<flow::MergeState> merge;
         std::shared_ptr<flow::LatencyHistogram> latency;
+        std::shared_ptr<FirstPackets> first;
     };
     std::vector<flow::FlowPtr> flows;
     for (const Path& path : track.paths) {
-        const auto states = std::make_shared<States>(States{path.state, track.merge, track.latency});
+        const auto states = std::make_shared<States>(States{path.state, track.merge, track.latency, track.first});
         const auto flow_of = [&](flow::Kind kind, const std::shared_ptr<const flow::Rendition>& rendition) {
             auto f = std::make_shared<flow::Flow>();
             f->key = {path.source.rtp.ip, path.source.rtp.port, path.source.vlan};
@@ -105,8 +129,28 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
         auto rtp = flow_of(flow::Kind::rtp, renditions.rtp);
         rtp->rtcp = rtcp.get();
         rtp->rtcp_owner = rtcp;
+        rtp->first = track.first ? &track.first->packet : nullptr;
+        rtp->notes_first = rtp->first != nullptr;
         flows.push_back(std::move(rtp));
         flows.push_back(std::move(rtcp));
+    }
+    return flows;
+}
+
+// A viewer's RTCP, and what it sends to the RTP port; of nobody else.
+std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
+    std::vector<flow::FlowPtr> flows;
+    for (const int offset : {0, 1}) {
+        auto f = std::make_shared<flow::Flow>();
+        const Endpoint& from = viewer.leg.agreed->from;
+        f->key = {from.ip, static_cast<uint16_t>(from.port + offset), 0};
+        f->kind = flow::Kind::feedback;
+        f->owner = viewer.track->owner;
+        f->has_sender = true;
+        f->sender = viewer.leg.to.rtp.ip;
+        f->feedback = viewer.feedback.get();
+        f->state = viewer.feedback;
+        flows.push_back(std::move(f));
     }
     return flows;
 }

@@ -75,6 +75,10 @@ std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
     for (const config::Track& track : stream.tracks) {
         for (const config::Source& source : track.sources) {
             for (const flow::Key& key : keys_of(source))
+                if (viewer_keys_.contains(key))
+                    return fmt::format("source {}: a viewer was given port {}; choose one outside of media.ports",
+                                       source.rtp.text(), key.port);
+            for (const flow::Key& key : keys_of(source))
                 for (const Track* other : of_others(sources_, key))
                     for (const Path& path : other->paths)
                         if (same(path.source, source) || share_a_port(path.source, source))
@@ -140,6 +144,7 @@ void Mesh::set(const config::Stream& stream) {
     std::vector<std::unique_ptr<Track>> before = std::move(now.tracks);
     now.tracks.clear();
     now.config = stream;
+    std::vector<Track*> successors(before.size());
     for (size_t t = 0; t < stream.tracks.size(); t++) {
         Track* const old = was[t] ? before[*was[t]].get() : nullptr;
         if (old != nullptr && old->config == stream.tracks[t]) {
@@ -148,18 +153,25 @@ void Mesh::set(const config::Stream& stream) {
             continue;
         }
         now.tracks.push_back(make_track(stream.name, names[t], stream.tracks[t], old));
+        if (was[t]) successors[*was[t]] = now.tracks.back().get();
     }
     // The new tracks come into use before the old ones go, so that a destination of both is never forgotten between.
     for (const auto& track : now.tracks)
         if (track->flows.empty() && !track->dirty) use(*track);
-    for (auto& track : before)
-        if (track) retire(std::move(track));
+    for (size_t b = 0; b < before.size(); b++) {
+        if (!before[b]) continue;
+        hand_on_viewers(*before[b], successors[b]);
+        retire(std::move(before[b]));
+    }
 }
 
 bool Mesh::remove(const std::string& name) {
     const auto found = streams_.find(name);
     if (found == streams_.end()) return false;
-    for (auto& track : found->second.tracks) retire(std::move(track));
+    for (auto& track : found->second.tracks) {
+        hand_on_viewers(*track, nullptr);
+        retire(std::move(track));
+    }
     streams_.erase(found);
     return true;
 }
@@ -197,7 +209,9 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
                     output,
                     {output.rtp.ip, port_index(output.port)},
                     {rtp, rtp.get() + i},
-                    {rtcp, rtcp.get() + i}};
+                    {rtcp, rtcp.get() + i},
+                    track->owner,
+                    std::nullopt};
         if (const auto stays = known.find(receiver(output)); stays != known.end()) {
             made.rtp = stays->second->rtp;
             made.rtcp = stays->second->rtcp;
@@ -222,11 +236,21 @@ void Mesh::use(Track& track) {
     }
     for (const Output& output : track.outputs) {
         for (const flow::Key& key : keys_of(output.to)) targets_.emplace(key, &track);
-        const auto [way, fresh] = ways_.try_emplace(output.destination);
-        way->second.users.insert(&track);
-        if (fresh) newly_wanted_.insert(output.destination);
+        use(track, output.destination);
     }
     touch(track);
+}
+
+void Mesh::use(Track& track, const flow::Destination& destination) {
+    const auto [way, fresh] = ways_.try_emplace(destination);
+    way->second.users[&track]++;
+    if (fresh) newly_wanted_.insert(destination);
+}
+
+void Mesh::disuse(Track& track, const flow::Destination& destination) {
+    auto& users = ways_.at(destination).users;
+    if (const auto user = users.find(&track); --user->second == 0) users.erase(user);
+    if (users.empty()) perhaps_forgotten_.insert(destination);
 }
 
 void Mesh::disuse(Track& track) {
@@ -243,10 +267,7 @@ void Mesh::disuse(Track& track) {
     }
     for (const Output& output : track.outputs) {
         for (const flow::Key& key : keys_of(output.to)) erase(targets_, key);
-        const auto way = ways_.find(output.destination);
-        if (way == ways_.end()) continue;
-        way->second.users.erase(&track);
-        if (way->second.users.empty()) perhaps_forgotten_.insert(output.destination);
+        disuse(track, output.destination);
     }
 }
 
@@ -285,6 +306,7 @@ uint16_t Mesh::choose_owner(const config::Track& track) const {
 void Mesh::place(Track& track, std::span<const size_t> fresh) const {
     std::vector<size_t> served(placed_.size());
     for (Output& output : track.outputs) served[output.worker]++;
+    for (const Viewer* viewer : track.viewers) served[viewer->leg.worker]++;
     for (const size_t i : fresh) served[track.outputs[i].worker]--;
     const bool spread = track.outputs.size() > kSpreadFrom;
     for (const size_t i : fresh) {
@@ -311,7 +333,7 @@ void Mesh::set_port(const flow::PortInfo& port) {
     ports_[port.index] = port;
     for (const auto& [destination, way] : ways_)
         if (way.answer.hop && way.answer.hop->port == port.index)
-            for (Track* track : way.users) touch(*track);
+            for (const auto& [track, legs] : way.users) touch(*track);
 }
 
 void Mesh::touch(Track& track) {
@@ -338,7 +360,7 @@ void Mesh::resolve(const flow::Destination& destination, const flow::Resolution&
     const bool forwards = way->second.answer.hop != answer.hop;
     way->second.answer = answer;
     if (!forwards) return;  // another reason for the same silence
-    for (Track* track : way->second.users) touch(*track);
+    for (const auto& [track, legs] : way->second.users) touch(*track);
 }
 
 const flow::Resolution& Mesh::resolution(const flow::Destination& destination) const {
@@ -388,9 +410,10 @@ void Mesh::set_forwarding(bool on) {
 
 std::unique_ptr<const flow::Table> Mesh::compile() {
     if (dirty_.empty() && compiled_) return nullptr;
-    std::vector<flow::FlowPtr> added, removed = std::exchange(removed_, {});
+    std::vector<flow::FlowPtr> added = std::exchange(added_, {}), removed = std::exchange(removed_, {});
     for (Track* track : dirty_) {
         removed.insert(removed.end(), track->flows.begin(), track->flows.end());
+        note_first(*track);
         track->flows = flows_of(*track);
         added.insert(added.end(), track->flows.begin(), track->flows.end());
         track->dirty = false;

@@ -26,12 +26,39 @@ struct Path {
     std::shared_ptr<flow::PathState> state;
 };
 
+// Where a viewer's copies come from and its RTCP goes: an output of the file has neither.
+struct Agreed {
+    Endpoint from;           // our end of RTP; of RTCP, the next port
+    uint16_t rtcp_port = 0;  // its end of RTCP
+};
+
 struct Output {
     std::string name;  // "10.0.1.20:6000"
     config::Output to;
     flow::Destination destination;
     std::shared_ptr<flow::LegState> rtp, rtcp;
-    uint16_t worker = 0;  // who makes the copies; for good, since that worker writes the states
+    uint16_t worker = 0;           // who makes the copies; for good, since that worker writes the states
+    std::optional<Agreed> agreed;  // a viewer's
+};
+
+// The first packets under one table after another, for the legs that came with each.
+struct FirstPackets {
+    flow::FirstPacket packet;
+    std::shared_ptr<FirstPackets> later;
+};
+
+struct Track;
+
+// One who watches one track: came at run time by a protocol, and goes by it. The file knows nothing of viewers.
+struct Viewer {
+    uint64_t id = 0;
+    Track* track = nullptr;  // null: it is gone
+    Output leg;
+    bool playing = false;
+    std::shared_ptr<flow::Feedback> feedback;
+    bool wants_first = false;             // it is asked what left first
+    std::shared_ptr<FirstPackets> first;  // wants_first: since its leg is in a table; null before
+    std::vector<flow::FlowPtr> flows;     // on which its feedback arrives
 };
 
 struct Track {
@@ -40,11 +67,15 @@ struct Track {
     config::Track config;
     uint16_t owner = 0;  // the worker
     std::vector<Path> paths;
-    std::vector<Output> outputs;
+    std::vector<Output> outputs;              // of the file and of operators
+    std::vector<Viewer*> viewers;             // in the order they came
+    std::shared_ptr<FirstPackets> first;      // of the last table that brought a viewer's leg
     std::shared_ptr<flow::MergeState> merge;  // two paths only
     std::shared_ptr<flow::LatencyHistogram> latency;
     std::vector<flow::FlowPtr> flows;  // as in the last table
     bool dirty = false;                // they differ from what the model says by now
+
+    std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
 };
 
 struct Stream {
@@ -99,6 +130,23 @@ public:
     void set_port(const flow::PortInfo& port);
     const flow::Resolution& resolution(const flow::Destination& destination) const;  // must be that of an output
 
+    // Viewers: adding one touches its track and nothing else. Refused when there is no such track, when one of the
+    // ports is taken by a source, or when a copy would feed a source.
+    struct ViewerPlan {
+        std::string stream, track;
+        Agreed agreed;
+        Endpoint to;
+    };
+    Result<uint64_t> add_viewer(const ViewerPlan& plan);
+    void play(uint64_t viewer, bool playing);
+    void remove_viewer(uint64_t viewer);
+    const Viewer* viewer(uint64_t id) const;
+    // The packet that left first since it plays; nothing before that. To be asked until it answers or it is given up.
+    std::optional<flow::FirstPacket::Values> first_packet(uint64_t viewer) const;
+    void give_up_first_packet(uint64_t viewer);
+    std::vector<uint64_t> take_orphans();    // viewers whose track is gone or is another by now, since the last call
+    bool takes(const flow::Key& key) const;  // whether a source or a viewer has the port
+
     // What each worker is doing just now, in packets taken and copies made a second: where the next tracks are placed.
     void measured(std::span<const double> load);
     const std::vector<Placement>& placed() const noexcept { return placed_; }
@@ -130,7 +178,7 @@ public:
 private:
     struct Way {
         flow::Resolution answer{.hop = {}, .why_not = "not looked up yet"};
-        std::set<Track*> users;
+        std::map<Track*, size_t> users;  // and how many of its legs
     };
     struct Renditions {
         std::shared_ptr<const flow::Rendition> rtp, rtcp;
@@ -149,13 +197,21 @@ private:
                                       const Track* before);
     void use(Track& track);
     void disuse(Track& track);
+    void use(Track& track, const flow::Destination& destination);
+    void disuse(Track& track, const flow::Destination& destination);
+    void attach(Viewer& viewer, Track& track);
+    void detach(Viewer& viewer);
+    void hand_on_viewers(Track& from, Track* to);
+    std::vector<flow::FlowPtr> feedback_of(const Viewer& viewer) const;
     void retire(std::unique_ptr<Track> track);
     bool arrives(const flow::Key& key, const flow::PortInfo& port) const;
     uint16_t choose_owner(const config::Track& track) const;
     void place(Track& track, std::span<const size_t> fresh) const;
+    uint16_t choose_server(const Track& track) const;
     void account(const Track& track, bool added);
     void touch(Track& track);
     std::vector<Part> parts_of(const Track& track) const;
+    void note_first(Track& track) const;
     Renditions renditions_of(const Track& track) const;
     std::vector<flow::FlowPtr> flows_of(const Track& track) const;
 
@@ -168,7 +224,12 @@ private:
     std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;  // RTP and RTCP keys of all tracks
     std::unordered_multimap<flow::Key, const Track*, HashKey> targets_;  // where outputs lead
     std::vector<Track*> dirty_;
-    std::vector<flow::FlowPtr> removed_;  // of tracks that are gone
+    std::map<uint64_t, Viewer> viewers_;
+    std::unordered_set<flow::Key, HashKey> viewer_keys_;  // on which their feedback arrives
+    std::vector<uint64_t> orphans_;
+    uint64_t next_viewer_ = 1;
+    std::vector<flow::FlowPtr> added_;    // of viewers that came
+    std::vector<flow::FlowPtr> removed_;  // of tracks and viewers that are gone
     std::vector<Placement> placed_;       // by worker
     flow::Table current_;                 // what was compiled last; shares its shards with the published one
     bool compiled_ = false;

@@ -125,15 +125,15 @@ void legs(std::string& out, const View& view) {
     for (size_t d = kFirst; d <= kLast; d++) reasons.push_back(fmt::format(",reason=\"{}\"", flow::kDropNames[d]));
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string of_track = labels_of(*track);
-        for (const mesh::Output& output : track->outputs) {
-            const std::string labels = labelled(of_track, "leg", output.name);
-            packets.sample(labels, output.rtp->packets.read());
-            bytes.sample(labels, output.rtp->bytes.read());
-            rtcp.sample(labels, output.rtcp->packets.read());
-            ready.sample(labels, view.mesh.resolution(output.destination).hop ? 1 : 0);
+        for (const mesh::Output* output : track->legs()) {
+            const std::string labels = labelled(of_track, "leg", output->name);
+            packets.sample(labels, output->rtp->packets.read());
+            bytes.sample(labels, output->rtp->bytes.read());
+            rtcp.sample(labels, output->rtcp->packets.read());
+            ready.sample(labels, view.mesh.resolution(output->destination).hop ? 1 : 0);
             for (size_t d = kFirst; d <= kLast; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
-                drops.sample(labels, output.rtp->drop(reason).read() + output.rtcp->drop(reason).read(),
+                drops.sample(labels, output->rtp->drop(reason).read() + output->rtcp->drop(reason).read(),
                              reasons[d - kFirst]);
             }
         }
@@ -175,6 +175,7 @@ void workers(std::string& out, const View& view) {
         consumed.sample(labels, l.punted, ",as=\"punted\"");
         consumed.sample(labels, l.left_to_kernel, ",as=\"left_to_kernel\"");
         consumed.sample(labels, l.duplicate, ",as=\"duplicate\"");
+        consumed.sample(labels, l.feedback, ",as=\"feedback\"");
         shared_out.sample(labels, l.shared_out);
         wanted.sample(labels, l.tx_wanted);
         sent.sample(labels, l.sent);

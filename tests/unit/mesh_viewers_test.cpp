@@ -1,0 +1,179 @@
+// Viewers in the model: legs beside the outputs, which come and go without them.
+#include "mesh_cases.hpp"
+
+using namespace penstock;
+using namespace penstock::test;
+
+namespace {
+
+mesh::Mesh::ViewerPlan plan(const char* from, const char* to, uint16_t rtcp = 5001, const char* track = "video") {
+    return {.stream = "camera", .track = track, .agreed = {endpoint(from), rtcp}, .to = endpoint(to)};
+}
+
+uint64_t add(mesh::Mesh& mesh, const mesh::Mesh::ViewerPlan& plan) {
+    const auto id = mesh.add_viewer(plan);
+    INFO((id ? "" : id.error().text));
+    REQUIRE(id);
+    return *id;
+}
+
+const config::Stream kCamera = stream({track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")})});
+
+}  // namespace
+
+TEST_CASE("a viewer's leg comes with PLAY, and its feedback is expected before", "[viewers]") {
+    mesh::Mesh mesh = model();
+    put(mesh, kCamera);
+    mesh.resolve(way("10.0.1.20"), by(1));
+    mesh.compile();
+    mesh.take_destinations();
+    const uint64_t id = add(mesh, plan("10.0.1.1:21000", "10.0.1.30:5000", 5003));
+    CHECK(mesh.take_destinations().wanted == std::vector{way("10.0.1.30")});
+    mesh.resolve(way("10.0.1.30"), by(1, "10.0.1.9"));
+    auto table = mesh.compile();
+    REQUIRE(table);
+    CHECK(arriving(*table, "10.0.0.1:20000")->leg_count == 1);
+    for (const char* at : {"10.0.1.1:21000", "10.0.1.1:21001"}) {
+        const flow::Flow* feedback = arriving(*table, at, "10.0.1.30");
+        REQUIRE(feedback);
+        CHECK(feedback->kind == flow::Kind::feedback);
+        CHECK(feedback->feedback == mesh.viewer(id)->feedback.get());
+        CHECK_FALSE(arriving(*table, at, "10.0.1.31"));  // of nobody else
+    }
+
+    mesh.play(id, true);
+    table = mesh.compile();
+    const flow::Flow* rtp = arriving(*table, "10.0.0.1:20000");
+    REQUIRE(rtp->leg_count == 2);
+    CHECK(udp_port(rtp->legs[1], false) == 21000);
+    CHECK(udp_port(rtp->legs[1], true) == 5000);
+    CHECK(rtp->legs[1].ttl == 64);
+    CHECK(Ip::v4(rtp->legs[1].header().subspan<26, 4>()) ==
+          ip("10.0.1.1"));  // where it reached us, whatever the route says
+    const flow::Flow* rtcp = arriving(*table, "10.0.0.1:20001");
+    CHECK(udp_port(rtcp->legs[1], false) == 21001);
+    CHECK(udp_port(rtcp->legs[1], true) == 5003);
+    CHECK(mesh.tracks()[0]->legs().size() == 2);
+    CHECK(mesh.tracks()[0]->outputs.size() == 1);
+    CHECK(mesh.tracks()[0]->legs()[1]->name == "rtsp:10.0.1.30:5000");
+    CHECK(mesh.placed()[0].outputs == 2);
+
+    mesh.play(id, false);
+    table = mesh.compile();
+    CHECK(arriving(*table, "10.0.0.1:20000")->leg_count == 1);
+    CHECK(arriving(*table, "10.0.1.1:21001", "10.0.1.30"));
+    mesh.remove_viewer(id);
+    table = mesh.compile();
+    CHECK_FALSE(arriving(*table, "10.0.1.1:21001", "10.0.1.30"));
+    CHECK(mesh.take_destinations().forgotten == std::vector{way("10.0.1.30")});
+    CHECK(mesh.placed()[0].outputs == 1);
+    CHECK(table->size() == 2);
+}
+
+TEST_CASE("one destination of an output and two viewers is wanted until the last goes", "[viewers]") {
+    mesh::Mesh mesh = model();
+    put(mesh, kCamera);
+    CHECK(mesh.take_destinations().wanted.size() == 1);
+    const uint64_t one = add(mesh, plan("10.0.1.1:21000", "10.0.1.20:5000"));
+    const uint64_t two = add(mesh, plan("10.0.1.1:21002", "10.0.1.20:5002"));
+    mesh.remove_viewer(one);
+    put(mesh, stream({track({from("10.0.0.1:20000")}, {})}));  // the output goes, viewers stay
+    CHECK(mesh.take_destinations().forgotten.empty());
+    mesh.resolve(way("10.0.1.20"), by(1));
+    mesh.play(two, true);
+    CHECK(arriving(*mesh.compile(), "10.0.0.1:20000")->leg_count == 1);
+    mesh.remove_viewer(two);
+    CHECK(mesh.take_destinations().forgotten.size() == 1);
+    mesh.remove_viewer(two);  // twice is once
+}
+
+TEST_CASE("viewers of a track that is made anew go on, of one that is another by then they do not", "[viewers]") {
+    mesh::Mesh mesh = model();
+    put(mesh, kCamera);
+    const uint64_t id = add(mesh, plan("10.0.1.1:21000", "10.0.1.30:5000"));
+    mesh.resolve(way("10.0.1.30"), by(1));
+    mesh.play(id, true);
+    put(mesh, stream({track({from("10.0.0.1:20010")}, {to("10.0.1.20:6000"), to("10.0.1.21:6000")})}));
+    CHECK(mesh.take_orphans().empty());
+    auto table = mesh.compile();
+    CHECK(arriving(*table, "10.0.0.1:20010")->leg_count == 1);
+    CHECK(arriving(*table, "10.0.1.1:21000", "10.0.1.30"));
+
+    config::Stream other = kCamera;
+    other.tracks[0].encoding = "VP8/90000";
+    put(mesh, other);
+    CHECK(mesh.take_orphans() == std::vector{id});
+    CHECK(mesh.viewer(id)->track == nullptr);
+    mesh.play(id, false);  // nothing to do with it but to remove it
+    mesh.remove_viewer(id);
+    CHECK_FALSE(arriving(*mesh.compile(), "10.0.1.1:21000", "10.0.1.30"));
+
+    const uint64_t last = add(mesh, plan("10.0.1.1:21000", "10.0.1.30:5000"));
+    mesh.remove("camera");
+    CHECK(mesh.take_orphans() == std::vector{last});
+    mesh.remove_viewer(last);
+    CHECK(mesh.compile()->size() == 0);
+}
+
+TEST_CASE("refused viewers, and sources that would take their ports", "[viewers]") {
+    mesh::Mesh mesh = model();
+    put(mesh, kCamera);
+    CHECK_FALSE(mesh.add_viewer(plan("10.0.1.1:21000", "10.0.1.30:5000", 5001, "audio")));
+    CHECK_FALSE(mesh.add_viewer(plan("10.0.0.1:20000", "10.0.1.30:5000")));  // a source's port
+    CHECK_FALSE(mesh.add_viewer(plan("10.0.0.1:20001", "10.0.1.30:5000")));
+    CHECK_FALSE(mesh.add_viewer(plan("10.0.1.1:21000", "10.0.0.1:20000")));  // a loop
+    CHECK_FALSE(mesh.add_viewer(plan("10.0.1.1:21000", "10.0.0.1:5000", 20000)));
+    add(mesh, plan("10.0.1.1:21000", "10.0.1.30:5000"));
+    CHECK_FALSE(mesh.add_viewer(plan("10.0.1.1:21001", "10.0.1.31:5000")));
+    CHECK(mesh.takes({ip("10.0.1.1"), 21001, 0}));
+    const auto put = mesh.put(stream({track({from("10.0.1.1:21000")}, {})}, "other"));
+    REQUIRE_FALSE(put);
+    CHECK(put.error().text.find("a viewer was given port 21000") != std::string::npos);
+}
+
+TEST_CASE("the first packet since a viewer plays", "[viewers]") {
+    mesh::Mesh mesh = model();
+    put(mesh, stream({track({from("10.0.0.1:20000")}, {})}));
+    const auto flow_of = [](const flow::Table& table) { return arriving(table, "10.0.0.1:20000"); };
+    CHECK_FALSE(flow_of(*mesh.compile())->notes_first);
+    const uint64_t one = add(mesh, plan("10.0.1.1:21000", "10.0.1.30:5000"));
+    const uint64_t two = add(mesh, plan("10.0.1.1:21002", "10.0.1.31:5000"));
+    mesh.resolve(way("10.0.1.31"), by(1));
+    mesh.play(one, true);
+    CHECK_FALSE(flow_of(*mesh.compile())->notes_first);  // no next hop, no leg
+    mesh.resolve(way("10.0.1.30"), by(1));
+    const auto first = mesh.compile();
+    REQUIRE(flow_of(*first)->notes_first);
+    CHECK_FALSE(mesh.first_packet(one));
+    mesh.play(two, true);
+    const auto second = mesh.compile();
+    REQUIRE(flow_of(*second)->first != flow_of(*first)->first);
+
+    SECTION("each has its own") {
+        flow_of(*first)->first->note(7, 70);
+        flow_of(*second)->first->note(8, 80);
+        flow_of(*second)->first->note(9, 90);
+        CHECK(mesh.first_packet(one)->sequence == 7);
+        CHECK(mesh.first_packet(two)->sequence == 8);
+        CHECK(mesh.first_packet(two)->timestamp == 80);
+    }
+    SECTION("the table of the first was replaced before a packet came") {
+        flow_of(*second)->first->note(8, 80);
+        CHECK(mesh.first_packet(one)->sequence == 8);
+    }
+    SECTION("it pauses and plays again") {
+        flow_of(*first)->first->note(7, 70);
+        mesh.play(one, false);
+        mesh.compile();
+        mesh.play(one, true);
+        CHECK_FALSE(mesh.first_packet(one));
+        const auto third = mesh.compile();
+        flow_of(*third)->first->note(20, 200);
+        CHECK(mesh.first_packet(one)->sequence == 20);
+        mesh.give_up_first_packet(one);
+        CHECK_FALSE(mesh.first_packet(one));
+        mesh.give_up_first_packet(two);
+        put(mesh, stream({track({from("10.0.0.1:20000")}, {to("10.0.1.40:6000")})}));
+        CHECK_FALSE(flow_of(*mesh.compile())->notes_first);  // nobody asks any more
+    }
+}
