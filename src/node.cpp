@@ -86,8 +86,8 @@ Result<void> Node::open() {
         log_.info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
         loop_.stop();
     });
-    for (const auto step :
-         {&Node::open_dataplane, &Node::open_mesh, &Node::open_metrics, &Node::open_control, &Node::open_telemetry})
+    for (const auto step : {&Node::open_dataplane, &Node::open_mesh, &Node::open_metrics, &Node::open_control,
+                            &Node::open_telemetry, &Node::open_rtsp})
         if (auto done = (this->*step)(); !done) return done;
     return {};
 }
@@ -177,6 +177,24 @@ void Node::note_steering(uint16_t port, const Result<void>& done) {
     if (!done) log_.error("port '{}': XDP steering: {}", ports_[port].name, done.error().text);
 }
 
+Result<void> Node::open_rtsp() {
+    if (config_.rtsp.listen.empty()) return {};
+    auto rtsp =
+        Rtsp::open(config_, {.loop = loop_,
+                             .log = log_,
+                             .mesh = *mesh_,
+                             .claim_ports = std::ranges::any_of(
+                                 ports_, [](const flow::PortInfo& p) { return p.driver == flow::Driver::af_packet; }),
+                             .changed = [this] {
+                                 follow_destinations();
+                                 changed();
+                             }});
+    if (!rtsp) return fail(rtsp.error().text);
+    rtsp_ = std::move(*rtsp);
+    for (const Endpoint& at : config_.rtsp.listen) log_.info("RTSP: listening on {}", at.text());
+    return {};
+}
+
 // Tells the port's XDP program all that is media; publish() tells what changes.
 void Node::steer(uint16_t port) {
     dataplane::Steering* steering = dataplane_->ports()[port]->steering();
@@ -214,6 +232,17 @@ void Node::steer_addresses(uint16_t port) {
 // What the model wants of the kernel since it changed. What is added comes first: a group, port or next hop that is in
 // use before and after is not given up between.
 void Node::follow_changes() {
+    follow_destinations();
+    const auto sources = mesh_->take_sources();
+    for (const config::Source& source : sources.added) follow(source, true);
+    for (const config::Source& source : sources.removed) follow(source, false);
+    const auto is_group = [](const config::Source& source) { return source.rtp.ip.is_multicast(); };
+    if (std::ranges::any_of(sources.added, is_group) || std::ranges::any_of(sources.removed, is_group)) follow_groups();
+    if (rtsp_) rtsp_->follow_model();
+    changed();
+}
+
+void Node::follow_destinations() {
     const auto destinations = mesh_->take_destinations();
     for (const flow::Destination& to : destinations.wanted) {
         next_hops_->want(to);
@@ -223,12 +252,6 @@ void Node::follow_changes() {
         next_hops_->forget(to);
         unanswered_.erase(to);  // deleted before the workers started
     }
-    const auto sources = mesh_->take_sources();
-    for (const config::Source& source : sources.added) follow(source, true);
-    for (const config::Source& source : sources.removed) follow(source, false);
-    const auto is_group = [](const config::Source& source) { return source.rtp.ip.is_multicast(); };
-    if (std::ranges::any_of(sources.added, is_group) || std::ranges::any_of(sources.removed, is_group)) follow_groups();
-    changed();
 }
 
 // What a kernel twin listens to, a NIC of our own must let in; of joins by others on the twin nobody tells.
@@ -410,7 +433,8 @@ metrics::Response Node::answer(std::string_view path) const {
         return {readiness.ready ? 200u : 503u, "text/plain", std::move(readiness.text)};
     }
     if (path != "/metrics") return {404, "text/plain", "/metrics, /healthz or /readyz\n"};
-    return {200, "text/plain; version=0.0.4; charset=utf-8", metrics::render(view())};
+    return {200, "text/plain; version=0.0.4; charset=utf-8",
+            metrics::render(view()) + (rtsp_ ? rtsp_->metrics() : std::string())};
 }
 
 // How much each worker does, smoothed over some seconds: new tracks go where there is least to do.
@@ -441,6 +465,7 @@ void Node::run() {
     start_timer_ = loop_.at(Clock::now() + kWaitForNextHops, [this] { start_workers(); });
     if (unanswered_.empty()) start_workers();
     loop_.run();
+    if (rtsp_) rtsp_->stop();
 }
 
 }  // namespace penstock

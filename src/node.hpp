@@ -24,6 +24,7 @@
 #include "control/metrics/text.hpp"
 #include "dataplane/dataplane.hpp"
 #include "dataplane/telemetry.hpp"
+#include "rtsp.hpp"
 
 namespace penstock {
 
@@ -43,6 +44,7 @@ private:
     Result<void> open_metrics();
     Result<void> open_control();
     Result<void> open_telemetry();
+    Result<void> open_rtsp();
     struct Claim {
         int wanted = 0;  // sources
         bool held = false;
@@ -54,6 +56,7 @@ private:
     void guide(uint16_t port, const mesh::Mesh::Keys& keys);
     void steer_addresses(uint16_t port);
     void follow_changes();
+    void follow_destinations();
     void follow(const config::Source& source, bool added);
     void follow_groups();
     void claim_port(const Claimed& what, Claim& claim);
@@ -108,8 +111,9 @@ private:
     std::unique_ptr<io::ControlSocket> control_;
     std::unique_ptr<dataplane::Telemetry> telemetry_;
     io::EventLoop::Watch telemetry_watch_;
-    std::map<uint16_t, uint64_t> done_;                                   // packets and copies by worker, a second ago
-    std::vector<unsigned> cores_;                                         // by worker
+    std::unique_ptr<Rtsp> rtsp_;         // null: the configuration does not listen for it
+    std::map<uint16_t, uint64_t> done_;  // packets and copies by worker, a second ago
+    std::vector<unsigned> cores_;        // by worker
     std::map<std::pair<std::string, std::string>, uint64_t> stats_from_;  // (port, counter) at `clear port stats`
     std::vector<metrics::Pulse> pulses_;                                  // by worker
     io::EventLoop::Timer publish_timer_, reclaim_timer_, start_timer_, audit_timer_, pulse_timer_, ports_timer_;

@@ -136,6 +136,9 @@ Reply Node::show(const cli::Command& command, bool json) const {
         case Action::show_capture:
             return report(capture_ ? capture::show(capture_->plan(), capture_->progress()) : capture::show_none(),
                           json);
+        case Action::show_rtsp_sessions:
+            if (!rtsp_) return refusal("RTSP is off: the configuration has no rtsp.listen", json);
+            return report(rtsp_->sessions(), json);
         case Action::show_config: return report(cli::show_config(*mesh_), json);
         case Action::show_stream:
         case Action::show_stream_path: {
@@ -207,6 +210,7 @@ Reply Node::reload(bool json) {
     later("control", next->control == config_.control);
     later("metrics", next->metrics == config_.metrics);
     later("media", next->media == config_.media);
+    later("rtsp", next->rtsp == config_.rtsp);
     later("ports", next->ports == config_.ports);
     reloaded.streams = mesh_->replace(next->streams);
     follow_changes();

@@ -5,8 +5,8 @@ import shutil
 import urllib.parse
 
 from lab import ROOT, Skip, wait_for
-from steady import Steady, leg, start, stream
-from relay import LAN, Relay, Sender, wait_forwarded
+from steady import Steady, config, leg, start, stream
+from relay import LAN, Relay, Sender, wait_forwarded, wait_legs
 
 # Design section 6: what dashboards are built on, as far as the features exist.
 CONTRACT = ["path_packets_total", "path_bytes_total", "path_lost_packets_total", "path_duplicate_packets_total", "path_reordered_packets_total",
@@ -17,7 +17,8 @@ CONTRACT = ["path_packets_total", "path_bytes_total", "path_lost_packets_total",
 def test_documented():
     """docs/metrics.md names every metric that a forwarder has, and none that it has not."""
     with Relay(1) as lab:
-        penstock = start(lab, stream("camera-1", 20000, leg(1)))
+        penstock = lab.start_penstock(lab.node, config(lab, stream("camera-1", 20000, leg(1))) + "rtsp: { listen: [\":8554\"] }\n")
+        wait_legs(penstock, 1)
         Sender(lab.source, LAN[4], 20000).send(100)
         wait_forwarded(penstock, 100)
         there = set(re.findall(r"^# TYPE (penstock_\w+)", penstock.metrics().text, re.MULTILINE))

@@ -5,8 +5,9 @@ import shutil
 import subprocess
 
 from lab import ROOT, Skip, wait_for
-from relay import LAN, Relay, Sender, endpoint, receiver_address, wait_forwarded
-from steady import leg, start, stream
+from relay import LAN, Relay, Sender, endpoint, receiver_address, wait_forwarded, wait_legs
+from rtsp import Client
+from steady import config, leg, stream
 
 
 TYPES = {"text": str, "integer": int, "number": (int, float), "boolean": bool}
@@ -28,7 +29,10 @@ def documented():
 def test_json():
     """Every show command in JSON has the keys and types that docs/cli.md tells, no more and no fewer."""
     with Relay(2) as lab:
-        penstock = start(lab, stream("camera-1", 20000, leg(1), leg(2)), stream("gate", 20010, leg(1, 6010)))
+        streams = (stream("camera-1", 20000, leg(1), leg(2)), stream("gate", 20010, leg(1, 6010)))
+        penstock = lab.start_penstock(lab.node, config(lab, *streams) + "rtsp: { listen: [\":554\"] }\n")
+        wait_legs(penstock, 3)
+        assert Client(lab.receivers[0]).setup("video").status == 200  # an RTSP session to show
         Sender(lab.source, LAN[4], 20000).send(100)
         Sender(lab.source, LAN[4], 25000).send(10)  # nobody's: a drop to show
         wait_forwarded(penstock, 200)

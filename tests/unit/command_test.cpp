@@ -105,7 +105,7 @@ TEST_CASE("a line is completed by words and by what there is", "[cli]") {
         {"", {"add", "capture", "clear", "del", "help", "quit", "reload", "show", "start", "stop"}},
         {"s", {"show", "start", "stop"}},
         {"show", {"show"}},
-        {"show ", {"capture", "config", "drops", "port", "stream", "worker"}},
+        {"show ", {"capture", "config", "drops", "port", "rtsp", "stream", "worker"}},
         {"show s", {"stream"}},
         {"show port i", {"info"}},
         {"show port info ", {"all", "lan", "wan"}},

@@ -30,6 +30,7 @@ constexpr Grammar kCommands[] = {
     {"show stream all", Action::show_streams, "each track: packets, loss, jitter, legs"},
     {"show stream STREAM", Action::show_stream, "its paths and legs"},
     {"show stream STREAM path", Action::show_stream_path, "the way of its packets, and why it is not a faster one"},
+    {"show rtsp sessions", Action::show_rtsp_sessions, "who watches what, since when, and what it reports"},
     {"show drops", Action::show_drops, "packets and copies that went no further, by reason"},
     {"add stream STREAM SETTINGS...", Action::add_stream,
      "as in the file: add stream cam {tracks: [{media: audio, payload_type: 0, sources: [{rtp: \"10.0.0.1:5004\"}]}]}"},

@@ -23,6 +23,7 @@ enum class Action : uint8_t {
     show_stream_path,
     show_drops,
     show_capture,
+    show_rtsp_sessions,
     add_stream,
     add_track,
     add_source,

@@ -77,9 +77,9 @@ Report show_streams(const mesh::Mesh& mesh, uint64_t now) {
             lost += metrics::lost(c, now);
             jitter = std::max(jitter, jitter_ms(*track, c));
         }
-        for (const mesh::Output& output : track->outputs) ready += mesh.resolution(output.destination).hop ? 1 : 0;
+        for (const mesh::Output* leg : track->legs()) ready += mesh.resolution(leg->destination).hop ? 1 : 0;
         s.rows.push_back(Row{track->stream, track->name, packets, bytes, lost, jitter, uint64_t{track->paths.size()},
-                             uint64_t{track->outputs.size()}, ready, uint64_t{track->owner}});
+                             uint64_t{track->legs().size()}, ready, uint64_t{track->owner}});
     }
     return {{std::move(s)}};
 }
@@ -124,10 +124,10 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
                                      jitter_ms(*track, c), path.state->rtcp_packets.read(), c.ssrc_changes.read(),
                                      c.restarts.read(), c.ssrc.read()});
         }
-        for (const mesh::Output& output : track->outputs) {
-            const flow::Resolution& way = mesh.resolution(output.destination);
-            legs.rows.push_back(Row{track->name, output.name, output.rtp->packets.read(), output.rtp->bytes.read(),
-                                    drops_of(output), output.rtcp->packets.read(),
+        for (const mesh::Output* output : track->legs()) {
+            const flow::Resolution& way = mesh.resolution(output->destination);
+            legs.rows.push_back(Row{track->name, output->name, output->rtp->packets.read(), output->rtp->bytes.read(),
+                                    drops_of(*output), output->rtcp->packets.read(),
                                     way.hop ? Cell{mesh.port_name(way.hop->port)} : Cell{},
                                     way.hop ? Cell{way.hop->mac.text()} : Cell{},
                                     way.hop ? Cell{way.hop->source.text()} : Cell{}, optional_text(way.why_not)});
@@ -196,18 +196,18 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                                       worker ? numa(worker->numa_node) : Cell{}, worker ? Cell{worker->queues} : Cell{},
                                       optional_text(why_not_faster(port, track->owner, worker))});
             }
-        for (const mesh::Output& output : track->outputs) {
-            const flow::Resolution& way = mesh.resolution(output.destination);
+        for (const mesh::Output* output : track->legs()) {
+            const flow::Resolution& way = mesh.resolution(output->destination);
             if (!way.hop) {
                 out.rows.push_back(
-                    Row{track->name, output.name, Cell{}, Cell{}, uint64_t{output.worker}, Cell{}, way.why_not});
+                    Row{track->name, output->name, Cell{}, Cell{}, uint64_t{output->worker}, Cell{}, way.why_not});
                 continue;
             }
             const PortFacts& port = ports[way.hop->port];
-            const bool alone = track->outputs.size() == 1;
+            const bool alone = track->legs().size() == 1;
             const bool shared = !alone && port.info.multi_segment;
             out.rows.push_back(
-                Row{track->name, output.name, port.info.name, port.driver, uint64_t{output.worker},
+                Row{track->name, output->name, port.info.name, port.driver, uint64_t{output->worker},
                     std::string(alone    ? "in place"
                                 : shared ? "shared"
                                          : "copied"),
@@ -316,6 +316,7 @@ Report show_config(const mesh::Mesh& mesh) {
                {"media", ""},
                {"payload_type", "pt"},
                {"encoding", "encoding"},
+               {"fmtp", ""},
                {"kind", "kind"},
                {"rtp", "rtp"},
                {"sender", "from"},
@@ -329,8 +330,10 @@ Report show_config(const mesh::Mesh& mesh) {
     const auto vlan = [](uint16_t id) { return id == 0 ? Cell{} : Cell{uint64_t{id}}; };
     for (const mesh::Track* track : mesh.tracks()) {
         const auto row = [&](std::string kind, const Endpoint& rtp) {
-            return Row{track->stream,          track->name,     track->config.media, number(track->config.payload_type),
-                       track->config.encoding, std::move(kind), rtp.text()};
+            return Row{track->stream,          track->name,
+                       track->config.media,    number(track->config.payload_type),
+                       track->config.encoding, optional_text(track->config.fmtp),
+                       std::move(kind),        rtp.text()};
         };
         for (const mesh::Path& path : track->paths) {
             const config::Source& source = path.source;

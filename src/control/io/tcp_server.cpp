@@ -1,0 +1,163 @@
+#include "control/io/tcp_server.hpp"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "control/io/socket_address.hpp"
+
+namespace penstock::io {
+namespace {
+
+Endpoint endpoint_of(const sockaddr_storage& storage) {
+    if (storage.ss_family == AF_INET) {
+        sockaddr_in in;
+        std::memcpy(&in, &storage, sizeof in);
+        return {Ip::v4(std::as_bytes(std::span{&in.sin_addr, 1}).first<4>()), ntohs(in.sin_port)};
+    }
+    sockaddr_in6 in;
+    std::memcpy(&in, &storage, sizeof in);
+    // IPv4 on a socket of both kinds comes as IPv4-mapped, which is what Ip has inside.
+    return {Ip::v6(std::as_bytes(std::span{&in.sin6_addr, 1}).first<16>()), ntohs(in.sin6_port)};
+}
+
+template <class Get>
+Endpoint name_of(int fd, Get get) {
+    sockaddr_storage storage{};
+    socklen_t size = sizeof storage;
+    if (get(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+    return endpoint_of(storage);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TcpServer>> TcpServer::open(EventLoop& loop, const std::vector<Endpoint>& listen,
+                                                   Events events) {
+    std::unique_ptr<TcpServer> self(new TcpServer(loop, std::move(events)));
+    for (const Endpoint& at : listen)
+        if (auto done = self->listen(at); !done) return fail(done.error().text);
+    return self;
+}
+
+Result<void> TcpServer::listen(const Endpoint& at) {
+    const auto wrong = [&] {
+        const char* hint = errno == EADDRINUSE ? "; another program listens there"
+                           : errno == EACCES   ? "; ports below 1024 need the capability NET_BIND_SERVICE"
+                                               : "";
+        return fail(fmt::format("cannot listen on {}: {}{}", at.text(), std::strerror(errno), hint));
+    };
+    Fd fd{socket(at.ip.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    if (!fd) return wrong();
+    const int on = 1, v6_only = at.ip == Ip{} ? 0 : 1;
+    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (!at.ip.is_v4() && setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) != 0)
+        return wrong();
+    const SocketAddress address = socket_address(at);
+    if (bind(fd.get(), address.get(), address.size) != 0 || ::listen(fd.get(), 1024) != 0) return wrong();
+    listeners_.push_back({std::move(fd), {}});
+    watch(listeners_.size() - 1);
+    return {};
+}
+
+void TcpServer::watch(size_t listener) {
+    listeners_[listener].watch = loop_.watch(listeners_[listener].fd.get(), [this, listener] { accept(listener); });
+}
+
+void TcpServer::accept(size_t listener) {
+    const int fd = accept4(listeners_[listener].fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        // No descriptors are left: clients go on waiting, and we must not turn round and round meanwhile.
+        if (errno == EMFILE || errno == ENFILE) {
+            for (Listener& l : listeners_) l.watch = {};
+            retry_ = loop_.at(Clock::now() + std::chrono::milliseconds{100}, [this] {
+                for (size_t l = 0; l < listeners_.size(); l++) watch(l);
+            });
+        }
+        return;
+    }
+    Fd owned{fd};
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    // A peer that vanished without a word is noticed by the kernel: no request may come for hours.
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    const Id id = next_++;
+    if (!events_.connected(id, name_of(fd, getpeername), name_of(fd, getsockname))) return;
+    Connection& c = connections_[id];
+    c.fd = std::move(owned);
+    c.watch = loop_.watch(fd, [this, id] { on_readable(id); });
+}
+
+void TcpServer::on_readable(Id id) {
+    std::array<std::byte, 16 * 1024> buffer;
+    const ssize_t size = recv(connections_.at(id).fd.get(), buffer.data(), buffer.size(), 0);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (size <= 0) return end(id);
+    events_.received(id, std::span{buffer}.first(static_cast<size_t>(size)));
+}
+
+void TcpServer::send(Id id, std::string bytes) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || found->second.closing) return;
+    Connection& c = found->second;
+    if (c.out.size() - c.sent + bytes.size() > kMostUnsent) {
+        c.out.clear();
+        c.sent = 0;
+        return close(id);
+    }
+    const bool idle = c.out.empty();
+    c.out += bytes;
+    if (idle) flush(id);
+}
+
+void TcpServer::close(Id id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || std::exchange(found->second.closing, true)) return;
+    Connection& c = found->second;
+    // Ended from the loop, not from within a call of the protocol.
+    c.linger = loop_.at(Clock::now() + (c.out.empty() ? Duration::zero() : kLinger), [this, id] { end(id); });
+    if (c.out.empty()) c.watch = {};
+}
+
+void TcpServer::flush(Id id) {
+    Connection& c = connections_.at(id);
+    while (c.sent < c.out.size()) {
+        const ssize_t sent = ::send(c.fd.get(), &c.out[c.sent], c.out.size() - c.sent, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0 && errno == EAGAIN) {  // who does not listen need not talk
+            if (std::exchange(c.blocked, true)) return;
+            c.watch = {};
+            c.watch = loop_.watch_writable(c.fd.get(), [this, id] { flush(id); });
+            return;
+        }
+        if (sent <= 0) {
+            c.out.clear();
+            c.sent = 0;
+            return close(id);
+        }
+        c.sent += static_cast<size_t>(sent);
+    }
+    c.out.clear();
+    c.sent = 0;
+    if (c.closing) {
+        c.watch = {};
+        c.linger = loop_.at(Clock::now(), [this, id] { end(id); });
+    } else if (std::exchange(c.blocked, false)) {
+        c.watch = {};
+        c.watch = loop_.watch(c.fd.get(), [this, id] { on_readable(id); });
+    }
+}
+
+void TcpServer::end(Id id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) return;
+    found->second.watch = {};
+    connections_.erase(found);
+    events_.disconnected(id);
+}
+
+}  // namespace penstock::io

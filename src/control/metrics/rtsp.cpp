@@ -1,0 +1,63 @@
+#include "control/metrics/rtsp.hpp"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace penstock::metrics {
+namespace {
+
+class Text {
+public:
+    void family(std::string_view name, std::string_view type, std::string_view help) {
+        name_ = name;
+        fmt::format_to(std::back_inserter(out_), "# HELP penstock_{0} {2}\n# TYPE penstock_{0} {1}\n", name, type,
+                       help);
+    }
+    void sample(std::string_view labels, uint64_t value) {
+        fmt::format_to(std::back_inserter(out_), "penstock_{}{{{}}} {}\n", name_, labels, value);
+    }
+    std::string take() { return std::move(out_); }
+
+private:
+    std::string out_, name_;
+};
+
+}  // namespace
+
+// Label values are words of ours, names of streams (plain by configuration), or addresses: nothing to escape.
+std::string render(const RtspFacts& facts) {
+    Text text;
+    const rtsp::ServerCounters& c = facts.server;
+    text.family("rtsp_requests_total", "counter", "RTSP requests answered, by method and status.");
+    for (const auto& [what, count] : c.requests)
+        text.sample(fmt::format("method=\"{}\",status=\"{}\"", name(what.first), what.second), count);
+    text.family("rtsp_malformed_total", "counter", "Connections closed because what came on them was no RTSP.");
+    text.sample("", c.malformed);
+    text.family("rtsp_connections", "gauge", "RTSP connections open.");
+    text.sample("", facts.connections);
+    text.family("rtsp_connections_total", "counter", "RTSP connections taken.");
+    text.sample("", c.connections);
+    text.family("rtsp_connections_refused_total", "counter", "RTSP connections closed at once, by the limit they met.");
+    for (const auto& [reason, count] : c.refused) text.sample(fmt::format("reason=\"{}\"", reason), count);
+    text.family("rtsp_sessions", "gauge", "RTSP sessions, by state.");
+    for (const rtsp::State state : {rtsp::State::ready, rtsp::State::playing}) {
+        const auto found = facts.sessions.find(name(state));
+        text.sample(fmt::format("state=\"{}\"", name(state)), found == facts.sessions.end() ? 0 : found->second);
+    }
+    text.family("rtsp_sessions_total", "counter", "RTSP sessions set up.");
+    text.sample("", c.sessions);
+    text.family("rtsp_sessions_ended_total", "counter", "RTSP sessions that ended, by what ended them.");
+    for (size_t r = 0; r < c.ended.size(); r++)
+        text.sample(fmt::format("reason=\"{}\"", rtsp::kEndReasons[r]), c.ended[r]);
+    text.family("rtsp_port_pairs", "gauge", "Pairs of UDP ports in media.ports that sessions can be given.");
+    text.sample("", facts.ports);
+    text.family("rtsp_port_pairs_taken", "gauge", "Pairs of UDP ports that sessions have.");
+    text.sample("", facts.ports_taken);
+    text.family("leg_reported_lost_packets_total", "counter", "RTP packets that the receiver says it lost, by RTCP.");
+    for (const RtspFacts::ReportedLost& leg : facts.reported_lost)
+        text.sample(fmt::format("stream=\"{}\",track=\"{}\",leg=\"{}\"", leg.stream, leg.track, leg.leg), leg.packets);
+    return text.take();
+}
+
+}  // namespace penstock::metrics

@@ -1,0 +1,26 @@
+#pragma once
+// What is measured of RTSP, in the Prometheus text format. Pure.
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/rtsp/server.hpp"
+
+namespace penstock::metrics {
+
+struct RtspFacts {
+    const rtsp::ServerCounters& server;
+    size_t connections = 0;
+    std::map<std::string_view, size_t> sessions;  // by state
+    size_t ports_taken = 0, ports = 0;            // pairs
+    struct ReportedLost {
+        std::string stream, track, leg;
+        uint64_t packets = 0;
+    };
+    std::vector<ReportedLost> reported_lost;
+};
+
+std::string render(const RtspFacts& facts);
+
+}  // namespace penstock::metrics

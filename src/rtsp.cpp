@@ -1,0 +1,314 @@
+#include "rtsp.hpp"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "control/metrics/rtsp.hpp"
+#include "control/rtsp/offer.hpp"
+#include "version.hpp"
+
+namespace penstock {
+namespace {
+
+using namespace std::chrono_literals;
+
+// RTP-Info names the packet that leaves first, so the answer to PLAY waits for it; but not longer than this.
+constexpr auto kFirstPacketWithin = 250ms;
+constexpr auto kLookEvery = 2ms;
+
+uint64_t random_bits() {
+    uint64_t bits = 0;
+    if (getrandom(&bits, sizeof bits, 0) != sizeof bits) std::abort();  // cannot be once the kernel's pool is ready
+    return bits;
+}
+
+rtsp::ServerSettings settings_of(const config::Config& config) {
+    rtsp::ServerSettings s;
+    s.software = fmt::format("penstock/{}", kVersion);
+    s.realm = config.node;
+    for (const config::User& user : config.rtsp.users) s.users.push_back({user.name, user.password});
+    s.session_timeout = config.rtsp.session_timeout;
+    s.per_address = {config.rtsp.connections_per_address, config.rtsp.sessions_per_address,
+                     config.rtsp.requests_per_address};
+    return s;
+}
+
+std::optional<uint32_t> ssrc_of(const mesh::Track& track) {
+    for (const mesh::Path& path : track.paths)
+        if (const auto& c = path.state->reception.counters(); c.packets.read() != 0)
+            return static_cast<uint32_t>(c.ssrc.read());
+    return std::nullopt;
+}
+
+}  // namespace
+
+Rtsp::Rtsp(const config::Config& config, Surroundings around)
+    : around_(std::move(around)),
+      server_(settings_of(config), random_bits),
+      ports_(config.media.first_port, config.media.last_port) {}
+
+Result<std::unique_ptr<Rtsp>> Rtsp::open(const config::Config& config, Surroundings around) {
+    std::unique_ptr<Rtsp> self(new Rtsp(config, std::move(around)));
+    Rtsp* const rtsp = self.get();
+    auto tcp = io::TcpServer::open(rtsp->around_.loop, config.rtsp.listen,
+                                   {.connected =
+                                        [rtsp](auto id, const Endpoint& remote, const Endpoint& local) {
+                                            return rtsp->server_.connected(Clock::now(), id, {remote, local});
+                                        },
+                                    .received =
+                                        [rtsp](auto id, std::span<const std::byte> bytes) {
+                                            rtsp->server_.receive(Clock::now(), id, bytes);
+                                            rtsp->drain();
+                                        },
+                                    .disconnected = [rtsp](auto id) { rtsp->server_.disconnected(id); }});
+    if (!tcp) return fail(fmt::format("rtsp.listen: {}", tcp.error().text));
+    self->tcp_ = std::move(*tcp);
+    self->second_ = rtsp->around_.loop.every(1s, [rtsp] { rtsp->second(); });
+    return self;
+}
+
+// What the server wants done. Doing it may make it want more.
+void Rtsp::drain() {
+    if (std::exchange(draining_, true)) return;
+    while (const auto output = server_.poll()) std::visit([this](const auto& wanted) { on(wanted); }, *output);
+    draining_ = false;
+}
+
+void Rtsp::on(const rtsp::Send& send) { tcp_->send(send.to, send.bytes); }
+void Rtsp::on(const rtsp::Close& close) { tcp_->close(close.connection); }
+
+void Rtsp::on(const rtsp::Describe& describe) {
+    rtsp::Answer answer = rtsp::Refusal{404};
+    if (const mesh::Stream* stream = around_.mesh.stream(describe.stream)) {
+        std::vector<rtsp::OfferedTrack> tracks;
+        for (const auto& track : stream->tracks) tracks.push_back({track->name, track->config});
+        if (auto sdp = rtsp::offer(describe.stream, tracks, describe.local)) {
+            answer = rtsp::Described{std::move(*sdp)};
+        } else {
+            around_.log.warning("RTSP cannot describe stream '{}': {}", describe.stream, sdp.error().text);
+            answer = rtsp::Refusal{503};
+        }
+    }
+    server_.answer(Clock::now(), describe.ticket, std::move(answer));
+}
+
+void Rtsp::on(const rtsp::Setup& setup) { server_.answer(Clock::now(), setup.ticket, grant(setup)); }
+
+rtsp::Answer Rtsp::grant(const rtsp::Setup& setup) {
+    const mesh::Stream* stream = around_.mesh.stream(setup.stream);
+    if (stream == nullptr) return rtsp::Refusal{404};
+    const mesh::Track* track = nullptr;
+    if (setup.track.empty()) {  // a player that knows the stream beforehand, such as VLC's SAT>IP client
+        if (stream->tracks.size() != 1) return rtsp::Refusal{459};
+        track = stream->tracks[0].get();
+    } else {
+        for (const auto& t : stream->tracks)
+            if (t->name == setup.track) track = t.get();
+    }
+    if (track == nullptr || !rtsp::payload_type_of(track->config)) return rtsp::Refusal{404};
+    if (const auto session = watched_.find(setup.session); session != watched_.end())
+        if (const auto before = session->second.find(track->name); before != session->second.end()) {
+            free(before->second);
+            session->second.erase(before);
+        }
+    // Of two sessions that have the same port at the viewer one is left over, of a player that was killed: nobody can
+    // listen there twice.
+    const Endpoint to{setup.viewer, setup.client_port.rtp};
+    for (const mesh::Viewer* other : track->viewers)
+        if (other->leg.to.rtp == to) server_.end(sessions_of_.at(other->id), rtsp::EndReason::replaced);
+    const auto port = take_port(setup.local);
+    if (!port) {
+        around_.log.warning("RTSP: no free pair of ports in media.ports for {}", setup.viewer.text());
+        return rtsp::Refusal{453};
+    }
+    const auto viewer = around_.mesh.add_viewer({.stream = setup.stream,
+                                                 .track = track->name,
+                                                 .agreed = {{setup.local, *port}, setup.client_port.rtcp},
+                                                 .to = to});
+    if (!viewer) {
+        around_.log.warning("RTSP: {} cannot watch '{}': {}", setup.viewer.text(), setup.stream, viewer.error().text);
+        free({0, *port, 0});
+        return rtsp::Refusal{403};
+    }
+    watched_[setup.session][track->name] = {*viewer, *port, 0};
+    sessions_of_[*viewer] = setup.session;
+    around_.changed();
+    return rtsp::Granted{track->name, {*port, static_cast<uint16_t>(*port + 1)}, setup.local, ssrc_of(*track)};
+}
+
+std::optional<uint16_t> Rtsp::take_port(const Ip& local) {
+    return ports_.take([&](uint16_t rtp) {
+        const auto rtcp = static_cast<uint16_t>(rtp + 1);
+        if (around_.mesh.takes({local, rtp, 0}) || around_.mesh.takes({local, rtcp, 0})) return false;
+        if (!around_.claim_ports) return true;
+        if (!claimed_.claim({local, rtp})) return false;
+        if (claimed_.claim({local, rtcp})) return true;
+        claimed_.release({local, rtp});
+        return false;
+    });
+}
+
+void Rtsp::free(const Watched& watched) {
+    if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer)) {
+        if (around_.claim_ports) {
+            const Endpoint& from = viewer->leg.agreed->from;
+            claimed_.release(from);
+            claimed_.release({from.ip, static_cast<uint16_t>(from.port + 1)});
+        }
+        around_.mesh.remove_viewer(watched.viewer);
+        sessions_of_.erase(watched.viewer);
+        around_.changed();
+    }
+    ports_.give_back(watched.port);
+}
+
+void Rtsp::on(const rtsp::Play& play) {
+    this->play(play.session, true);
+    starting_[play.ticket] = {play.session, Clock::now() + kFirstPacketWithin};
+    if (!first_packets_) first_packets_ = around_.loop.every(kLookEvery, [this] { look_for_first_packets(); });
+}
+
+// Whether every track has sent; `playing` is filled with what is known.
+bool Rtsp::started(const Tracks& tracks, rtsp::Playing& playing) const {
+    bool all = true;
+    for (const auto& [track, watched] : tracks) {
+        const auto first = around_.mesh.first_packet(watched.viewer);
+        playing.tracks.push_back({track, std::nullopt, std::nullopt});
+        if (first) {
+            playing.tracks.back().sequence = first->sequence;
+            playing.tracks.back().timestamp = first->timestamp;
+        } else {
+            all = false;
+        }
+    }
+    return all;
+}
+
+void Rtsp::look_for_first_packets() {
+    const Instant now = Clock::now();
+    for (auto it = starting_.begin(); it != starting_.end();) {
+        const auto& [session, deadline] = it->second;
+        rtsp::Playing playing;
+        const auto tracks = watched_.find(session);
+        const bool all = tracks == watched_.end() || started(tracks->second, playing);
+        if (!all && now < deadline) {
+            ++it;
+            continue;
+        }
+        if (tracks != watched_.end())
+            for (const auto& [track, watched] : tracks->second) around_.mesh.give_up_first_packet(watched.viewer);
+        const rtsp::Ticket ticket = it->first;
+        it = starting_.erase(it);
+        server_.answer(now, ticket, std::move(playing));
+    }
+    if (starting_.empty()) first_packets_ = {};
+    drain();
+}
+
+void Rtsp::on(const rtsp::Pause& pause) { play(pause.session, false); }
+
+void Rtsp::play(rtsp::SessionId session, bool playing) {
+    const auto tracks = watched_.find(session);
+    if (tracks == watched_.end()) return;
+    for (const auto& [track, watched] : tracks->second) around_.mesh.play(watched.viewer, playing);
+    around_.changed();
+}
+
+void Rtsp::on(const rtsp::Leave& leave) {
+    const auto tracks = watched_.find(leave.session);
+    if (tracks == watched_.end()) return;
+    if (const auto track = tracks->second.find(leave.track); track != tracks->second.end()) {
+        free(track->second);
+        tracks->second.erase(track);
+    }
+}
+
+void Rtsp::on(const rtsp::End& end) {
+    const auto ended = watched_.extract(end.session.id);
+    if (!ended) return;
+    std::string tracks;
+    uint64_t packets = 0;
+    for (const auto& [track, watched] : ended.mapped()) {
+        tracks += fmt::format("{}{}", tracks.empty() ? "" : ", ", track);
+        if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer))
+            packets += viewer->leg.rtp->packets.read();
+        free(watched);
+    }
+    const double seconds = std::chrono::duration<double>(Clock::now() - end.session.started).count();
+    around_.log.info("RTSP session {:.8}: {} had '{}' ({}) over UDP for {:.1f} s, {} packets; ended by {}; agent '{}'",
+                     end.session.token, end.session.viewer.text(), end.session.stream, tracks, seconds, packets,
+                     name(end.reason), end.session.agent);
+}
+
+void Rtsp::follow_model() {
+    for (const uint64_t viewer : around_.mesh.take_orphans())
+        if (const auto session = sessions_of_.find(viewer); session != sessions_of_.end())
+            server_.end(session->second, rtsp::EndReason::stream_gone);
+    drain();
+}
+
+void Rtsp::stop() {
+    std::vector<rtsp::SessionId> all;
+    for (const auto& [id, session] : server_.sessions()) all.push_back(id);
+    for (const rtsp::SessionId id : all) server_.end(id, rtsp::EndReason::stopped);
+    drain();
+}
+
+// Who sent RTCP is alive, and who sent nothing at all for too long is not.
+void Rtsp::second() {
+    const Instant now = Clock::now();
+    for (auto& [session, tracks] : watched_)
+        for (auto& [track, watched] : tracks) {
+            const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer);
+            if (viewer == nullptr) continue;
+            const uint64_t heard = viewer->feedback->packets.read();
+            if (heard != std::exchange(watched.heard, heard)) server_.heard(now, session);
+        }
+    server_.expire(now);
+    drain();
+}
+
+cli::Report Rtsp::sessions() const {
+    const Instant now = Clock::now();
+    const auto seconds = [&](Instant since) { return std::chrono::duration<double>(now - since).count(); };
+    std::vector<cli::RtspSession> all;
+    for (const auto& [id, session] : server_.sessions()) {
+        cli::RtspSession s{.session = session.token.substr(0, 8),
+                           .viewer = session.viewer.text(),
+                           .stream = session.stream,
+                           .state = std::string(name(session.state)),
+                           .agent = session.agent,
+                           .seconds = seconds(session.started),
+                           .silent_seconds = seconds(session.heard),
+                           .tracks = {}};
+        if (const auto tracks = watched_.find(id); tracks != watched_.end())
+            for (const auto& [track, watched] : tracks->second)
+                if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer))
+                    s.tracks.push_back({track, viewer->leg.to.rtp.text(), watched.port, viewer->leg.rtp->packets.read(),
+                                        viewer->leg.rtp->bytes.read(), viewer->feedback->packets.read(),
+                                        viewer->feedback->lost.read()});
+        all.push_back(std::move(s));
+    }
+    return cli::show_rtsp_sessions(all);
+}
+
+std::string Rtsp::metrics() const {
+    metrics::RtspFacts facts{.server = server_.counters(),
+                             .connections = server_.connections(),
+                             .sessions = {},
+                             .ports_taken = ports_.taken(),
+                             .ports = ports_.size(),
+                             .reported_lost = {}};
+    for (const auto& [id, session] : server_.sessions()) facts.sessions[name(session.state)]++;
+    for (const auto& [id, tracks] : watched_)
+        for (const auto& [track, watched] : tracks)
+            if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer); viewer && viewer->track)
+                facts.reported_lost.push_back(
+                    {viewer->track->stream, track, viewer->leg.name, viewer->feedback->lost.read()});
+    return metrics::render(facts);
+}
+
+}  // namespace penstock

@@ -1,0 +1,83 @@
+#pragma once
+// RTSP viewers: the protocol's server on TCP, and what it asks for done to the model. Node makes one if the
+// configuration has `rtsp.listen`.
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "control/cli/show_rtsp.hpp"
+#include "control/config/config.hpp"
+#include "control/io/claimed_ports.hpp"
+#include "control/io/event_loop.hpp"
+#include "control/io/tcp_server.hpp"
+#include "control/mesh/mesh.hpp"
+#include "control/rtsp/port_pairs.hpp"
+#include "control/rtsp/server.hpp"
+
+namespace penstock {
+
+class Rtsp {
+public:
+    // `claim_ports`: a port where the kernel sees media, too, and must not answer "port unreachable".
+    // `changed`: the model did; called after each change.
+    struct Surroundings {
+        io::EventLoop& loop;
+        Log& log;
+        mesh::Mesh& mesh;
+        bool claim_ports = false;
+        std::function<void()> changed;
+    };
+    static Result<std::unique_ptr<Rtsp>> open(const config::Config& config, Surroundings around);
+
+    void follow_model();  // after streams changed: who watched what is gone is told
+    void stop();          // ends all sessions
+    cli::Report sessions() const;
+    std::string metrics() const;
+
+private:
+    struct Watched {  // one track of a session
+        uint64_t viewer = 0;
+        uint16_t port = 0;
+        uint64_t heard = 0;  // Feedback::packets at the last look
+    };
+    using Tracks = std::map<std::string, Watched>;
+    struct Starting {  // a PLAY that waits for its first packets
+        rtsp::SessionId session = 0;
+        Instant deadline{};
+    };
+
+    Rtsp(const config::Config& config, Surroundings around);
+    void drain();
+    void on(const rtsp::Send& send);
+    void on(const rtsp::Close& close);
+    void on(const rtsp::Describe& describe);
+    void on(const rtsp::Setup& setup);
+    void on(const rtsp::Play& play);
+    void on(const rtsp::Pause& pause);
+    void on(const rtsp::Leave& leave);
+    void on(const rtsp::End& end);
+    rtsp::Answer grant(const rtsp::Setup& setup);
+    std::optional<uint16_t> take_port(const Ip& local);
+    void free(const Watched& watched);
+    void play(rtsp::SessionId session, bool playing);
+    void look_for_first_packets();
+    bool started(const Tracks& tracks, rtsp::Playing& playing) const;
+    void second();
+
+    Surroundings around_;
+    rtsp::Server server_;
+    rtsp::PortPairs ports_;
+    io::ClaimedPorts claimed_;
+    std::map<rtsp::SessionId, Tracks> watched_;
+    std::map<uint64_t, rtsp::SessionId> sessions_of_;  // by viewer
+    std::map<rtsp::Ticket, Starting> starting_;
+    bool draining_ = false;
+    std::unique_ptr<io::TcpServer> tcp_;
+    io::EventLoop::Timer second_, first_packets_;
+};
+
+}  // namespace penstock
