@@ -8,7 +8,7 @@ import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
-from cases import cases
+from cases import alone, cases
 from judge import Capture
 from lab import run, wait_for
 from operators import Terminal
@@ -247,6 +247,7 @@ def test_killed():
         assert_part_of([packet["udp.payload"] for packet in packets], steady.sent)
 
 
+@alone
 @cases(driver=("af_xdp", "af_packet"))
 def test_full_rate(driver):
     """Ten thousand packets as fast as they come, captured as they come in: none is lost to the receiver, and the rate is kept."""

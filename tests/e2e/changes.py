@@ -3,6 +3,7 @@ import json
 import socket
 import time
 
+from cases import alone
 from judge import Capture
 from lab import wait_for
 from relay import LAN, Relay, Sender, assert_ledger, endpoint, receiver_address, wait_forwarded, wait_legs
@@ -51,6 +52,7 @@ def changes(number):
             f"del stream fresh-{number}")
 
 
+@alone
 def test_a_hundred_a_second():
     """A hundred changes a second among thousands of flows: streams that stay lose nothing and count on."""
     with Relay(2) as lab:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from cases import cases
+from cases import alone, cases
 from lab import PENSTOCK, ROOT, Skip, run
 from relay import LAN, Relay, endpoint, receiver_address
 
@@ -146,6 +146,7 @@ def test_limits(driver):
         assert found["capabilities", "lan"]["found"] == "CAP_NET_RAW lacking"
 
 
+@alone
 def test_mend_hugepages():
     """The command that the doctor gives mends it."""
     pages = "/proc/sys/vm/nr_hugepages"

@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 
-from cases import cases
+from cases import alone, cases
 from judge import Capture
 from lab import wait_for
 from relay import LAN, SOURCE, WAN, Relay, Sender, assert_ledger, receiver_address, wait_forwarded
@@ -183,6 +183,7 @@ def test_neighbour_gone(driver):
 CLIENTS = 1000
 
 
+@alone
 def test_a_thousand_clients():
     """1,000 connections that never ask, ask garbage without an end, do not read, or vanish: the next operator is served."""
     with Relay(1) as lab:
@@ -229,6 +230,7 @@ def test_a_thousand_clients():
         wait_for(lambda: len(os.listdir(f"/proc/{penstock.pid}/fd")) < 100, "the descriptors of the gone to be closed")
 
 
+@alone
 def test_a_thousand_scrapers():
     """1,000 connections to /metrics that never ask or never read are bounded and let go; then a scrape is answered."""
     with Relay(1) as lab:

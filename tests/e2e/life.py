@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 
-from cases import cases
+from cases import alone, cases
 from judge import Capture
 from kernel import ping
 from lab import PENSTOCK, ROOT, Lab, Skip, run, wait_for
@@ -182,6 +182,7 @@ def median_delay(lab, count=40):
     return min(statistics.median(once() for _ in range(count)) for _ in range(3))
 
 
+@alone
 @cases(driver=BOTH)
 def test_idle_sleeps(driver):
     """idle: sleep leaves the core alone and still wakes in well under a millisecond."""
@@ -194,6 +195,7 @@ def test_idle_sleeps(driver):
         print(f"idle: {used:.1%} of a core; median delay {median * 1e6:.0f} us")
 
 
+@alone
 @cases(driver=BOTH)
 def test_idle_polls(driver):
     """idle: poll never sleeps."""

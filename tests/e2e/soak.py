@@ -7,9 +7,11 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "support")]
 
 from churn import soak  # noqa: E402
+from cases import alone
 from lab import Skip  # noqa: E402
 
 
+@alone
 def test_changes_without_a_pause():
     """A hundred random changes a second for twenty seconds: untouched streams lose nothing, nothing grows."""
     soak(20)

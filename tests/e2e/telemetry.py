@@ -8,6 +8,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+from cases import alone
 from lab import Skip, wait_for
 from steady import config, leg, start, stream
 from relay import LAN, Relay, Sender, wait_forwarded
@@ -70,6 +71,7 @@ def test_many_streams():
         assert found == names
 
 
+@alone
 def test_killed():
     """Of a forwarder that was killed the next one removes what it left, and that alone."""
     with Relay(1) as lab:
@@ -81,6 +83,7 @@ def test_killed():
         assert not left.exists() and list(directory_of(other).iterdir())
 
 
+@alone
 def test_busy_control():
     """While control does not answer, whoever asks is told so soon; and afterwards all is well."""
     if not TOOL:

@@ -1,6 +1,7 @@
 """driver vhost: a peer on virtio-user (DPDK's own testpmd, as a VM or pod would be), with a real receiver behind it."""
 import shutil
 
+from cases import alone
 from judge import Capture, assert_no_loss
 from lab import Skip, wait_for
 from media import FfmpegReceiver, start_source
@@ -46,6 +47,7 @@ class Guest(Relay):
         return peer
 
 
+@alone
 def test_media_to_a_guest():
     """ffmpeg's stream goes to a player in the guest and to one outside; both decode, nothing is lost."""
     with Guest() as lab:
@@ -75,6 +77,7 @@ def test_media_to_a_guest():
         assert_ledger(penstock.metrics())
 
 
+@alone
 def test_media_from_a_guest():
     """The guest is the source, by an ordinary socket; its unfinished checksums are mended."""
     with Guest() as lab:
@@ -91,6 +94,7 @@ def test_media_from_a_guest():
         assert_ledger(penstock.metrics())
 
 
+@alone
 def test_every_kind_of_copy_to_a_guest():
     """IPv4 and IPv6, unicast and a group of each, and a tagged one: the payloads are those that were sent."""
     outputs = [(6000, f"{{ rtp: {GUEST}:6000, port: vm }}"), (6002, f"{{ rtp: \"[{GUEST6}]:6002\", port: vm }}"),
@@ -111,6 +115,7 @@ def test_every_kind_of_copy_to_a_guest():
         assert_ledger(penstock.metrics())
 
 
+@alone
 def test_guest_goes_and_comes_back():
     """The peer ends under traffic: penstock and the other legs go on; a new peer is served again."""
     with Guest() as lab:

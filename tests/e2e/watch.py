@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from cases import cases
+from cases import alone, cases
 from judge import Capture
 from lab import run, wait_for
 from steady import Steady, config, leg, start, stream
@@ -56,6 +56,7 @@ def readyz(lab, penstock):
     return lab.node.get(penstock.url + "/readyz")
 
 
+@alone
 @cases(idle=("sleep", "poll"))
 def test_stalled_worker(idle):
     """The alarm comes within a second, by every way, while control answers; nothing but 8 tables piles up; then all clear."""
@@ -93,6 +94,7 @@ def test_stalled_worker(idle):
         wait_forwarded(penstock, 50)
 
 
+@alone
 @cases(driver=("af_xdp", "af_packet"))
 def test_port_down(driver):
     """/readyz names the port whose interface lost its carrier or was set down, and is ready again when it is back."""
@@ -128,6 +130,7 @@ def with_crowd(lab, streams):
     return text.replace("streams:\n", NOWHERE + "streams:\n", 1).replace("media: { ports: 20000-29999 }", "media: { ports: 20000-49999 }")
 
 
+@alone
 @cases(streams=(1, 1000))
 def test_ten_thousand_legs(streams):
     """A scrape of 10,000 legs takes less than 100 ms, and the media that flows meanwhile loses nothing."""
@@ -154,6 +157,7 @@ def resident(penstock):
         return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1]) // 1024  # MiB
 
 
+@alone
 def test_scraper_that_never_reads():
     """Sixty scrapers ask and never read: memory stays bounded, operators and probes are answered, and all are let go."""
     with Relay(1) as lab:

@@ -10,6 +10,12 @@ def cases(**values):
     return mark
 
 
+def alone(test):
+    """Runs when no other test does: it measures time or load, or takes a whole core."""
+    test.alone = True
+    return test
+
+
 def expand(module):
     """(name, function, arguments) of every test in a module, in the order of the file."""
     tests = [value for name, value in vars(module).items() if name.startswith("test_") and callable(value)]
