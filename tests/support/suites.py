@@ -65,9 +65,9 @@ class Builds:
         "fuzz": ("-fuzz", ["-Dfuzz=true"]),
     }
     # What the sanitizers run, and no more: the rest of the tree would take minutes to build.
-    PROGRAMS = [f"{name}:executable" for name in ("unit", "property", "dataplane", "rcu_race", "netns-event_loop", "netns-memberships", "netns-messages",
-                                            "netns-next_hops")]
-    TARGETS = {"asan": PROGRAMS, "tsan": [*PROGRAMS, "rcu_race_hasty:executable"]}
+    THREADED = ("dataplane", "rcu_race", "netns-event_loop", "netns-memberships", "netns-messages", "netns-next_hops")
+    TARGETS = {kind: [f"{name}:executable" for name in (*names, *THREADED)]
+               for kind, names in {"asan": ("unit", "property"), "tsan": ("threads", "rcu_race_hasty")}.items()}
 
     def __init__(self):
         self.report = Suite("build")
@@ -193,10 +193,11 @@ def plain(name, privileged=False):
 
 
 def sanitizers(builds):
-    directories = [(label, builds.get(label)) for label in ("asan", "tsan")]
+    directories = {label: builds.get(label) for label in ("asan", "tsan")}
     suite = Suite("sanitizers")
-    for label, directory in directories:
-        for wanted in ("unit", "property", "dataplane", "loop"):
+    for label, suites in (("asan", ("unit", "property", "dataplane", "loop")), ("tsan", ("threads", "dataplane", "loop"))):
+        directory = directories[label]
+        for wanted in suites:
             if wanted == "loop" and NOT_ROOT:
                 suite.skip(f"loop ({label})", NOT_ROOT)
             elif directory:
