@@ -1,0 +1,195 @@
+#include "rtp/fec/encoder.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/wire.hpp"
+
+namespace penstock::rtp::fec {
+namespace {
+
+// All rows and columns of two matrices may be open at once.
+size_t most_open(const Matrix& m) noexcept { return 2 * (size_t{m.columns} + (m.row_repair ? m.rows : 0u)); }
+
+}  // namespace
+
+Encoder::Encoder(const Matrix& matrix, size_t largest)
+    : matrix_(matrix),
+      largest_(largest),
+      xor_(fastest_xor()),
+      slots_(most_open(matrix), largest - kMediaHeader),
+      rows_(size_t{2} * matrix.rows),
+      columns_(matrix.columns) {
+    free_.reserve(most_open(matrix));
+    for (size_t i = most_open(matrix); i-- > 0;) free_.push_back(static_cast<uint16_t>(i));
+    // Spread evenly over the rows, so that one column is complete about every `rows` packets.
+    if (matrix.staggered)
+        for (size_t i = 0; i < columns_.size(); i++) columns_[i].stagger = i * matrix.rows / matrix.columns;
+}
+
+std::optional<Repair> Encoder::protect(std::span<const std::byte> packet) noexcept {
+    const auto place = numbering_.place(wire::load16(&packet[2]), wire::load32(&packet[8]));
+    if (!place) return {};
+    if (place->restarted) start();
+    if (place->number < start_) return {};  // reordered before the very first
+    if (packet.size() > largest_) {
+        counters_.too_large.add();
+        return {};
+    }
+    const Cell cell = cell_of(place->number);
+    Row* const row = row_at(cell.row);
+    if (row == nullptr || (row->seen >> cell.column & 1) != 0) return {};
+    row->seen |= uint32_t{1} << cell.column;
+    if (place->number >= numbering_.newest()) {
+        numbering_.advance(place->number);
+        newest_ = cell;
+        newest_timestamp_ = wire::load32(&packet[4]);
+    }
+    Block* const block = block_at(columns_[cell.column], cell.row);
+    add(matrix_.row_repair ? &row->sum : nullptr, block != nullptr ? &block->sum : nullptr, packet);
+
+    if (block != nullptr && complete(*block)) column_due_ = std::min(column_due_, due(columns_[cell.column], *block));
+    if (row->sum.count == matrix_.columns) {
+        counters_.rows.add();
+        return take(row->sum, Line::row, start_ + cell.row * matrix_.columns, row_sequence_++);
+    }
+    return due_column();
+}
+
+// The columns of one matrix are spread over the time of the next, one for every `rows` packets. What was completed late
+// is sent at once.
+uint64_t Encoder::due(const Column& column, const Block& block) const noexcept {
+    const auto i = static_cast<uint64_t>(&column - columns_.data());
+    return start_ + (block.first_row - column.stagger + matrix_.rows) * matrix_.columns + i * matrix_.rows;
+}
+
+std::optional<Repair> Encoder::due_column() noexcept {
+    if (numbering_.newest() < column_due_) [[likely]]
+        return {};
+    Column* of_next = nullptr;
+    Block* next = nullptr;
+    column_due_ = kNever;  // of the next but one, in the end
+    uint64_t next_due = kNever;
+    for (Column& column : columns_) {
+        for (Block* block : {&column.previous, &column.current}) {
+            if (!complete(*block)) continue;
+            const uint64_t when = due(column, *block);
+            column_due_ = std::min(column_due_, std::max(when, next_due));
+            if (when >= next_due) continue;
+            next_due = when;
+            next = block;
+            of_next = &column;
+        }
+    }
+    if (numbering_.newest() < next_due) {
+        column_due_ = next_due;
+        return {};
+    }
+    counters_.columns.add();
+    const auto column = static_cast<uint64_t>(of_next - columns_.data());
+    return take(next->sum, Line::column, start_ + next->first_row * matrix_.columns + column, column_sequence_++);
+}
+
+void Encoder::start() noexcept {
+    for (Row& row : rows_) {
+        abandon(row.sum);
+        row = {};
+    }
+    for (Column& column : columns_) {
+        abandon(column.current.sum);
+        abandon(column.previous.sum);
+        column.current = {.first_row = column.stagger, .sum = {}};
+        column.previous = {};
+    }
+    start_ = numbering_.newest();
+    newest_ = {};
+    newest_row_ = 0;
+    column_due_ = kNever;
+}
+
+Encoder::Cell Encoder::cell_of(uint64_t number) const noexcept {
+    const auto columns = int32_t{matrix_.columns};
+    const auto at = static_cast<int32_t>(number - numbering_.newest()) + static_cast<int32_t>(newest_.column);
+    if (at >= 0 && at < columns) return {newest_.row, static_cast<uint32_t>(at)};
+    if (at == columns) return {newest_.row + 1, 0};
+    const int32_t rows = at >= 0 ? at / columns : -((columns - 1 - at) / columns);
+    return {newest_.row + static_cast<uint64_t>(int64_t{rows}), static_cast<uint32_t>(at - rows * columns)};
+}
+
+// Null: older than two matrices. A newer row than any before takes the place of the oldest.
+Encoder::Row* Encoder::row_at(uint64_t row) noexcept {
+    const size_t size = rows_.size();
+    if (row > newest_.row) {
+        for (uint64_t i = std::min<uint64_t>(row - newest_.row, size); i > 0; i--) {
+            newest_row_ = newest_row_ + 1 == size ? 0 : newest_row_ + 1;
+            abandon(rows_[newest_row_].sum);
+            rows_[newest_row_] = {};
+        }
+        return &rows_[newest_row_];
+    }
+    const uint64_t back = newest_.row - row;
+    if (back >= size) return nullptr;
+    return &rows_[back <= newest_row_ ? newest_row_ - back : newest_row_ + size - back];
+}
+
+Encoder::Block* Encoder::block_at(Column& column, uint64_t row) noexcept {
+    if (row < column.stagger) return nullptr;
+    const uint64_t rows = matrix_.rows;
+    if (row >= column.current.first_row + rows) {
+        abandon(column.previous.sum);
+        column.previous = column.current;
+        column.current = {.first_row = column.stagger + (row - column.stagger) / rows * rows, .sum = {}};
+    }
+    if (row >= column.current.first_row) return &column.current;
+    const uint64_t first = column.previous.first_row;
+    return first <= row && row < first + rows ? &column.previous : nullptr;
+}
+
+void Encoder::add(Sum* row, Sum* column, std::span<const std::byte> packet) noexcept {
+    const auto fields = FieldSum::of(packet);
+    const auto body = packet.subspan(kMediaHeader);
+    for (Sum* sum : {row, column}) {
+        if (sum == nullptr) continue;
+        if (sum->count++ == 0) {
+            sum->slot = free_.back();
+            free_.pop_back();
+        }
+        sum->fields.add(fields);
+    }
+    if (row != nullptr && column != nullptr && std::min(row->size, column->size) >= body.size()) [[likely]]
+        return xor_.two(slots_[row->slot], slots_[column->slot], body.data(), body.size());
+    if (row != nullptr) extend(*row, body);
+    if (column != nullptr) extend(*column, body);
+}
+
+// Shorter packets count as if zeros followed them. Nothing need be cleared: where no packet has reached, the first that
+// does is copied.
+void Encoder::extend(Sum& sum, std::span<const std::byte> body) noexcept {
+    std::byte* const to = slots_[sum.slot];
+    const size_t common = std::min<size_t>(sum.size, body.size());
+    xor_.one(to, body.data(), common);
+    if (body.size() == common) return;
+    std::memcpy(to + common, body.data() + common, body.size() - common);
+    sum.size = static_cast<uint16_t>(body.size());
+}
+
+void Encoder::abandon(Sum& sum) noexcept {
+    if (sum.slot == kNoSlot) return;
+    counters_.abandoned.add();
+    free_.push_back(std::exchange(sum.slot, kNoSlot));
+}
+
+Repair Encoder::take(Sum& sum, Line line, uint64_t base, uint16_t sequence) noexcept {
+    Repair repair{.line = line, .header = {}, .body = {slots_[sum.slot], sum.size}};
+    free_.push_back(std::exchange(sum.slot, kNoSlot));
+    const RepairHeader header{.line = line,
+                              .base = static_cast<uint16_t>(base),
+                              .offset = line == Line::row ? uint8_t{1} : matrix_.columns,
+                              .count = line == Line::row ? matrix_.columns : matrix_.rows,
+                              .fields = sum.fields};
+    write_repair(repair.header, header, sequence, newest_timestamp_);
+    return repair;
+}
+
+}  // namespace penstock::rtp::fec

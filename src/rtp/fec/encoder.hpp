@@ -1,0 +1,106 @@
+#pragma once
+// SMPTE ST 2022-1 repair packets of one media stream. Called with each media packet, it says which repair packet, if
+// any, is to follow it: never more than one, so that repair is spread between the media. Written by the one worker that
+// owns the track; the counters are read by control.
+//
+// Sums are made as packets pass: no media packet is kept. Rows and columns stay open for two matrices, so that a packet
+// that comes late (reordered, or recovered by FEC of another hop) still counts. A sum that lacks a packet is never
+// sent: a receiver would make a wrong packet of it.
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/counter.hpp"
+#include "rtp/fec/slots.hpp"
+#include "rtp/fec/st2022.hpp"
+#include "rtp/fec/xor.hpp"
+#include "rtp/numbering.hpp"
+
+namespace penstock::rtp::fec {
+
+struct Repair {
+    Line line = Line::column;
+    std::array<std::byte, kRepairHeader> header{};
+    std::span<const std::byte> body;  // valid until the next call of the encoder
+};
+
+struct EncoderCounters {
+    Counter columns;  // repair packets made
+    Counter rows;
+    Counter abandoned;  // rows and columns never sent, because a packet of theirs never came
+    Counter too_large;  // media packets that are larger than the encoder has room for
+};
+
+class Encoder {
+public:
+    Encoder(const Matrix& matrix, size_t largest);  // `largest`: bytes of an RTP packet
+
+    // `packet` is valid RTP. What it returns is to be sent after it.
+    std::optional<Repair> protect(std::span<const std::byte> packet) noexcept;
+
+    const EncoderCounters& counters() const noexcept { return counters_; }
+
+private:
+    static constexpr uint16_t kNoSlot = 0xffff;
+    static constexpr uint64_t kNoRow = uint64_t{1} << 62, kNever = ~uint64_t{0};
+    static constexpr uint32_t kBehind = 1024;  // later than any matrix waits: still the same source
+
+    struct Sum {
+        FieldSum fields;
+        uint16_t size = 0;        // bytes of the longest body
+        uint16_t slot = kNoSlot;  // kNoSlot: nothing summed, or sent already
+        uint8_t count = 0;
+    };
+    struct Row {
+        uint32_t seen = 0;  // a bit a column: a packet that comes twice would cancel itself
+        Sum sum;
+    };
+    struct Block {  // one column of one matrix
+        uint64_t first_row = kNoRow;
+        Sum sum;
+    };
+    struct Column {
+        uint64_t stagger = 0;  // the row in which its first block begins
+        Block current, previous;
+    };
+    struct Cell {  // rows are counted since the start
+        uint64_t row;
+        uint32_t column;
+    };
+
+    void start() noexcept;
+    Cell cell_of(uint64_t number) const noexcept;
+    Row* row_at(uint64_t row) noexcept;
+    Block* block_at(Column& column, uint64_t row) noexcept;
+    void add(Sum* row, Sum* column, std::span<const std::byte> packet) noexcept;
+    void extend(Sum& sum, std::span<const std::byte> body) noexcept;
+    void abandon(Sum& sum) noexcept;
+    bool complete(const Block& block) const noexcept {
+        return block.sum.slot != kNoSlot && block.sum.count == matrix_.rows;
+    }
+    uint64_t due(const Column& column, const Block& block) const noexcept;
+    std::optional<Repair> due_column() noexcept;
+    Repair take(Sum& sum, Line line, uint64_t base, uint16_t sequence) noexcept;
+
+    const Matrix matrix_;
+    const size_t largest_;
+    const Xor& xor_;
+    Slots slots_;
+    std::vector<uint16_t> free_;  // the last freed is the next used: it is still in the cache
+
+    Numbering numbering_{kBehind};
+    uint64_t start_ = 0;  // number of the first packet
+    Cell newest_{};       // where numbering_.newest() lies
+    uint32_t newest_timestamp_ = 0;
+    std::vector<Row> rows_;  // a ring of the last two matrices' rows
+    size_t newest_row_ = 0;  // in the ring
+    std::vector<Column> columns_;
+    uint64_t column_due_ = kNever;  // number of the media packet that the next column may follow
+
+    uint16_t row_sequence_ = 0, column_sequence_ = 0;
+    EncoderCounters counters_;
+};
+
+}  // namespace penstock::rtp::fec

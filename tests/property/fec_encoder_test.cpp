@@ -1,0 +1,93 @@
+// ST 2022-1 encoder against sums made one byte at a time, whatever the network did to the media before.
+#include "rtp/fec/encoder.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "support/fec.hpp"
+
+using namespace penstock;
+using namespace penstock::test;
+using rtp::fec::Encoder;
+using rtp::fec::Line;
+using rtp::fec::Matrix;
+
+TEST_CASE("every xor equals the portable one, for every size and offset", "[fec]") {
+    Random random;
+    const auto xors = rtp::fec::runnable_xors();
+    for (size_t run = 0; run < 3000; run++) {
+        const size_t size = run < 400 ? run : random.below<size_t>(2000);
+        const size_t skip = random.below<size_t>(64);
+        const Bytes from = random.bytes(skip + size + 64), a = random.bytes(skip + size + 64),
+                    b = random.bytes(skip + size + 64);
+        Bytes a_expected = a, b_expected = b;
+        for (size_t i = 0; i < size; i++) {
+            a_expected[skip + i] ^= from[skip + i];
+            b_expected[skip + i] ^= from[skip + i];
+        }
+        for (const auto& x : xors) {
+            INFO(x.name << ' ' << size << " bytes at " << skip);
+            Bytes one = a, two_a = a, two_b = b;
+            x.one(one.data() + skip, from.data() + skip, size);
+            x.two(two_a.data() + skip, two_b.data() + skip, from.data() + skip, size);
+            REQUIRE(one == a_expected);  // and nothing beside it changed
+            REQUIRE(two_a == a_expected);
+            REQUIRE(two_b == b_expected);
+        }
+    }
+}
+
+TEST_CASE("the repair of each complete row and column is sent once, and right to the byte", "[fec]") {
+    Random random;
+    for (int run = 0; run < 150; run++) {
+        const Matrix matrix = any_matrix(random);
+        const uint64_t size = uint64_t{matrix.columns} * matrix.rows, from = random.between(1, 0x10000),
+                       count = 6 * size;
+        const double loss = random.chance(0.5) ? 0 : 0.02, twice = random.chance(0.5) ? 0 : 0.05;
+        // How far a packet may come late, so that its lines still wait for it, and the columns can still be sent.
+        const uint64_t late = random.chance(0.4) ? 0 : random.below<uint64_t>(size / 2 + 1);
+        INFO("run " << run << ": " << int{matrix.columns} << 'x' << int{matrix.rows}
+                    << (matrix.row_repair ? " 2-D" : "") << (matrix.staggered ? " staggered" : "") << " loss " << loss
+                    << " late " << late);
+        std::map<uint64_t, Bytes> media;
+        std::vector<std::pair<uint64_t, uint64_t>> arrivals;  // when, which
+        for (uint64_t n = from; n < from + count; n++) {
+            media[n] = any_media_packet(random, n, 200);
+            if (n != from && random.chance(loss)) continue;
+            const uint64_t delay = n == from ? 0 : random.below<uint64_t>(late + 1);
+            arrivals.emplace_back(n + delay, n);
+            if (random.chance(twice)) arrivals.emplace_back(n + delay + random.below<uint64_t>(late + 1), n);
+        }
+        std::ranges::stable_sort(arrivals);
+
+        Encoder encoder(matrix, 212);
+        std::map<LineModel, Bytes> expected;
+        std::set<uint64_t> arrived;
+        for (const auto& [when, n] : arrivals) arrived.insert(n);
+        for (const LineModel& line : lines_of(matrix, from, count))
+            if (std::ranges::all_of(line.members, [&](uint64_t n) { return arrived.contains(n); }))
+                expected[line] = repair_of(line, matrix, media);
+
+        std::multiset<Bytes> made;
+        unsigned sequences[2] = {0, 0};
+        for (const auto& [when, n] : arrivals) {
+            const auto repair = encoder.protect(media[n]);
+            if (!repair) continue;
+            const Bytes packet = whole(*repair);
+            made.insert(without_sequence_and_time(packet));
+            CHECK(at16(packet, 2) == sequences[static_cast<size_t>(repair->line)]++);
+        }
+        std::multiset<Bytes> wanted;
+        size_t columns_to_come = 0;  // those of the last matrix wait for media to follow
+        for (const auto& [line, repair] : expected) {
+            if (!made.contains(repair) && line.line == Line::column && line.members.back() >= from + count - 2 * size) {
+                columns_to_come++;
+                continue;
+            }
+            wanted.insert(repair);
+        }
+        CHECK(made == wanted);
+        CHECK(columns_to_come <= 2u * matrix.columns);
+        CHECK(encoder.counters().rows.read() == sequences[1]);
+        CHECK(encoder.counters().columns.read() == sequences[0]);
+    }
+}
