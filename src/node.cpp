@@ -274,7 +274,10 @@ void Node::follow(const config::Source& source, bool added) {
     for (const flow::PortInfo& port : ports_) {
         if (port.driver != flow::Driver::af_packet || source.vlan != 0) continue;
         if (source.port && *source.port != port.name) continue;
-        for (const uint16_t udp : {source.rtp.port, static_cast<uint16_t>(source.rtp.port + 1)}) {
+        std::vector<uint16_t> further = config::further_ports(source);
+        further.push_back(0);
+        for (const uint16_t beyond : further) {
+            const auto udp = static_cast<uint16_t>(source.rtp.port + beyond);
             const auto claim = claims_.try_emplace({{source.rtp.ip, udp}, port.netdev}).first;
             claim->second.wanted += added ? 1 : -1;
             if (claim->second.wanted != 0) {

@@ -141,10 +141,12 @@ Reply Node::show(const cli::Command& command, bool json) const {
             return report(rtsp_->sessions(), json);
         case Action::show_config: return report(cli::show_config(*mesh_), json);
         case Action::show_stream:
-        case Action::show_stream_path: {
+        case Action::show_stream_path:
+        case Action::show_stream_repair: {
             const mesh::Stream* stream = mesh_->stream(command.arguments[0]);
             if (!stream)
                 return refusal(fmt::format("there is no stream '{}'; try show stream all", command.arguments[0]), json);
+            if (command.action == Action::show_stream_repair) return report(cli::show_stream_repair(*stream), json);
             return report(command.action == Action::show_stream
                               ? cli::show_stream(*mesh_, *stream, now)
                               : cli::show_stream_path(*mesh_, *stream, port_facts("all"), worker_facts()),

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "rtp/header.hpp"
-#include "rtp/mux.hpp"
 #include "rtp/rtcp.hpp"
 
 namespace penstock::dataplane {
@@ -226,14 +225,8 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     if (f.kind == flow::Kind::feedback) [[unlikely]]
         return hear(m, payload, *f.feedback);
     const auto protocol = rtp::protocol_of(payload);
-    if (protocol == rtp::Protocol::rtcp) {
-        if (!rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid, &f);
-        f.path->rtcp_packets.add();
-        f.path->rtcp_bytes.add(payload.size());
-        return replicate(from, m, in, f.kind == flow::Kind::rtcp ? f : *f.rtcp);
-    }
-    if (protocol != rtp::Protocol::rtp) return drop(m, reason_of(protocol), &f);
-    if (f.kind == flow::Kind::rtcp) return drop(m, Drop::rtcp_invalid, &f);
+    if (protocol != rtp::Protocol::rtp || f.kind != flow::Kind::rtp) [[unlikely]]
+        return take_other(from, m, in, f, protocol);
     const auto header = rtp::Header::parse(payload);
     if (!header) return drop(m, reason_of(header.error()), &f);
     if (f.payload_type != Flow::kAnyPayloadType && header->payload_type() != f.payload_type)
@@ -247,7 +240,23 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     }
     if (f.notes_first) [[unlikely]]
         f.first->note(header->sequence(), header->timestamp());
+    if (f.has_fec) [[unlikely]]
+        return take_with_fec(from, m, in, f);
     replicate(from, m, in, f);
+}
+
+// RTCP, repair, and what is none of ours.
+void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f,
+                        rtp::Protocol protocol) noexcept {
+    const bool rtp = protocol == rtp::Protocol::rtp, rtcp = protocol == rtp::Protocol::rtcp;
+    if (!rtp && !rtcp) return drop(m, reason_of(protocol), &f);
+    // The payload type of repair means nothing: it may look like RTCP.
+    if (f.kind == flow::Kind::repair) return take_repair(from, m, in, f);
+    const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    if (!rtcp || !rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid, &f);
+    f.path->rtcp_packets.add();
+    f.path->rtcp_bytes.add(payload.size());
+    replicate(from, m, in, f.kind == flow::Kind::rtcp ? f : *f.rtcp);
 }
 
 // A stream's packet while forwarding is stopped: its reception goes on being counted, that nobody may think it was lost

@@ -20,6 +20,7 @@
 #include "flow/ledger.hpp"
 #include "flow/rewrite.hpp"
 #include "flow/table.hpp"
+#include "rtp/mux.hpp"
 
 namespace penstock::dataplane {
 
@@ -82,6 +83,8 @@ private:
     void follow(const PortSet& set) noexcept;
     void receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept;
     void take(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void take_other(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
+                    rtp::Protocol protocol) noexcept;
     bool held_back(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
     void hear(rte_mbuf* m, std::span<const std::byte> payload, flow::Feedback& feedback) noexcept;
     void no_flow(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
@@ -89,6 +92,11 @@ private:
     void drop(rte_mbuf* m, flow::Drop why, const flow::Flow* of = nullptr) noexcept;
     void hand_over(const RxQueue& from, rte_mbuf* m, const flow::Flow& f) noexcept;
     void replicate(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    // The mbuf holds the payload alone: to all legs of the flow, whatever made it.
+    void deliver(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
+                 flow::PayloadSum sum, const Ip& sender) noexcept;
+    void fan_out(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
+                 flow::PayloadSum sum) noexcept;
     // To the legs of one shard, leaving the payload as it is.
     void send(rte_mbuf* payload, const flow::Classified& in, const flow::Rendition& rendition, const flow::Shard& shard,
               flow::PayloadSum sum) noexcept;
@@ -98,12 +106,19 @@ private:
     void send_copies(rte_mbuf* payload, const flow::Classified& in, std::span<const flow::Leg> legs,
                      flow::PayloadSum sum) noexcept;
     uint16_t allocate(rte_mempool* pool, std::span<rte_mbuf*> into) noexcept;
+    // `payload` is null when there was no buffer even to make it.
     void refuse(std::span<const flow::Leg> legs, flow::Drop why, const rte_mbuf* payload, const flow::Classified& in,
                 flow::PayloadSum sum) noexcept;
     // Legs that other workers serve: shares.cpp.
     void share_out(const RxQueue& from, rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f,
                    flow::PayloadSum sum, const Ip& sender) noexcept;
     void serve_shares() noexcept;
+    // FEC: fec.cpp.
+    void take_with_fec(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void take_repair(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void send_recovered(const RxQueue& from, const flow::Classified& in, const flow::Flow& f,
+                        const Ip& sender) noexcept;
+    void send_repair(const flow::Rendition& to, const rtp::fec::Repair& repair, const flow::Classified& in) noexcept;
 
     // While a capture runs: capture.cpp.
     void follow(const flow::Capture& capture) noexcept;

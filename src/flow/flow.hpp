@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "flow/fec.hpp"
 #include "flow/key.hpp"
 #include "flow/latency.hpp"
 #include "flow/leg.hpp"
@@ -10,7 +11,8 @@
 
 namespace penstock::flow {
 
-enum class Kind : uint8_t { rtp, rtcp, feedback };  // feedback: of the receiver of a leg; it ends here
+// feedback: of the receiver of a leg; it ends here. repair: FEC, for the track's decoder.
+enum class Kind : uint8_t { rtp, rtcp, feedback, repair };
 
 struct alignas(64) Flow {
     static constexpr uint16_t kAnyPort = 0xffff;
@@ -26,6 +28,7 @@ struct alignas(64) Flow {
     bool spread : 1 = false;          // other workers serve some of the legs: Rendition::others()
     bool needs_checksum : 1 = false;  // Rendition::needs_checksum
     bool notes_first : 1 = false;     // first is not null
+    bool has_fec : 1 = false;         // fec is not null
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
@@ -40,6 +43,7 @@ struct alignas(64) Flow {
     LatencyHistogram* latency = nullptr;  // of the track; null: nobody wants it measured
 
     Ip sender;                                   // when has_sender: only packets from this address are the flow's
+    std::shared_ptr<const Fec> fec;              // of RTP and repair
     std::shared_ptr<const Rendition> rendition;  // keeps legs alive
     std::shared_ptr<const Flow> rtcp_owner;      // keeps rtcp alive
     std::shared_ptr<void> state;                 // keeps path, merge, latency, first and feedback alive

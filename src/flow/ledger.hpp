@@ -17,7 +17,8 @@ struct Ledger {
     uint64_t handed_over = 0;     // to the worker that owns the track
     uint64_t punted = 0;          // to the kernel twin
     uint64_t left_to_kernel = 0;  // not media, on a port where the kernel has its own copy
-    uint64_t duplicate = 0;       // the other path of a live-live track was first
+    uint64_t duplicate = 0;       // the other path of a live-live track was first, or FEC was
+    uint64_t repair = 0;          // FEC, given to the decoder of its track
     uint64_t feedback = 0;        // of the receiver of a leg: it ends here
 
     uint64_t shared_out = 0;  // messages to other workers that serve some of a packet's legs
@@ -27,7 +28,7 @@ struct Ledger {
 
     uint64_t& operator[](Drop reason) noexcept { return drops[static_cast<size_t>(reason)]; }
     uint64_t operator[](Drop reason) const noexcept { return drops[static_cast<size_t>(reason)]; }
-    uint64_t consumed() const noexcept { return handed_over + punted + left_to_kernel + duplicate + feedback; }
+    uint64_t consumed() const noexcept { return handed_over + punted + left_to_kernel + duplicate + repair + feedback; }
     uint64_t rx_drops() const noexcept { return sum(0, static_cast<size_t>(kFirstTxDrop)); }
     uint64_t tx_drops() const noexcept { return sum(static_cast<size_t>(kFirstTxDrop), kDrops); }
     bool balanced() const noexcept {

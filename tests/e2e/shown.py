@@ -29,7 +29,9 @@ def documented():
 def test_json():
     """Every show command in JSON has the keys and types that docs/cli.md tells, no more and no fewer."""
     with Relay(2) as lab:
-        streams = (stream("camera-1", 20000, leg(1), leg(2)), stream("gate", 20010, leg(1, 6010)))
+        repaired = stream("camera-1", 20000, leg(1) + ", fec: { scheme: st2022-1 }", leg(2)).replace(
+            "20000\"", "20000\", fec: { scheme: st2022-1 }")
+        streams = (repaired, stream("gate", 20010, leg(1, 6010)))
         penstock = lab.start_penstock(lab.node, config(lab, *streams) + "rtsp: { listen: [\":554\"] }\n")
         wait_legs(penstock, 3)
         assert Client(lab.receivers[0]).setup("video").status == 200  # an RTSP session to show

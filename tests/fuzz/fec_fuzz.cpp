@@ -18,7 +18,7 @@ using Packet = std::vector<std::byte>;
 
 // Records of a byte of kind, a byte of size and a packet.
 void hostile(std::span<const std::byte> in) {
-    fec::Decoder decoder(100, 64);
+    fec::Decoder decoder(100, {}, 64);
     fec::Encoder encoder({.columns = 4, .rows = 4, .row_repair = true, .staggered = true}, 100);
     uint64_t repairs = 0, recovered = 0;
     while (in.size() >= 2) {
@@ -50,7 +50,7 @@ void honest(std::span<const std::byte> in) {
                              .row_repair = (shape & 0x20) != 0,
                              .staggered = (shape & 0x40) != 0};
     fec::Encoder encoder(matrix, 100);
-    fec::Decoder decoder(100, 256);
+    fec::Decoder decoder(100, {}, 256);
     std::vector<Packet> media;
     std::vector<std::pair<bool, Packet>> waiting[16];
     const uint16_t from = (shape & 0x80) != 0 ? 0xffe0 : 7;

@@ -79,7 +79,7 @@ void exhaust(const Matrix& matrix) {
     for (uint64_t pattern = 0; pattern < uint64_t{1} << mortal.size(); pattern++) {
         std::vector<bool> lost(sent.size());
         for (size_t i = 0; i < mortal.size(); i++) lost[mortal[i]] = (pattern >> i & 1) != 0;
-        Decoder decoder(12 + kMost, 64);
+        Decoder decoder(12 + kMost, {}, 64);
         std::set<uint64_t> lost_media, recovered;
         std::vector<LineModel> lines;
         for (size_t i = 0; i < sent.size(); i++) {
@@ -138,7 +138,7 @@ TEST_CASE("what rows and columns can repair is repaired, over loss, reordering, 
         }
         std::ranges::stable_sort(arrivals);
 
-        Decoder decoder(12 + kMost, 1024);
+        Decoder decoder(12 + kMost, {}, 1024);
         std::set<uint64_t> recovered, arrived;
         for (const auto& [when, i] : arrivals) {
             if (!sent[i].line) arrived.insert(sent[i].number);
@@ -168,7 +168,7 @@ TEST_CASE("a packet is given out once: as received or as recovered", "[fec]") {
                 if (copies == 0) break;
             }
         std::ranges::stable_sort(arrivals);
-        Decoder decoder(12 + kMost, 1024);
+        Decoder decoder(12 + kMost, {}, 1024);
         std::map<unsigned, unsigned> out;
         for (const auto& [when, i] : arrivals) {
             if (sent[i].line) decoder.repair(sent[i].packet);
@@ -189,7 +189,7 @@ TEST_CASE("what is neither received nor recovered is counted when it leaves the 
         const auto sent = send(any_matrix(random), random, 0xfe00, count);
         const auto media = media_of(sent);
         const double loss = random.below<double>(40) / 100;
-        Decoder decoder(12 + kMost, 256);
+        Decoder decoder(12 + kMost, {}, 256);
         std::set<uint64_t> recovered;
         uint64_t lost = 0;
         for (size_t i = 0; i < sent.size(); i++) {
@@ -220,7 +220,7 @@ TEST_CASE("repair of a former life of the source never touches the present one",
             for (size_t i = 0; i < 4; i++) packet[4 + i] = static_cast<std::byte>(shift >> (24 - 8 * i) & 0xff);
             after.push_back({n, packet, {}});
         }
-        Decoder decoder(12 + kMost, 512);
+        Decoder decoder(12 + kMost, {}, 512);
         std::vector<Sent> late;  // repair of the first life that comes in the second
         for (const Sent& s : before) {
             if (s.line && random.chance(0.7)) {

@@ -30,6 +30,7 @@ struct TrackPlan {
     uint16_t owner = 0;
     uint8_t payload_type = flow::Flow::kAnyPayloadType;
     std::shared_ptr<flow::MergeState> merge = nullptr;
+    std::shared_ptr<const flow::Fec> fec = nullptr;
     uint16_t rx_port = flow::Flow::kAnyPort;
     bool has_sender = false;
     Ip sender = {};
@@ -40,8 +41,13 @@ struct Track {
     std::shared_ptr<flow::LatencyHistogram> latency = std::make_shared<flow::LatencyHistogram>();
     std::vector<std::shared_ptr<flow::LegState>> legs, rtcp_legs;
     flow::FlowPtr rtp, rtcp;
+    std::vector<flow::FlowPtr> repair;  // when there is a decoder
 
-    std::vector<flow::FlowPtr> flows() const { return {rtp, rtcp}; }
+    std::vector<flow::FlowPtr> flows() const {
+        std::vector<flow::FlowPtr> all{rtp, rtcp};
+        all.insert(all.end(), repair.begin(), repair.end());
+        return all;
+    }
 };
 
 inline Track make_track(const TrackPlan& plan) {
@@ -77,6 +83,8 @@ inline Track make_track(const TrackPlan& plan) {
         f->leg_count = rendition->shards[0].count;
         f->shareable = rendition->shards[0].shareable;
         f->needs_checksum = rendition->needs_checksum;
+        if (kind != flow::Kind::rtcp) f->fec = plan.fec;
+        f->has_fec = f->fec != nullptr;
         f->rendition = std::move(rendition);
         return f;
     };
@@ -84,6 +92,13 @@ inline Track make_track(const TrackPlan& plan) {
     auto rtp = flow_of(flow::Kind::rtp, track.legs, 0);
     rtp->rtcp = rtcp.get();
     rtp->rtcp_owner = rtcp;
+    if (plan.fec && plan.fec->decoder)
+        for (const uint16_t port : {rtp::fec::kColumnPort, rtp::fec::kRowPort}) {
+            auto repair = std::make_shared<flow::Flow>(*rtp);
+            repair->kind = flow::Kind::repair;
+            repair->key.port = static_cast<uint16_t>(repair->key.port + port);
+            track.repair.push_back(std::move(repair));
+        }
     track.rtp = std::move(rtp);
     track.rtcp = std::move(rtcp);
     return track;

@@ -41,6 +41,7 @@ TEST_CASE("commands are understood", "[cli]") {
         {"show stream all", Action::show_streams, {}},
         {"show stream cam-1", Action::show_stream, {"cam-1"}},
         {"show stream cam-1 path", Action::show_stream_path, {"cam-1"}},
+        {"show stream cam-1 repair", Action::show_stream_repair, {"cam-1"}},
         {"show drops", Action::show_drops, {}},
         {"add stream cam {tracks: [ {media:  audio} ]} ", Action::add_stream, {"cam", "{tracks: [ {media:  audio} ]}"}},
         {"add output cam rtp://10.0.1.20:6000?ttl=4", Action::add_output, {"cam", "rtp://10.0.1.20:6000?ttl=4"}},
@@ -112,8 +113,8 @@ TEST_CASE("a line is completed by words and by what there is", "[cli]") {
         {"show stream ", {"all", "cam-1", "cam-2", "gate"}},
         {"show stream cam", {"cam-1", "cam-2"}},
         {"show  stream  g", {"gate"}},
-        {"show stream gate ", {"path"}},
-        {"show stream all ", {"path"}},  // a stream may have that name
+        {"show stream gate ", {"path", "repair"}},
+        {"show stream all ", {"path", "repair"}},  // a stream may have that name
         {"del ", {"output", "source", "stream", "track"}},
         {"capture ", {"drops", "stop", "stream"}},
         {"capture stream c", {"cam-1", "cam-2"}},
@@ -176,16 +177,24 @@ TEST_CASE("an output on one line means what it means in the file", "[cli]") {
     CHECK(simple->rtp.text() == "[fd01::20]:6000");
     CHECK_FALSE(simple->ttl);
 
-    for (const char* wrong :
-         {"10.0.1.20:6000", "udp://10.0.1.20:6000", "", "rtp://10.0.1.20:6000?ttl", "rtp://10.0.1.20:6000?=1",
-          "rtp://10.0.1.20:6000\"}", "rtp://10.0.1.20:6000, ttl: 1", "rtp://1.2.3.4:5 ?ttl=1"}) {
+    const auto repaired = parse_url("rtp://10.0.1.20:6000?fec=st2022-1&ttl=3&fec.rows=5&fec.mode=row+column");
+    REQUIRE(repaired);
+    const auto with_fec = config::load_output(repaired->yaml(), ports);
+    REQUIRE(with_fec);
+    CHECK(with_fec->ttl == 3);
+    CHECK(with_fec->fec == rtp::fec::Matrix{10, 5, true, false});
+
+    for (const char* wrong : {"10.0.1.20:6000", "udp://10.0.1.20:6000", "", "rtp://10.0.1.20:6000?ttl",
+                              "rtp://10.0.1.20:6000?=1", "rtp://10.0.1.20:6000\"}", "rtp://10.0.1.20:6000, ttl: 1",
+                              "rtp://1.2.3.4:5 ?ttl=1", "rtp://1.2.3.4:5?fec.=1", "rtp://1.2.3.4:5?a.b=1"}) {
         INFO(wrong);
         CHECK_FALSE(parse_url(wrong));
     }
     // These have the form; the configuration judges them, as in the file.
     for (const char* wrong :
          {"rtp://10.0.1.20", "rtp://10.0.1.20:0", "rtp://10.0.1.20:6000?ttl=300", "rtp://10.0.1.20:6000?colour=red",
-          "rtp://10.0.1.20:6000?port=moon", "rtp://10.0.1.20:6000?ttl=1&ttl=2", "rtp://10.0.1.20:6000?vlan=5000"}) {
+          "rtp://10.0.1.20:6000?port=moon", "rtp://10.0.1.20:6000?ttl=1&ttl=2", "rtp://10.0.1.20:6000?vlan=5000",
+          "rtp://10.0.1.20:6000?fec=raptor", "rtp://10.0.1.20:6000?fec.rows=5"}) {
         INFO(wrong);
         const auto url = parse_url(wrong);
         REQUIRE(url);

@@ -192,3 +192,72 @@ TEST_CASE("a group may pass from one port to another, but not back") {
         " sources: [{ rtp: 239.1.1.1:5004 }], outputs: [{ rtp: 239.1.1.1:5004, port: lan }] }] }]\n",
         {{3, 55, "a loop"}});
 }
+
+TEST_CASE("forward error correction is read") {
+    const Config c =
+        right(with_track("sources: [{ rtp: 10.0.0.1:20000, fec: { scheme: st2022-1 } }], outputs: [\n"
+                         " { rtp: 10.0.1.20:6000, fec: { scheme: st2022-1 } },\n"
+                         " { rtp: 10.0.1.20:6010, fec: { scheme: st2022-1, columns: 20, rows: 5,\n"
+                         "   mode: column, align: staggered } }, { rtp: 10.0.1.20:6020 }]"));
+    const Track& track = c.streams[0].tracks[0];
+    CHECK(track.sources[0].fec == FecScheme::st2022_1);
+    CHECK(further_ports(track.sources[0]) == std::vector<uint16_t>{1, 2, 4});
+    CHECK(track.outputs[0].fec == rtp::fec::Matrix{10, 10, true, false});
+    CHECK(track.outputs[1].fec == rtp::fec::Matrix{20, 5, false, true});
+    CHECK_FALSE(track.outputs[2].fec);
+    CHECK(further_ports(track.outputs[0]) == std::vector<uint16_t>{1, 2, 4});
+    CHECK(further_ports(track.outputs[1]) == std::vector<uint16_t>{1, 2});
+    CHECK(further_ports(track.outputs[2]) == std::vector<uint16_t>{1});
+}
+
+TEST_CASE("forward error correction that no standard knows is refused") {
+    const auto with_fec = [](const std::string& fec) {
+        return with_output("{ rtp: 10.0.1.20:6000, fec: " + fec + " }");
+    };
+    expect(std::vector<Case>{
+        {with_fec("{ columns: 5 }"), {{5, 30, "'scheme' is missing"}}},
+        {with_fec("st2022-1"), {{5, 30, "must be a map"}}},
+        {with_fec("{ scheme: raptor }"), {{5, 40, "one of st2022-1"}}},
+        {with_fec("{ scheme: st2022-1, columns: 3 }"), {{5, 59, "from 4 to 20"}}},
+        {with_fec("{ scheme: st2022-1, columns: 21, mode: column }"), {{5, 59, "from 1 to 20"}}},
+        {with_fec("{ scheme: st2022-1, rows: 3 }"), {{5, 56, "from 4 to 20"}}},
+        {with_fec("{ scheme: st2022-1, columns: 11 }"),
+         {{5, 30, "11 columns of 10 rows are 110 packets: at most 100"}}},
+        {with_fec("{ scheme: st2022-1, mode: rows }"), {{5, 56, "row+column"}}},
+        {with_fec("{ scheme: st2022-1, align: none }"), {{5, 57, "block, staggered"}}},
+        {with_fec("{ scheme: st2022-1, depth: 5 }"), {{5, 50, "depth"}}},
+        {with_output("{ rtp: 10.0.1.20:65533, fec: { scheme: st2022-1 } }"),
+         {{5, 9, "no room for repair on port + 2 and + 4"}}},
+        {with_output("{ rtp: 10.0.1.20:65534, fec: { scheme: st2022-1, mode: column } }"), {{5, 9, "at most 65533"}}},
+        {with_sources("{ rtp: 10.0.0.1:65533, fec: { scheme: st2022-1 } }"), {{5, 9, "at most 65531"}}},
+        {with_sources("{ rtp: 10.0.0.1:20000, fec: { scheme: st2022-1, columns: 5 } }"), {{5, 50, "columns"}}},
+    });
+}
+
+TEST_CASE("repair ports collide as RTP and RTCP ports do") {
+    const std::string fec = ", fec: { scheme: st2022-1 } }";
+    const auto two = [](const std::string& a, const std::string& b) {
+        return with_track("sources: [ " + a + ",\n " + b + "]");
+    };
+    const std::string first = "{ rtp: 10.0.0.1:20000";
+    right(two(first + fec, "{ rtp: 10.0.0.1:20006" + fec));
+    right(two(first + " }", "{ rtp: 10.0.0.1:20002 }"));
+    right(with_output("{ rtp: 10.0.1.20:6000" + fec + ", { rtp: 10.0.1.20:6006" + fec));
+    expect(std::vector<Case>{
+        {two(first + fec, "{ rtp: 10.0.0.1:20002 }"),
+         {{5, 9, "on the repair ports of stream 's' (line 4), which are 20002 and 20004"}}},
+        {two(first + fec, "{ rtp: 10.0.0.1:20003 }"), {{5, 9, "repair ports"}}},
+        {two("{ rtp: 10.0.0.1:20004 }", first + fec), {{4, 20, "repair ports"}}},
+        {with_output("{ rtp: 10.0.1.20:6000" + fec + ", { rtp: 10.0.1.20:6004 }"),
+         {{5, 61, "the repair of another output goes to"}}},
+        // What is sent as repair would be taken as media, and the other way round.
+        {with_output("{ rtp: 10.0.0.1:19998" + fec), {{5, 9, "10.0.0.1:20000, where its repair goes, is a source"}}},
+        {with_track("sources: [" + first + fec + "], outputs: [\n { rtp: 10.0.0.1:20004, rtcp_mux: on }]"),
+         {{5, 9, "10.0.0.1:20004 is the repair port of a source"}}},
+    });
+    std::string many;
+    for (int rows = 4; rows <= 12; rows++)
+        many += "{ rtp: 10.0.1.20:" + std::to_string(6000 + 6 * rows) +
+                ", fec: { scheme: st2022-1, columns: 5, rows: " + std::to_string(rows) + " } },\n ";
+    expect(with_output(many), {{13, 9, "more than 8 different settings of `fec`"}});
+}

@@ -204,3 +204,81 @@ TEST_CASE("tracks of one kind are told apart by number", "[mesh]") {
     for (const auto& t : mesh.tracks()) names.push_back(t->stream + "/" + t->name);
     CHECK(names == std::vector<std::string>{"camera/video", "camera/audio", "camera/video-2", "other/video"});
 }
+
+TEST_CASE("repair is one rendition for all outputs that want the same of it", "[mesh]") {
+    mesh::Mesh mesh = model();
+    auto video = track({from("10.0.0.1:20000")},
+                       {to("10.0.1.20:6000"), to("10.0.1.21:6000"), to("10.0.1.22:6000"), to("10.0.1.23:6000")});
+    video.outputs[0].fec = rtp::fec::Matrix{5, 5, true, false};
+    video.outputs[1].fec = rtp::fec::Matrix{10, 4, false, true};
+    video.outputs[2].fec = rtp::fec::Matrix{5, 5, true, false};
+    put(mesh, stream({video}));
+    CHECK(arriving(*mesh.compile(), "10.0.0.1:20000")->fec == nullptr);  // nobody can be reached yet
+    for (const char* address : {"10.0.1.20", "10.0.1.21", "10.0.1.22", "10.0.1.23"})
+        mesh.resolve(way(address), by(address == std::string("10.0.1.22") ? 2 : 1));
+    const auto table = mesh.compile();
+    const flow::Flow* f = arriving(*table, "10.0.0.1:20000");
+    REQUIRE(f->has_fec);
+    CHECK(f->leg_count == 4);
+    CHECK(f->fec->decoder == nullptr);
+    CHECK_FALSE(f->rtcp->has_fec);
+    REQUIRE(f->fec->repairs.size() == 2);
+    const auto& both = f->fec->repairs[0];
+    const auto& columns = f->fec->repairs[1];
+    CHECK(both.encoder != columns.encoder);
+    REQUIRE(both.columns.legs.size() == 2);
+    REQUIRE(both.rows.legs.size() == 2);
+    CHECK(both.rows.shards[0].shareable == 1);
+    CHECK(both.rows.legs[0].tx_port == 2);  // those that take a shared payload come first
+    CHECK(udp_port(both.columns.legs[1], true) == 6002);
+    CHECK(udp_port(both.rows.legs[1], true) == 6004);
+    CHECK(udp_port(both.columns.legs[1], false) == 20002);  // as the media come from the port that takes them
+    CHECK(columns.columns.legs.size() == 1);
+    CHECK(columns.rows.legs.empty());
+    CHECK(arriving(*table, "10.0.0.1:20002") == nullptr);  // no repair is expected
+
+    // An output more that wants the same changes neither encoder nor counters.
+    const auto* encoder = both.encoder;
+    const auto* counted = both.columns.legs[1].state;
+    video.outputs.insert(video.outputs.begin(), to("10.0.1.24:6000"));
+    video.outputs[0].fec = video.outputs[1].fec;
+    put(mesh, stream({video}));
+    mesh.resolve(way("10.0.1.24"), by(1));
+    const auto next = mesh.compile();
+    const auto& more = arriving(*next, "10.0.0.1:20000")->fec->repairs[0];
+    CHECK(more.encoder == encoder);
+    REQUIRE(more.columns.legs.size() == 3);
+    CHECK(more.columns.legs[2].state == counted);
+}
+
+TEST_CASE("repair that arrives goes to the decoder of its track, by every path that brings it", "[mesh]") {
+    mesh::Mesh mesh = model();
+    auto video = track({from("10.0.0.1:20000"), from("10.0.0.1:20100")}, {to("10.0.1.20:6000")});
+    video.sources[1].fec = config::FecScheme::st2022_1;
+    video.sources[1].from = ip("10.0.0.8");
+    put(mesh, stream({video}));
+    const auto table = mesh.compile();
+    CHECK(arriving(*table, "10.0.0.1:20002") == nullptr);
+    for (const char* at : {"10.0.0.1:20102", "10.0.0.1:20104"}) {
+        CHECK(arriving(*table, at, "10.0.0.7") == nullptr);
+        const flow::Flow* f = arriving(*table, at, "10.0.0.8");
+        REQUIRE(f != nullptr);
+        CHECK(f->kind == flow::Kind::repair);
+        CHECK(f->fec->decoder != nullptr);
+        CHECK(f->fec->decoder == arriving(*table, "10.0.0.1:20000")->fec->decoder);
+        CHECK(f->legs == arriving(*table, "10.0.0.1:20000")->legs);
+    }
+    const auto refused = [&](config::Source source) {
+        const auto done = mesh.put(stream({track({source}, {})}, "other"));
+        return done ? "" : done.error().text;
+    };
+    CHECK_THAT(refused(from("10.0.0.1:20104")),
+               Catch::Contains("stream 'camera' has it, or needs it for RTCP or repair"));
+    CHECK_THAT(refused(from("10.0.0.1:20103")), Catch::Contains("stream 'camera' has it"));
+    CHECK(refused(from("10.0.0.1:20106")).empty());
+    // Who keeps the path keeps what it has learnt.
+    const auto* decoder = mesh.tracks()[0]->decoder.get();
+    video.outputs.clear();
+    put(mesh, stream({video}));
+    CHECK(mesh.stream("camera")->tracks[0]->decoder.get() == decoder);
+}

@@ -275,3 +275,35 @@ TEST_CASE("what left the window is lost at once", "[metrics]") {
     CHECK(metrics::lost(reception.counters(), 0) == 998 - 127);
     CHECK(metrics::lost(reception.counters(), 2 * kSecond) == 998);
 }
+
+TEST_CASE("FEC is told by track and by leg", "[metrics]") {
+    config::Track track;
+    track.media = "video";
+    track.sources.resize(1);
+    track.sources[0].rtp = endpoint("10.0.0.1:20000");
+    track.sources[0].fec = config::FecScheme::st2022_1;
+    track.outputs.resize(2);
+    track.outputs[0].rtp = endpoint("10.0.1.20:6000");
+    track.outputs[1].rtp = endpoint("10.0.1.21:6000");
+    track.outputs[1].fec = rtp::fec::Matrix{};
+    mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}, 1};
+    REQUIRE(mesh.put({"camera-1", {}, {track}}));
+    const auto& made = *mesh.tracks()[0];
+    made.outputs[1].columns->packets.add(3);
+    made.outputs[1].rows->packets.add(4);
+    made.outputs[1].rows->drop(flow::Drop::mtu).add(5);
+    made.decoder->repair(hex("8060 0000 00000000 00000000  0001 0000 80000000 00000000 40010a00"));
+    metrics::View view{.version = "1", .node = "n", .mesh = mesh};
+    view.workers.resize(1);
+    view.workers[0].ledger.repair = 6;
+    const Text text = parse(metrics::render(view));
+    const std::string of = "stream=\"camera-1\",track=\"video\"";
+    CHECK(text.value("penstock_track_recovered_packets_total{" + of + ",by=\"fec\"}") == 0);
+    CHECK(text.value("penstock_track_unrecovered_packets_total{" + of + "}") == 0);
+    CHECK(text.value("penstock_track_repair_packets_total{" + of + ",line=\"row\"}") == 1);
+    CHECK(text.value("penstock_track_repair_packets_total{" + of + ",line=\"column\"}") == 0);
+    CHECK(text.value("penstock_leg_repair_packets_total{" + of + ",leg=\"10.0.1.21:6000\"}") == 7);
+    CHECK_FALSE(text.samples.contains("penstock_leg_repair_packets_total{" + of + ",leg=\"10.0.1.20:6000\"}"));
+    CHECK(text.value("penstock_leg_drops_total{" + of + ",leg=\"10.0.1.21:6000\",reason=\"mtu\"}") == 5);
+    CHECK(text.value("penstock_worker_consumed_packets_total{worker=\"0\",as=\"repair\"}") == 6);
+}

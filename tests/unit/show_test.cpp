@@ -2,6 +2,7 @@
 #include "control/cli/show.hpp"
 
 #include "mesh_cases.hpp"
+#include "support/fec.hpp"
 
 using namespace penstock;
 using namespace penstock::test;
@@ -321,4 +322,41 @@ TEST_CASE("show worker all and show stream tell how long packets stay", "[show]"
     CHECK(number(sampled, 0, "packets") == 1);
     CHECK(us(sampled, 0, "max_us") == Approx(1000).epsilon(1e-3));
     CHECK(number(sampled, 1, "packets") == 0);
+}
+
+TEST_CASE("show stream repair tells what FEC made good, and what is made of it", "[show]") {
+    mesh::Mesh mesh = model();
+    auto video = track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000"), to("10.0.1.21:6000"), to("10.0.1.22:6000")});
+    video.sources[0].fec = config::FecScheme::st2022_1;
+    video.outputs[0].fec = video.outputs[1].fec = rtp::fec::Matrix{4, 4, true, false};
+    video.outputs[0].ttl = 1;
+    put(mesh, stream({video, track({from("10.0.0.1:20010")}, {}, "audio")}));
+    const mesh::Track& t = *mesh.tracks()[0];
+    REQUIRE(t.decoder);
+    for (unsigned n = 0; n < 32; n++) {
+        const Bytes packet = media_packet(n, 3000 * n, numbered(50));
+        const auto repair = t.encodings.at(0).encoder->protect(packet);
+        if (n != 5 && n != 6) t.decoder->media(packet);
+        if (repair) t.decoder->repair(whole(*repair));
+        while (t.decoder->recover()) {
+        }
+    }
+    const auto report = cli::show_stream_repair(*mesh.stream("camera"));
+    REQUIRE(report.sections.size() == 2);
+    const Section &in = report.sections[0], &out = report.sections[1];
+    REQUIRE(in.rows.size() == 1);
+    CHECK(text(in, 0, "track") == "video");
+    CHECK(text(in, 0, "by") == "fec");
+    CHECK(number(in, 0, "recovered") == 2);
+    CHECK(number(in, 0, "unrecovered") == 0);
+    CHECK(number(in, 0, "repair_columns") == t.decoder->counters().repair_columns.read());
+    CHECK(number(in, 0, "repair_rows") == 8);
+    CHECK(number(in, 0, "refused") == 0);
+    REQUIRE(out.rows.size() == 1);
+    CHECK(text(out, 0, "fec") == "st2022-1 4x4 row+column block");
+    CHECK(number(out, 0, "legs") == 2);
+    CHECK(number(out, 0, "repair_rows") == 8);
+    CHECK(text(cli::show_config(mesh).sections[0], 0, "fec") == "st2022-1");
+    CHECK(text(cli::show_config(mesh).sections[0], 1, "fec") == "st2022-1 4x4 row+column block");
+    CHECK(unknown(cli::show_config(mesh).sections[0], 3, "fec"));
 }

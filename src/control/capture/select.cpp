@@ -12,7 +12,8 @@ struct Building {
     std::vector<std::string> labels;
 
     void add(std::string label, std::initializer_list<std::shared_ptr<const void>> states) {
-        for (const auto& state : states) filter.add(state, static_cast<uint32_t>(labels.size()));
+        for (const auto& state : states)
+            if (state != nullptr) filter.add(state, static_cast<uint32_t>(labels.size()));
         labels.push_back(std::move(label));
     }
     void add(const mesh::Track& track, const mesh::Path& path) {
@@ -20,7 +21,7 @@ struct Building {
     }
     void add(const mesh::Track& track, const mesh::Output& output) {
         add(fmt::format("stream {}, track {}, leg {}", track.stream, track.name, output.name),
-            {output.rtp, output.rtcp});
+            {output.rtp, output.rtcp, output.columns, output.rows});
     }
     void add_all(const mesh::Track& track) {
         for (const mesh::Path& path : track.paths) add(track, path);

@@ -21,6 +21,7 @@ enum class Action : uint8_t {
     show_streams,
     show_stream,
     show_stream_path,
+    show_stream_repair,
     show_drops,
     show_capture,
     show_rtsp_sessions,

@@ -6,10 +6,22 @@
 #include <cctype>
 
 namespace penstock::cli {
+namespace {
+
+constexpr std::string_view kFec = "fec";  // fec=SCHEME, and fec.KEY=VALUE for what else stands under `fec`
+
+}  // namespace
 
 std::string Url::yaml() const {
-    std::string text = fmt::format("{{rtp: \"{}\"", rtp);
-    for (const auto& [key, value] : options) text += fmt::format(", {}: \"{}\"", key, value);
+    std::string text = fmt::format("{{rtp: \"{}\"", rtp), fec;
+    for (const auto& [key, value] : options) {
+        const bool of_fec = key == kFec || key.starts_with("fec.");
+        const std::string_view name = key == kFec ? "scheme"
+                                      : of_fec    ? std::string_view{key}.substr(kFec.size() + 1)
+                                                  : key;
+        (of_fec ? fec : text) += fmt::format(", {}: \"{}\"", name, value);
+    }
+    if (!fec.empty()) text += fmt::format(", fec: {{{}}}", fec.substr(2));
     return text + "}";
 }
 
@@ -20,11 +32,11 @@ Result<Url> parse_url(std::string_view url) {
     // What could end the quoted value in YAML is in no address, name or number.
     const auto allowed = [](unsigned char c) {
         return std::isalnum(c) != 0 ||
-               std::string_view(".:[]_-?&=/").find(static_cast<char>(c)) != std::string_view::npos;
+               std::string_view(".:[]_-+?&=/").find(static_cast<char>(c)) != std::string_view::npos;
     };
     if (!std::ranges::all_of(url, allowed))
         return fail(
-            fmt::format("'{}': a character that no URL here has: letters, digits and . : [ ] _ - / ? & = are "
+            fmt::format("'{}': a character that no URL here has: letters, digits and . : [ ] _ - + / ? & = are "
                         "allowed",
                         url));
     std::string_view rest = url.substr(kScheme.size());
@@ -37,7 +49,10 @@ Result<Url> parse_url(std::string_view url) {
         rest.remove_prefix(std::min(rest.size(), option.size() + 1));
         const size_t equals = option.find('=');
         const std::string_view key = option.substr(0, equals);
-        const bool is_word = std::ranges::all_of(key, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
+        const std::string_view word = key.starts_with("fec.") ? key.substr(4) : key;
+        const bool is_word = !word.empty() && std::ranges::all_of(word, [](unsigned char c) {
+            return std::isalnum(c) != 0 || c == '_';
+        });
         if (equals == std::string_view::npos || key.empty() || !is_word)
             return fail(fmt::format("'{}': an option is NAME=VALUE", option));
         if (key == "track") {

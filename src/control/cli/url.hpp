@@ -1,6 +1,6 @@
 #pragma once
-// A source or output as an operator writes it on one line: rtp://10.0.1.20:6000?track=video&ttl=16&dscp=EF&port=wan.
-// Pure.
+// A source or output as an operator writes it on one line:
+// rtp://10.0.1.20:6000?track=video&ttl=16&port=wan&fec=st2022-1. Pure.
 #include <string>
 #include <string_view>
 #include <utility>

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <set>
 #include <string_view>
@@ -56,7 +57,7 @@ public:
 
 private:
     void add(const Place& place, Problems& problems) {
-        const auto& [rtp, at, from, ssm, port, vlan] = place.source;
+        const auto& [rtp, at, from, ssm, port, vlan, fec] = place.source;
         const flow::Key key{rtp.ip, rtp.port, vlan};
         by_key_.try_emplace(key, place);
         by_port_.try_emplace({key, port, std::nullopt}, place);
@@ -88,15 +89,24 @@ void check_names(const Config& config, Problems& problems) {
     }
 }
 
-void check_rtcp_port(const Source& source, const Sources& sources, Problems& problems) {
+// Sources whose ports lie close together: RTP of one where another has its RTCP or repair, or the RTCP of both there.
+void check_further_ports(const Source& source, const Sources& sources, Problems& problems) {
     const auto& rtp = source.rtp;
-    if (rtp.port == 0) return;
-    const Place* below = sources.with({rtp.ip, static_cast<uint16_t>(rtp.port - 1), source.vlan});
-    if (below != nullptr)
-        problems.add(source.at,
-                     fmt::format("{} is the RTCP port of {}: use pairs, the even port for RTP and the odd one "
-                                 "after it for its RTCP",
-                                 rtp.text(), below->text()));
+    for (uint16_t d = kRtcpPort; d <= rtp::fec::kRowPort && d < rtp.port; d++) {
+        const Place* below = sources.with({rtp.ip, static_cast<uint16_t>(rtp.port - d), source.vlan});
+        if (below == nullptr) continue;
+        if (d == kRtcpPort)
+            return problems.add(
+                source.at, fmt::format("{} is the RTCP port of {}: use pairs, the even port for RTP and the odd one "
+                                       "after it for its RTCP",
+                                       rtp.text(), below->text()));
+        if (below->source.fec)
+            return problems.add(source.at,
+                                fmt::format("{}, or its RTCP, is on the repair ports of {}, which are {} and "
+                                            "{}: use one that is 6 further",
+                                            rtp.text(), below->text(), below->source.rtp.port + rtp::fec::kColumnPort,
+                                            below->source.rtp.port + rtp::fec::kRowPort));
+    }
 }
 
 // The source that packets to `key` would feed.
@@ -110,21 +120,24 @@ const Place* fed_by(const flow::Key& key, const Output& output, const Sources& s
     return source;
 }
 
-// RTP and RTCP of the output, which may be one port (RFC 5761), to RTP and RTCP of a source, which takes both on its
-// RTP port.
+std::string_view what_is(uint16_t further) { return further == 0 ? "" : further == kRtcpPort ? "RTCP" : "repair"; }
+
+// RTP, RTCP and repair of the output to those of a source, which takes RTCP on its RTP port too (RFC 5761).
 void check_loop(const Output& output, const Sources& sources, Problems& problems) {
-    for (const int of_output : {0, 1})
-        for (const int of_source : {0, 1}) {
-            if ((of_output == 1 && output.rtcp_mux) || output.rtp.port + of_output - of_source <= 0) continue;
-            const auto port = static_cast<uint16_t>(output.rtp.port + of_output - of_source);
+    std::vector<uint16_t> of_output = further_ports(output);
+    of_output.insert(of_output.begin(), 0);
+    for (const uint16_t out : of_output)
+        for (const uint16_t in : {uint16_t{0}, kRtcpPort, rtp::fec::kColumnPort, rtp::fec::kRowPort}) {
+            if (output.rtp.port + out - in <= 0) continue;
+            const auto port = static_cast<uint16_t>(output.rtp.port + out - in);
             const Place* source = fed_by({output.rtp.ip, port, output.vlan}, output, sources);
-            if (source == nullptr) continue;
-            const char* const what = of_source == 0 ? "a source" : "the RTCP port of a source";
+            if (source == nullptr || (in > kRtcpPort && !source->source.fec)) continue;
+            const std::string what = in == 0 ? "a source" : fmt::format("the {} port of a source", what_is(in));
             const std::string whose =
-                of_output == 0
-                    ? output.rtp.text()
-                    : fmt::format("{}, where its RTCP goes,",
-                                  Endpoint{output.rtp.ip, static_cast<uint16_t>(output.rtp.port + 1)}.text());
+                out == 0 ? output.rtp.text()
+                         : fmt::format("{}, where its {} goes,",
+                                       Endpoint{output.rtp.ip, static_cast<uint16_t>(output.rtp.port + out)}.text(),
+                                       what_is(out));
             return problems.add(output.at, fmt::format("{} is {} of {}: this output would feed it, a loop. Send to the "
                                                        "address of a receiver",
                                                        whose, what, source->text()));
@@ -132,14 +145,33 @@ void check_loop(const Output& output, const Sources& sources, Problems& problems
 }
 
 void check_outputs(const Track& track, const Sources& sources, Problems& problems) {
-    std::set<std::tuple<Endpoint, uint16_t, std::optional<std::string_view>>> seen;
+    std::set<std::tuple<Endpoint, uint16_t, std::optional<std::string_view>>> seen, repair;
+    std::vector<rtp::fec::Matrix> matrices;
     for (const Output& output : track.outputs) {
         if (output.rtp.port == 0) continue;
         if (!seen.insert({output.rtp, output.vlan, output.port}).second)
             problems.add(output.at, fmt::format("{} is an output of this track already: each receiver stands once",
                                                 output.rtp.text()));
         check_loop(output, sources, problems);
+        if (!output.fec) continue;
+        for (const uint16_t further : further_ports(output))
+            if (further != kRtcpPort)
+                repair.insert(
+                    {{output.rtp.ip, static_cast<uint16_t>(output.rtp.port + further)}, output.vlan, output.port});
+        if (std::ranges::find(matrices, *output.fec) != matrices.end()) continue;
+        matrices.push_back(*output.fec);
+        if (matrices.size() == Track::kMaxMatrices + 1)
+            problems.add(output.at,
+                         fmt::format("more than {} different settings of `fec` in one track: let outputs share "
+                                     "them, repair is computed once for all that do",
+                                     Track::kMaxMatrices));
     }
+    for (const Output& output : track.outputs)
+        if (repair.contains({output.rtp, output.vlan, output.port}))
+            problems.add(output.at,
+                         fmt::format("the repair of another output goes to {}: leave 6 ports from one to the "
+                                     "next where there is `fec`",
+                                     output.rtp.text()));
 }
 
 }  // namespace
@@ -151,7 +183,7 @@ void check(const Config& config, Problems& problems) {
     const Sources sources{config, problems};
     for (const Stream& stream : config.streams)
         for (const Track& track : stream.tracks) {
-            for (const Source& source : track.sources) check_rtcp_port(source, sources, problems);
+            for (const Source& source : track.sources) check_further_ports(source, sources, problems);
             check_outputs(track, sources, problems);
         }
 }

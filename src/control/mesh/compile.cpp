@@ -1,5 +1,5 @@
-// A track of the model becomes flows: for each path one for RTP and one for RTCP on the next port, all of them with the
-// legs whose next hop is known.
+// A track of the model becomes flows: for each path one for RTP, one for RTCP on the next port and, when the path
+// brings FEC, one for each of its repair ports; all of them with the legs whose next hop is known.
 #include <algorithm>
 
 #include "control/mesh/mesh.hpp"
@@ -7,7 +7,7 @@
 namespace penstock::mesh {
 namespace {
 
-enum class What : uint8_t { rtp, rtcp };
+enum class What : uint8_t { rtp, rtcp, columns, rows };
 
 flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow::PortInfo& port, uint16_t from,
                       What what) {
@@ -21,10 +21,13 @@ flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow
         plan.hop.source = output.agreed->from.ip;
         plan.from_port = output.agreed->from.port;
     }
-    if (what == What::rtcp && !output.to.rtcp_mux) {
-        plan.to.port = output.agreed ? output.agreed->rtcp_port : static_cast<uint16_t>(plan.to.port + 1);
-        plan.from_port++;
-    }
+    const uint16_t further = what == What::rtcp      ? (output.to.rtcp_mux ? 0 : config::kRtcpPort)
+                             : what == What::columns ? rtp::fec::kColumnPort
+                             : what == What::rows    ? rtp::fec::kRowPort
+                                                     : 0;
+    plan.to.port = static_cast<uint16_t>(plan.to.port + further);
+    plan.from_port = static_cast<uint16_t>(plan.from_port + further);
+    if (what == What::rtcp && !output.to.rtcp_mux && output.agreed) plan.to.port = output.agreed->rtcp_port;
     plan.ttl = output.to.ttl.value_or(0);
     plan.dscp = output.to.dscp.value_or(flow::Leg::kKeep);
     plan.vlan = output.to.vlan;
@@ -91,8 +94,43 @@ Mesh::Renditions Mesh::renditions_of(const Track& track) const {
     return {build(What::rtp), build(What::rtcp)};
 }
 
+std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
+    static_assert(flow::Fec::kMaxRenditions == config::Track::kMaxMatrices);
+    auto fec = std::make_shared<flow::Fec>();
+    fec->decoder = track.decoder.get();
+    fec->states.push_back(track.decoder);
+    const auto build = [&](flow::Rendition& rendition, const rtp::fec::Matrix& matrix, What what) {
+        flow::Shard shard{track.owner, 0, 0, 0};
+        for (const bool shareable : {true, false}) {
+            for (const Output& output : track.outputs) {
+                const auto& hop = resolution(output.destination).hop;
+                if (output.to.fec != matrix || !hop || ports_[hop->port].multi_segment != shareable) continue;
+                const auto& state = what == What::rows ? output.rows : output.columns;
+                const uint16_t from = track.config.sources.front().rtp.port;
+                rendition.legs.push_back(make_leg(plan_of(output, *hop, ports_[hop->port], from, what), state.get(),
+                                                  rendition.long_headers));
+                rendition.states.push_back(state);
+                shard.shareable += shareable ? 1 : 0;
+            }
+        }
+        shard.count = static_cast<uint32_t>(rendition.legs.size());
+        rendition.shards.push_back(shard);
+    };
+    for (const Encoding& encoding : track.encodings) {
+        flow::RepairRenditions& repair = fec->repairs.emplace_back();
+        repair.encoder = encoding.encoder.get();
+        build(repair.columns, encoding.matrix, What::columns);
+        if (encoding.matrix.row_repair) build(repair.rows, encoding.matrix, What::rows);
+        fec->states.push_back(encoding.encoder);
+        if (repair.columns.legs.empty()) fec->repairs.pop_back();  // nobody can be reached
+    }
+    if (fec->decoder == nullptr && fec->repairs.empty()) return nullptr;
+    return fec;
+}
+
 std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     const Renditions renditions = renditions_of(track);
+    const auto fec = fec_of(track);
     struct States {  // one allocation keeps all alive
         std::shared_ptr<flow::PathState> path;
         std::shared_ptr<flow::MergeState> merge;
@@ -102,9 +140,11 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     std::vector<flow::FlowPtr> flows;
     for (const Path& path : track.paths) {
         const auto states = std::make_shared<States>(States{path.state, track.merge, track.latency, track.first});
-        const auto flow_of = [&](flow::Kind kind, const std::shared_ptr<const flow::Rendition>& rendition) {
+        const auto flow_of = [&](flow::Kind kind, uint16_t further,
+                                 const std::shared_ptr<const flow::Rendition>& rendition) {
             auto f = std::make_shared<flow::Flow>();
-            f->key = {path.source.rtp.ip, path.source.rtp.port, path.source.vlan};
+            const auto port = static_cast<uint16_t>(path.source.rtp.port + further);
+            f->key = {path.source.rtp.ip, port, path.source.vlan};
             f->kind = kind;
             f->clock_rate = track.config.clock_rate;
             f->rx_port = port_index(path.source.port).value_or(flow::Flow::kAnyPort);
@@ -116,6 +156,8 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f->merge = track.merge.get();
             f->latency = track.latency.get();
             f->state = states;
+            if (kind != flow::Kind::rtcp) f->fec = fec;
+            f->has_fec = f->fec != nullptr;
             f->rendition = rendition;
             f->spread = rendition->shards.size() > 1;
             f->legs = rendition->legs.data();
@@ -124,15 +166,17 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f->needs_checksum = rendition->needs_checksum;
             return f;
         };
-        auto rtcp = flow_of(flow::Kind::rtcp, renditions.rtcp);
-        rtcp->key.port++;
-        auto rtp = flow_of(flow::Kind::rtp, renditions.rtp);
+        auto rtcp = flow_of(flow::Kind::rtcp, config::kRtcpPort, renditions.rtcp);
+        auto rtp = flow_of(flow::Kind::rtp, 0, renditions.rtp);
         rtp->rtcp = rtcp.get();
         rtp->rtcp_owner = rtcp;
         rtp->first = track.first ? &track.first->packet : nullptr;
         rtp->notes_first = rtp->first != nullptr;
         flows.push_back(std::move(rtp));
         flows.push_back(std::move(rtcp));
+        if (!path.source.fec) continue;
+        for (const uint16_t port : {rtp::fec::kColumnPort, rtp::fec::kRowPort})
+            flows.push_back(flow_of(flow::Kind::repair, port, renditions.rtp));
     }
     return flows;
 }

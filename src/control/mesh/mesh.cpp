@@ -13,27 +13,30 @@
 namespace penstock::mesh {
 namespace {
 
-flow::Key rtcp_key(flow::Key rtp) {
-    rtp.port++;
-    return rtp;
-}
 flow::Key key_of(const config::Source& source) { return {source.rtp.ip, source.rtp.port, source.vlan}; }
-std::array<flow::Key, 2> keys_of(const config::Source& source) { return {key_of(source), rtcp_key(key_of(source))}; }
 flow::Key key_of(const config::Output& output) { return {output.rtp.ip, output.rtp.port, output.vlan}; }
+// Of RTP, and of what goes with it.
+template <class Entry>
+std::vector<flow::Key> keys_of(const Entry& entry) {
+    std::vector<flow::Key> keys{key_of(entry)};
+    for (const uint16_t further : config::further_ports(entry)) {
+        keys.push_back(key_of(entry));
+        keys.back().port = static_cast<uint16_t>(keys.back().port + further);
+    }
+    return keys;
+}
 
 // These judge as config::check does: a stream that stands in the file beside the others may be altered beside them,
 // too.
 bool same(const config::Source& a, const config::Source& b) {
     return key_of(a) == key_of(b) && a.port == b.port && a.from == b.from;
 }
-bool share_a_port(const config::Source& a, const config::Source& b) {  // the RTP of one with the RTCP of the other
-    return rtcp_key(key_of(a)) == key_of(b) || rtcp_key(key_of(b)) == key_of(a);
+bool share_a_port(const config::Source& a, const config::Source& b) {  // for different things: RTP, RTCP, repair
+    if (key_of(a) == key_of(b)) return false;
+    const auto of_a = keys_of(a), of_b = keys_of(b);
+    return std::ranges::find_first_of(of_a, of_b) != of_a.end();
 }
-// By RTP or by RTCP, to either of its ports: a source takes RTCP on both (RFC 5761).
-std::vector<flow::Key> keys_of(const config::Output& output) {
-    if (output.rtcp_mux) return {key_of(output)};
-    return {key_of(output), rtcp_key(key_of(output))};
-}
+// By RTP, RTCP or repair, to any of its ports: a source takes RTCP on that of RTP too (RFC 5761).
 bool feeds(const config::Output& output, const config::Source& source) {
     const auto to = keys_of(output);
     const auto at = keys_of(source);
@@ -82,8 +85,8 @@ std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
                 for (const Track* other : of_others(sources_, key))
                     for (const Path& path : other->paths)
                         if (same(path.source, source) || share_a_port(path.source, source))
-                            return fmt::format("source {}: stream '{}' has it, or needs it for RTCP", source.rtp.text(),
-                                               other->stream);
+                            return fmt::format("source {}: stream '{}' has it, or needs it for RTCP or repair",
+                                               source.rtp.text(), other->stream);
             for (const flow::Key& key : keys_of(source))
                 for (const Track* other : of_others(targets_, key))
                     for (const Output& output : other->outputs)
@@ -195,6 +198,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     if (of.sources.size() > 1)
         track->merge = before && before->merge ? before->merge : std::make_shared<flow::MergeState>();
     track->latency = before ? before->latency : std::make_shared<flow::LatencyHistogram>();
+    take_fec(*track, before);
     const auto receiver = [](const config::Output& output) { return std::tuple(output.rtp, output.vlan, output.port); };
     std::map<decltype(receiver(config::Output{})), const Output*> known;
     if (before)
@@ -216,14 +220,50 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
             made.rtp = stays->second->rtp;
             made.rtcp = stays->second->rtcp;
             made.worker = stays->second->worker;
+            made.columns = stays->second->columns;
+            made.rows = stays->second->rows;
         } else {
             fresh.push_back(i);
+        }
+        if (!output.fec) made.columns = made.rows = nullptr;
+        if (output.fec && !made.columns) {
+            made.columns = std::make_shared<flow::LegState>();
+            made.rows = std::make_shared<flow::LegState>();
         }
         track->outputs.push_back(std::move(made));
     }
     place(*track, fresh);
     account(*track, true);
     return track;
+}
+
+// Bytes of RTP of the largest packet that any port can bring, IP and UDP headers apart, or that fits a packet buffer.
+size_t Mesh::largest_packet() const {
+    constexpr size_t kHeaders = 20 + 8, kUsual = 1500 - kHeaders, kBuffer = 2048 - kHeaders;
+    size_t largest = kUsual;
+    for (const flow::PortInfo& port : ports_) largest = std::max<size_t>(largest, port.mtu - kHeaders);
+    return std::min(largest, kBuffer);
+}
+
+// Decoder and encoders: those of the former track where they fit this one, too.
+void Mesh::take_fec(Track& track, const Track* before) const {
+    const auto& config = track.config;
+    if (std::ranges::any_of(config.sources, [](const config::Source& s) { return s.fec.has_value(); })) {
+        const bool fits = before && before->decoder && before->config.payload_type == config.payload_type;
+        track.decoder =
+            fits ? before->decoder : std::make_shared<rtp::fec::Decoder>(largest_packet(), config.payload_type);
+    }
+    for (const config::Output& output : config.outputs) {
+        const auto has = [&](const Encoding& e) { return e.matrix == output.fec; };
+        if (!output.fec || std::ranges::any_of(track.encodings, has)) continue;
+        const auto known = before ? std::ranges::find_if(before->encodings, has) : track.encodings.end();
+        if (before && known != before->encodings.end()) {
+            track.encodings.push_back(*known);
+        } else {
+            track.encodings.push_back(
+                {*output.fec, std::make_shared<rtp::fec::Encoder>(*output.fec, largest_packet())});
+        }
+    }
 }
 
 void Mesh::use(Track& track) {

@@ -13,6 +13,7 @@
 
 #include "base/result.hpp"
 #include "control/config/config.hpp"
+#include "flow/fec.hpp"
 #include "flow/next_hop.hpp"
 #include "flow/port.hpp"
 #include "flow/state.hpp"
@@ -39,6 +40,8 @@ struct Output {
     std::shared_ptr<flow::LegState> rtp, rtcp;
     uint16_t worker = 0;           // who makes the copies; for good, since that worker writes the states
     std::optional<Agreed> agreed;  // a viewer's
+    // Of repair, which the track's owner sends; null: none is sent.
+    std::shared_ptr<flow::LegState> columns{}, rows{};
 };
 
 // The first packets under one table after another, for the legs that came with each.
@@ -61,6 +64,12 @@ struct Viewer {
     std::vector<flow::FlowPtr> flows;     // on which its feedback arrives
 };
 
+// What makes the repair for all outputs with these settings.
+struct Encoding {
+    rtp::fec::Matrix matrix;
+    std::shared_ptr<rtp::fec::Encoder> encoder;
+};
+
 struct Track {
     std::string stream;
     std::string name;  // "video", or "video-2" for the second video track of a stream
@@ -72,6 +81,8 @@ struct Track {
     std::shared_ptr<FirstPackets> first;      // of the last table that brought a viewer's leg
     std::shared_ptr<flow::MergeState> merge;  // two paths only
     std::shared_ptr<flow::LatencyHistogram> latency;
+    std::shared_ptr<rtp::fec::Decoder> decoder;  // null: no path brings repair
+    std::vector<Encoding> encodings;
     std::vector<flow::FlowPtr> flows;  // as in the last table
     bool dirty = false;                // they differ from what the model says by now
 
@@ -206,6 +217,8 @@ private:
     void retire(std::unique_ptr<Track> track);
     bool arrives(const flow::Key& key, const flow::PortInfo& port) const;
     uint16_t choose_owner(const config::Track& track) const;
+    size_t largest_packet() const;
+    void take_fec(Track& track, const Track* before) const;
     void place(Track& track, std::span<const size_t> fresh) const;
     uint16_t choose_server(const Track& track) const;
     void account(const Track& track, bool added);
@@ -213,6 +226,7 @@ private:
     std::vector<Part> parts_of(const Track& track) const;
     void note_first(Track& track) const;
     Renditions renditions_of(const Track& track) const;
+    std::shared_ptr<const flow::Fec> fec_of(const Track& track) const;
     std::vector<flow::FlowPtr> flows_of(const Track& track) const;
 
     std::vector<flow::PortInfo> ports_;

@@ -112,14 +112,33 @@ void paths(std::string& out, const View& view) {
     join(out, others);
 }
 
+void tracks(std::string& out, const View& view) {
+    std::array families{
+        Family{"track_recovered_packets_total", "counter", "Packets that did not arrive and were made good."},
+        Family{"track_unrecovered_packets_total", "counter", "Packets that neither arrived nor were made good."},
+        Family{"track_repair_packets_total", "counter", "FEC packets received."}};
+    auto& [recovered, unrecovered, repair] = families;
+    for (const mesh::Track* track : view.mesh.tracks()) {
+        if (!track->decoder) continue;
+        const std::string labels = labels_of(*track);
+        const rtp::fec::DecoderCounters& c = track->decoder->counters();
+        recovered.sample(labels, c.recovered.read(), ",by=\"fec\"");
+        unrecovered.sample(labels, c.unrecovered.read());
+        repair.sample(labels, c.repair_columns.read(), ",line=\"column\"");
+        repair.sample(labels, c.repair_rows.read(), ",line=\"row\"");
+    }
+    join(out, families);
+}
+
 void legs(std::string& out, const View& view) {
     std::array families{
         Family{"leg_packets_total", "counter", "RTP packets given to the driver for this receiver."},
         Family{"leg_bytes_total", "counter", "Bytes of IP that these packets had."},
         Family{"leg_rtcp_packets_total", "counter", "RTCP packets given to the driver for this receiver."},
+        Family{"leg_repair_packets_total", "counter", "FEC packets given to the driver for this receiver."},
         Family{"leg_ready", "gauge", "1 when the next hop is known, 0 while nothing can be sent."},
-        Family{"leg_drops_total", "counter", "Copies, RTP and RTCP, that did not leave, by reason."}};
-    auto& [packets, bytes, rtcp, ready, drops] = families;
+        Family{"leg_drops_total", "counter", "Copies, RTP, RTCP and FEC, that did not leave, by reason."}};
+    auto& [packets, bytes, rtcp, repair, ready, drops] = families;
     constexpr auto kFirst = static_cast<size_t>(flow::kFirstTxDrop), kLast = static_cast<size_t>(flow::kLastLegDrop);
     std::vector<std::string> reasons;
     for (size_t d = kFirst; d <= kLast; d++) reasons.push_back(fmt::format(",reason=\"{}\"", flow::kDropNames[d]));
@@ -130,11 +149,15 @@ void legs(std::string& out, const View& view) {
             packets.sample(labels, output->rtp->packets.read());
             bytes.sample(labels, output->rtp->bytes.read());
             rtcp.sample(labels, output->rtcp->packets.read());
+            if (output->columns) repair.sample(labels, output->columns->packets.read() + output->rows->packets.read());
             ready.sample(labels, view.mesh.resolution(output->destination).hop ? 1 : 0);
             for (size_t d = kFirst; d <= kLast; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
-                drops.sample(labels, output->rtp->drop(reason).read() + output->rtcp->drop(reason).read(),
-                             reasons[d - kFirst]);
+                uint64_t sum = 0;
+                for (flow::LegState* state :
+                     {output->rtp.get(), output->rtcp.get(), output->columns.get(), output->rows.get()})
+                    if (state != nullptr) sum += state->drop(reason).read();
+                drops.sample(labels, sum, reasons[d - kFirst]);
             }
         }
     }
@@ -176,6 +199,7 @@ void workers(std::string& out, const View& view) {
         consumed.sample(labels, l.left_to_kernel, ",as=\"left_to_kernel\"");
         consumed.sample(labels, l.duplicate, ",as=\"duplicate\"");
         consumed.sample(labels, l.feedback, ",as=\"feedback\"");
+        consumed.sample(labels, l.repair, ",as=\"repair\"");
         shared_out.sample(labels, l.shared_out);
         wanted.sample(labels, l.tx_wanted);
         sent.sample(labels, l.sent);
@@ -247,6 +271,7 @@ std::string render(const View& view) {
     build.sample(fmt::format("version=\"{}\",node=\"{}\"", view.version, escaped(view.node)), 1);
     join(out, {&build, 1});
     paths(out, view);
+    tracks(out, view);
     legs(out, view);
     workers(out, view);
     ports(out, view);

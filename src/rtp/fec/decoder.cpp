@@ -18,8 +18,9 @@ void for_each_bit(uint64_t set, F f) noexcept {
 
 }  // namespace
 
-Decoder::Decoder(size_t largest, uint32_t window)
-    : window_(window),
+Decoder::Decoder(size_t largest, std::optional<uint8_t> payload_type, uint32_t window)
+    : payload_type_(payload_type),
+      window_(window),
       largest_(largest),
       xor_(fastest_xor()),
       there_(window / 64),
@@ -133,6 +134,7 @@ std::optional<std::span<const std::byte>> Decoder::solve(unsigned i) noexcept {
         write_media_header(packet, fields, static_cast<uint16_t>(equation.unknown_sum), numbering_.ssrc());
         fits = std::ranges::all_of(rest, [](std::byte b) { return b == std::byte{0}; }) &&
                (equation.header.count == 1 || near(fields.timestamp, neighbour)) &&
+               (!payload_type_ || *payload_type_ == (fields.flags & 0x7f)) &&
                Header::parse({packet, kMediaHeader + fields.length}).has_value();
     }
     if (!fits) {

@@ -37,8 +37,9 @@ public:
     // at most 200, and as much again for what is reordered.
     static constexpr uint32_t kWindow = 512;
 
-    // `largest`: bytes of an RTP packet. `window`: a power of two from 64 to 16384.
-    explicit Decoder(size_t largest, uint32_t window = kWindow);
+    // `largest`: bytes of an RTP packet. `payload_type`: of all media packets; absent: any. `window`: a power of two
+    // from 64 to 16384.
+    explicit Decoder(size_t largest, std::optional<uint8_t> payload_type = {}, uint32_t window = kWindow);
 
     // `packet` is valid RTP. False: it is known already, recovered or received.
     bool media(std::span<const std::byte> packet) noexcept;
@@ -96,6 +97,7 @@ private:
     void set(uint64_t n) noexcept { there_[n / 64 % there_.size()] |= uint64_t{1} << n % 64; }
     void clear(uint64_t n) noexcept { there_[n / 64 % there_.size()] &= ~(uint64_t{1} << n % 64); }
 
+    const std::optional<uint8_t> payload_type_;
     const uint32_t window_;
     const size_t largest_;
     const Xor& xor_;

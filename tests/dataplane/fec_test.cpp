@@ -1,0 +1,264 @@
+// FEC in the worker: repair packets made beside the media, and media made good from repair packets.
+#include <catch2/catch.hpp>
+
+#include <map>
+#include <optional>
+
+#include "dataplane/lab.hpp"
+#include "support/dissect.hpp"
+#include "support/media.hpp"
+
+using namespace penstock;
+using namespace penstock::test;
+using flow::Drop;
+using rtp::fec::Decoder;
+using rtp::fec::Encoder;
+using rtp::fec::Line;
+
+namespace {
+
+constexpr rtp::fec::Matrix kMatrix{.columns = 4, .rows = 4, .row_repair = true, .staggered = false};
+constexpr uint16_t kIn = 0, kOut = 1;
+
+Bytes media(unsigned sequence) {
+    return rtp_packet({.sequence = sequence, .timestamp = sequence * 3000, .size = 100 + sequence % 3});
+}
+Bytes frame(const Bytes& payload, unsigned port = 20000) { return packet().udp(6000, port).payload(payload).build(); }
+Bytes whole(const rtp::fec::Repair& repair) {
+    Bytes packet(repair.header.begin(), repair.header.end());
+    append(packet, repair.body);
+    return packet;
+}
+
+struct FecPlan {
+    bool decode = false;
+    std::vector<std::string> receivers = {};  // of repair; empty: none is made
+    uint32_t shareable = 0;
+};
+
+struct FecState {
+    std::shared_ptr<Decoder> decoder;
+    std::shared_ptr<Encoder> encoder;
+    std::vector<std::shared_ptr<flow::LegState>> columns, rows;
+    std::shared_ptr<flow::Fec> fec = std::make_shared<flow::Fec>();
+
+    explicit FecState(const FecPlan& plan) {
+        if (plan.decode) decoder = std::make_shared<Decoder>(1472);
+        fec->decoder = decoder.get();
+        if (plan.receivers.empty()) return;
+        encoder = std::make_shared<Encoder>(kMatrix, 1472);
+        auto& made = fec->repairs.emplace_back();
+        made.encoder = encoder.get();
+        const auto build = [&](flow::Rendition& rendition, auto& states, unsigned further) {
+            for (const std::string& receiver : plan.receivers) {
+                flow::LegPlan leg = leg_to(receiver, kOut);
+                leg.to.port = static_cast<uint16_t>(leg.to.port + further);
+                states.push_back(std::make_shared<flow::LegState>());
+                rendition.legs.push_back(make_leg(leg, states.back().get(), rendition.long_headers));
+            }
+            rendition.shards.push_back({0, 0, static_cast<uint32_t>(rendition.legs.size()), plan.shareable});
+        };
+        build(made.columns, columns, 2);
+        build(made.rows, rows, 4);
+    }
+};
+
+struct Out {
+    unsigned port;
+    Bytes payload;
+    bool operator==(const Out&) const = default;
+};
+std::vector<Out> out(Lab& lab, unsigned worker = 0) {
+    std::vector<Out> all;
+    for (const Sent& sent : lab.sent(kOut, worker)) {
+        const Dissected copy = dissect(sent.frame);
+        REQUIRE(copy.lengths);
+        REQUIRE(copy.ip_sum != Sum::wrong);
+        REQUIRE(copy.udp_sum == Sum::right);
+        all.push_back({copy.to_port, copy.payload});
+    }
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("repair packets leave behind the media, for those who want them", "[fec]") {
+    const std::string with = GENERATE(as<std::string>{}, "10.0.1.20:6000", "[fd01::20]:6000");
+    const uint32_t shareable = GENERATE(0u, 2u);
+    const bool two = GENERATE(false, true);
+    Lab lab;
+    FecPlan fec{.receivers = {with}, .shareable = two ? shareable : std::min(shareable, 1u)};
+    if (two) fec.receivers.push_back("10.0.1.21:6000");
+    const FecState state(fec);
+    TrackPlan plan;
+    plan.legs = {leg_to(with, kOut), leg_to("10.0.1.30:7000", kOut)};
+    plan.fec = state.fec;
+    const Track track = make_track(plan);
+    lab.publish(track.flows());
+    const flow::Ledger before = lab.ledger();
+
+    Encoder model(kMatrix, 1472);
+    std::vector<Out> expected;
+    unsigned repairs = 0;
+    for (unsigned n = 65520; n < 65520 + 60; n++) {  // the sequence wraps
+        const Bytes packet = media(n & 0xffff);
+        lab.arrive(frame(packet), kIn);
+        expected.push_back({6000, packet});
+        expected.push_back({7000, packet});
+        const auto repair = model.protect(packet);
+        if (!repair) continue;
+        for (size_t i = 0; i < fec.receivers.size(); i++, repairs++)
+            expected.push_back({repair->line == Line::row ? 6004u : 6002u, whole(*repair)});
+    }
+    lab.run();
+    CHECK(out(lab) == expected);
+    CHECK(repairs == (15 + 11) * fec.receivers.size());
+    const flow::Ledger after = lab.ledger();
+    CHECK(after.forwarded - before.forwarded == 60);
+    CHECK(after.tx_wanted - before.tx_wanted == 120 + repairs);
+    CHECK(after.sent - before.sent == 120 + repairs);
+    CHECK(state.rows[0]->packets.read() == 15);
+    CHECK(state.columns[0]->packets.read() == 11);
+}
+
+TEST_CASE("what repair brings back goes to every leg, and a late original to none", "[fec]") {
+    const bool spread = GENERATE(false, true);
+    Lab lab({.workers = 2});
+    const FecState state({.decode = true});
+    TrackPlan plan;
+    plan.legs = {leg_to("10.0.1.20:6000", kOut), leg_to("10.0.1.21:7000", kOut)};
+    if (spread) plan.shards = {{0, 0, 1, 0}, {1, 1, 1, 0}};
+    plan.fec = state.fec;
+    const Track track = make_track(plan);
+    lab.publish(track.flows());
+    const flow::Ledger before = lab.ledger();
+
+    Encoder model(kMatrix, 1472);
+    std::vector<Bytes> sent;
+    unsigned repair_packets = 0;
+    for (unsigned n = 0; n < 48; n++) {
+        sent.push_back(media(n));
+        const auto repair = model.protect(sent.back());
+        if (n < 4 || n > 7) lab.arrive(frame(sent.back()), kIn);  // a whole row is lost
+        if (!repair) continue;
+        repair_packets++;
+        // By the queue of the worker that does not own the track: it is handed over.
+        lab.arrive(frame(whole(*repair), repair->line == Line::row ? 20004 : 20002), kIn, 1);
+        lab.run();
+    }
+    lab.run();
+    lab.arrive(frame(sent[5]), kIn);
+    lab.run();
+    std::map<unsigned, std::vector<Bytes>> received;
+    for (const unsigned worker : {0u, 1u})
+        for (const Out& copy : out(lab, worker)) received[copy.port].push_back(copy.payload);
+    for (const unsigned port : {6000u, 7000u}) {
+        auto& copies = received[port];
+        std::ranges::sort(copies, {}, [](const Bytes& p) { return at16(p, 2); });
+        CHECK(copies == sent);
+    }
+    const flow::Ledger after = lab.ledger();
+    CHECK(after.repair - before.repair == repair_packets);
+    CHECK(after.duplicate - before.duplicate == 1);
+    CHECK(after.forwarded - before.forwarded == 44);
+    CHECK(after.tx_wanted - before.tx_wanted == (spread ? 48 : 96));
+    CHECK(state.decoder->counters().recovered.read() == 4);
+    CHECK(track.path->reception.counters().packets.read() == 45);  // what came by the path, no more
+    CHECK(track.legs[0]->packets.read() == 48);
+}
+
+TEST_CASE("what is lost on both paths but one of which brings repair is sent once", "[fec]") {
+    Lab lab;
+    const FecState state({.decode = true});
+    TrackPlan plan;
+    plan.legs = {leg_to("10.0.1.20:6000", kOut)};
+    plan.fec = state.fec;
+    plan.merge = std::make_shared<flow::MergeState>();
+    const Track one = make_track(plan);
+    plan.at.port = 20100;
+    const Track two = make_track(plan);
+    auto flows = one.flows();
+    flows.push_back(two.rtp);
+    flows.push_back(two.rtcp);
+    lab.publish(flows);
+    Encoder model(kMatrix, 1472);
+    std::vector<Bytes> sent;
+    for (unsigned n = 0; n < 8; n++) {
+        sent.push_back(media(n));
+        const auto repair = model.protect(sent.back());
+        if (n != 2) lab.arrive(frame(sent.back()), kIn);
+        if (n != 2 && n != 3) lab.arrive(frame(sent.back(), 20100), kIn);
+        if (repair) lab.arrive(frame(whole(*repair), 20004), kIn);
+    }
+    lab.run();
+    std::vector<Bytes> received;
+    const auto take = [&] {
+        for (const Out& copy : out(lab)) received.push_back(copy.payload);
+    };
+    take();
+    for (unsigned n = 8; n < 600; n++) {  // the second path lags by more than the decoder remembers
+        sent.push_back(media(n));
+        lab.arrive(frame(sent.back()), kIn);
+        lab.run();
+        take();
+    }
+    lab.arrive(frame(sent[2], 20100), kIn);
+    lab.run();
+    take();
+    std::ranges::sort(received, {}, [](const Bytes& p) { return at16(p, 2); });
+    CHECK(received == sent);
+}
+
+TEST_CASE("repair and what it brings back take buffers: when there are none they are counted", "[fec]") {
+    Lab lab({.mbufs = 512});
+    const FecState state({.decode = true, .receivers = {"10.0.1.20:6000"}});
+    TrackPlan plan;
+    plan.legs = {leg_to("10.0.1.20:6000", kOut)};
+    plan.fec = state.fec;
+    const Track track = make_track(plan);
+    lab.publish(track.flows());
+    Encoder model(kMatrix, 1472);
+    std::optional<Bytes> row;
+    for (unsigned n = 0; n < 4; n++) {
+        const auto repair = model.protect(media(n));
+        if (repair) row = whole(*repair);
+        if (n != 1) lab.arrive(frame(media(n)), kIn);
+    }
+    lab.arrive(frame(media(4)), kIn);
+    REQUIRE(row);
+    lab.arrive(frame(*row, 20004), kIn);
+    std::vector<rte_mbuf*> all;
+    while (rte_mbuf* m = rte_pktmbuf_alloc(lab.pools().packet)) all.push_back(m);
+    lab.run();
+    // Buffers of what was sent in place come back when the test takes them, not before.
+    const flow::Ledger ledger = lab.ledger();
+    CHECK(ledger[Drop::no_buffer] == 2);  // the packet that was recovered, and the repair that it made complete
+    CHECK(track.legs[0]->drop(Drop::no_buffer).read() == 1);
+    CHECK(state.rows[0]->drop(Drop::no_buffer).read() == 1);
+    for (rte_mbuf* m : all) rte_pktmbuf_free(m);
+}
+
+TEST_CASE("anything may come to a repair port", "[fec]") {
+    Lab lab;
+    const FecState state({.decode = true});
+    TrackPlan plan;
+    plan.legs = {leg_to("10.0.1.20:6000", kOut)};
+    plan.fec = state.fec;
+    const Track track = make_track(plan);
+    lab.publish(track.flows());
+    lab.arrive(frame(media(1)), kIn);
+    lab.arrive(frame(hex("80e0 0000 00000000 00000000  0001 0000 80000000 00000000 40010a00"), 20004), kIn);
+    lab.arrive(frame(hex("80ca 0000 00000000 00000000  0001 0000 80000000 00000000 40010a00"), 20004), kIn);  // PT 74
+    lab.arrive(frame(media(1), 20004), kIn);
+    lab.arrive(frame(sender_report(), 20002), kIn);
+    lab.arrive(frame(hex("0001"), 20002), kIn);
+    lab.arrive(frame({}, 20002), kIn);
+    lab.run();
+    CHECK(out(lab).size() == 1);
+    const flow::Ledger ledger = lab.ledger();
+    CHECK(ledger.repair == 4);
+    CHECK(ledger[Drop::stun] == 1);
+    CHECK(ledger[Drop::not_rtp] == 1);
+    CHECK(state.decoder->counters().refused.read() == 2);
+    CHECK(state.decoder->counters().repair_rows.read() == 2);
+}
