@@ -124,6 +124,8 @@ def main():
     if facts["cores"] > 1:  # the changing thread and the worker have a core each
         rows += list(rows_of([options.programs / "bench-changes", "4" if options.quick else "20"]))
     report.changes(rows)
+    rows += list(rows_of([options.programs / "bench-fec"]))
+    report.fec(rows)
     rounds = 2 if options.quick else 5
     rows += beside_peers(options.programs, rounds, "0.2" if options.quick else "0.4", facts["tsc_hz"])
     report.peers(rows)

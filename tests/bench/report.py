@@ -97,6 +97,15 @@ def scrape(rows):
                   f"[{row['milliseconds_best']}]")
 
 
+def fec(rows):
+    print("\nfec: ST 2022-1, 10 x 10 with rows and columns, 1300 B; cycles per media packet beyond the relay\n")
+    print(f"{'streams':>8} {'packets':>8} {'encode':>15} {'decode, no loss':>16}")
+    for row in rows:
+        if row["case"] == "fec-encode":
+            other = find(rows, "fec-decode", *key(row)[1:])
+            print(f"{row['flows']:>8} {row['cache']:>8} {figure(row):>15} {figure(other):>16}")
+
+
 def ratios(rows, above, below):
     """Each pair of rows as (ratio of medians, what it is of)."""
     found = []

@@ -92,7 +92,7 @@ struct Source {
     bool ssm = false;                 // `source` was given: the group is joined for this sender only (RFC 4607)
     std::optional<std::string> port;  // accept on this port only; multicast: join on this port
     uint16_t vlan = 0;                // 802.1Q VLAN id 1-4094; 0: untagged
-    std::optional<FecScheme> fec;     // repair packets come with it, on the scheme's ports
+    std::optional<FecScheme> fec{};   // repair packets come with it, on the scheme's ports
     bool operator==(const Source&) const = default;
 };
 

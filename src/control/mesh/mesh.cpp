@@ -237,35 +237,6 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     return track;
 }
 
-// Bytes of RTP of the largest packet that any port can bring, IP and UDP headers apart, or that fits a packet buffer.
-size_t Mesh::largest_packet() const {
-    constexpr size_t kHeaders = 20 + 8, kUsual = 1500 - kHeaders, kBuffer = 2048 - kHeaders;
-    size_t largest = kUsual;
-    for (const flow::PortInfo& port : ports_) largest = std::max<size_t>(largest, port.mtu - kHeaders);
-    return std::min(largest, kBuffer);
-}
-
-// Decoder and encoders: those of the former track where they fit this one, too.
-void Mesh::take_fec(Track& track, const Track* before) const {
-    const auto& config = track.config;
-    if (std::ranges::any_of(config.sources, [](const config::Source& s) { return s.fec.has_value(); })) {
-        const bool fits = before && before->decoder && before->config.payload_type == config.payload_type;
-        track.decoder =
-            fits ? before->decoder : std::make_shared<rtp::fec::Decoder>(largest_packet(), config.payload_type);
-    }
-    for (const config::Output& output : config.outputs) {
-        const auto has = [&](const Encoding& e) { return e.matrix == output.fec; };
-        if (!output.fec || std::ranges::any_of(track.encodings, has)) continue;
-        const auto known = before ? std::ranges::find_if(before->encodings, has) : track.encodings.end();
-        if (before && known != before->encodings.end()) {
-            track.encodings.push_back(*known);
-        } else {
-            track.encodings.push_back(
-                {*output.fec, std::make_shared<rtp::fec::Encoder>(*output.fec, largest_packet())});
-        }
-    }
-}
-
 void Mesh::use(Track& track) {
     for (const Path& path : track.paths) {
         changed_sources_.added.push_back(path.source);

@@ -1,0 +1,38 @@
+// What a track of the model needs for forward error correction: a decoder when a path brings repair, and an encoder for
+// each matrix that outputs want.
+#include <algorithm>
+
+#include "control/mesh/mesh.hpp"
+
+namespace penstock::mesh {
+
+// Bytes of RTP of the largest packet that any port can bring, IP and UDP headers apart, or that fits a packet buffer.
+size_t Mesh::largest_packet() const {
+    constexpr size_t kHeaders = 20 + 8, kUsual = 1500 - kHeaders, kBuffer = 2048 - kHeaders;
+    size_t largest = kUsual;
+    for (const flow::PortInfo& port : ports_) largest = std::max<size_t>(largest, port.mtu - kHeaders);
+    return std::min(largest, kBuffer);
+}
+
+// Decoder and encoders: those of the former track where they fit this one, too.
+void Mesh::take_fec(Track& track, const Track* before) const {
+    const auto& config = track.config;
+    if (std::ranges::any_of(config.sources, [](const config::Source& s) { return s.fec.has_value(); })) {
+        const bool fits = before && before->decoder && before->config.payload_type == config.payload_type;
+        track.decoder =
+            fits ? before->decoder : std::make_shared<rtp::fec::Decoder>(largest_packet(), config.payload_type);
+    }
+    for (const config::Output& output : config.outputs) {
+        const auto has = [&](const Encoding& e) { return e.matrix == output.fec; };
+        if (!output.fec || std::ranges::any_of(track.encodings, has)) continue;
+        const auto known = before ? std::ranges::find_if(before->encodings, has) : track.encodings.end();
+        if (before && known != before->encodings.end()) {
+            track.encodings.push_back(*known);
+        } else {
+            track.encodings.push_back(
+                {*output.fec, std::make_shared<rtp::fec::Encoder>(*output.fec, largest_packet())});
+        }
+    }
+}
+
+}  // namespace penstock::mesh
