@@ -54,6 +54,9 @@ def run(command, log, **options):
     return done.returncode, done.stdout
 
 
+THREADED = ["dataplane", "rcu_race", "netns-event_loop", "netns-memberships", "netns-messages", "netns-next_hops"]
+
+
 class Builds:
     """Each build is made once, when a suite asks for it."""
     LIGHT = ["-Dbuildtype=debug", "-Doptimization=1", "-Dcpp_args=-g1"]
@@ -65,9 +68,7 @@ class Builds:
         "fuzz": ("-fuzz", ["-Dfuzz=true"]),
     }
     # What the sanitizers run, and no more: the rest of the tree would take minutes to build.
-    THREADED = ("dataplane", "rcu_race", "netns-event_loop", "netns-memberships", "netns-messages", "netns-next_hops")
-    TARGETS = {kind: [f"{name}:executable" for name in (*names, *THREADED)]
-               for kind, names in {"asan": ("unit", "property"), "tsan": ("threads", "rcu_race_hasty")}.items()}
+    TARGETS = {"asan": ["unit", "property", *THREADED], "tsan": ["threads", "rcu_race_hasty", *THREADED]}
 
     def __init__(self):
         self.report = Suite("build")
@@ -93,7 +94,7 @@ class Builds:
             code, text = run(["meson", "setup", directory, *options], log, env=os.environ | compilers)
         if code == 0:
             log = LOGS / f"compile-{kind}.log"
-            code, text = run(["meson", "compile", "-C", directory, *self.TARGETS.get(kind, [])], log)
+            code, text = run(["meson", "compile", "-C", directory, *(f"{name}:executable" for name in self.TARGETS.get(kind, []))], log)
         if code:
             self.report.fail(f"build {kind}", text, log)
             return None
