@@ -66,9 +66,10 @@ struct Facts {
     bool xdp_sockets = false;
     unsigned first_free_port = 1024;  // ip_unprivileged_port_start
     std::map<std::string, Interface> interfaces;
-    std::map<std::string, PciDevice> devices;      // of the configuration, if they are there
-    std::map<std::string, std::string> unusable;   // path -> why it cannot be used, of those in the configuration
-    std::string control_refusal, metrics_refusal;  // why these sockets cannot be had; empty: they can
+    std::map<std::string, PciDevice> devices;       // of the configuration, if they are there
+    std::map<std::string, std::string> unusable;    // path -> why it cannot be used, of those in the configuration
+    std::string control_refusal;                    // why this socket cannot be had; empty: it can
+    std::map<Endpoint, std::string> not_to_be_had;  // TCP addresses that the configuration listens on, and why not
 };
 
 // What `run` would do with the configuration on this machine, told by those who decide it.

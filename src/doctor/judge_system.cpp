@@ -43,6 +43,25 @@ void judge_clock(const Facts& facts, Findings& out) {
          "tsc=reliable if the hypervisor's TSC is sound"});
 }
 
+struct Listener {
+    std::string_view check, why, key, off;
+};
+
+void judge_address(const Facts& facts, const Listener& of, const Endpoint& at, Findings& out) {
+    const auto missing = [&](std::string what, std::string why, std::string_view other) {
+        out.push_back({std::string(of.check), "", Status::missing, fmt::format("{}: {}", at.text(), what),
+                       std::move(why), fmt::format("set {} to {}, or {}", of.key, other, of.off)});
+    };
+    const auto refusal = facts.not_to_be_had.find(at);
+    if (at.port < facts.first_free_port && !facts.capabilities.has(Capability::net_bind_service))
+        missing("CAP_NET_BIND_SERVICE lacking",
+                fmt::format("TCP ports below {} are for the privileged", facts.first_free_port), "a higher port");
+    else if (refusal != facts.not_to_be_had.end())
+        missing(refusal->second, std::string(of.why), "another address");
+    else
+        out.push_back({std::string(of.check), "", Status::met, at.text(), "", ""});
+}
+
 }  // namespace
 
 void judge_system(const config::Config& config, const Facts& facts, Findings& out) {
@@ -54,18 +73,12 @@ void judge_system(const config::Config& config, const Facts& facts, Findings& ou
     else
         out.push_back({"control socket", "", Status::missing, fmt::format("{}: {}", socket, facts.control_refusal),
                        "`penstock cli` connects to it", "set control.socket to another path"});
-    if (!config.metrics.listen) return;
-    const std::string listen = config.metrics.listen->text();
-    if (config.metrics.listen->port < facts.first_free_port && !facts.capabilities.has(Capability::net_bind_service))
-        out.push_back({"metrics address", "", Status::missing, fmt::format("{}: CAP_NET_BIND_SERVICE lacking", listen),
-                       fmt::format("TCP ports below {} are for the privileged", facts.first_free_port),
-                       "set metrics.listen to a higher port, or to off"});
-    else if (facts.metrics_refusal.empty())
-        out.push_back({"metrics address", "", Status::met, listen, "", ""});
-    else
-        out.push_back({"metrics address", "", Status::missing, fmt::format("{}: {}", listen, facts.metrics_refusal),
-                       "Prometheus scrapes it, and /readyz is there",
-                       "set metrics.listen to another address, or to off"});
+    if (config.metrics.listen)
+        judge_address(facts,
+                      {"metrics address", "Prometheus scrapes it, and /readyz is there", "metrics.listen", "to off"},
+                      *config.metrics.listen, out);
+    for (const Endpoint& listen : config.rtsp.listen)
+        judge_address(facts, {"rtsp address", "players connect to it", "rtsp.listen", "leave it out"}, listen, out);
 }
 
 }  // namespace penstock::doctor

@@ -52,11 +52,12 @@ std::string socket_refusal(const std::string& path, bool directory_may_be_made) 
     return errno == ECONNREFUSED ? std::string{} : std::strerror(errno);  // refused: a killed one left it
 }
 
-std::string metrics_refusal(const Endpoint& listen) {
+// `shared`: the server lets others listen beside it.
+std::string listen_refusal(const Endpoint& listen, bool shared) {
     const io::Fd probe{socket(listen.ip.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     const int on = 1;  // as the server has it
     setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(probe.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (shared) setsockopt(probe.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     const auto address = io::socket_address(listen);
     return bind(probe.get(), address.get(), address.size) == 0 ? std::string{} : std::strerror(errno);
 }
@@ -81,7 +82,11 @@ void read_paths(const config::Config& config, Facts& facts) {
 
 void read_sockets(const config::Config& config, Facts& facts) {
     facts.control_refusal = socket_refusal(config.control.socket, true);
-    if (config.metrics.listen) facts.metrics_refusal = metrics_refusal(*config.metrics.listen);
+    const auto note = [&](const Endpoint& listen, bool shared) {
+        if (auto why = listen_refusal(listen, shared); !why.empty()) facts.not_to_be_had[listen] = std::move(why);
+    };
+    if (config.metrics.listen) note(*config.metrics.listen, true);
+    for (const Endpoint& listen : config.rtsp.listen) note(listen, false);
 }
 
 void read_bpf(Facts& facts) {

@@ -101,6 +101,7 @@ def test_missing_one_by_one():
             (("hugepages", None), one_port(lab).replace("memory: {", "memory: { hugepages: on,"), None, None),
             (("cores", None), one_port(lab).replace("workers: {", "workers: { cores: [1000],"), None, None),
             (("metrics address", None), one_port(lab, more="metrics: { listen: 10.99.0.1:9464 }\n"), None, None),
+            (("rtsp address", None), one_port(lab, more="rtsp: { listen: [\"10.99.0.1:8554\"] }\n"), None, None),
             (("XDP", "lan"), one_port(lab), lambda: stranger(lab), lambda: lab.node.ip("link", "set", "lan0", "xdp", "off")),
             (("uplink", "lan"), one_port(lab), lambda: lab.node.ip("route", "add", "default", "via", "10.1.0.2"),
              lambda: lab.node.ip("route", "del", "default")),

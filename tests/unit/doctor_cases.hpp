@@ -114,13 +114,29 @@ inline const std::vector<Case>& cases() {
          "control.socket"},
         {"metrics",
          null,
-         [](Machine& m) { m.facts.metrics_refusal = "Address already in use"; },
+         [](Machine& m) { m.facts.not_to_be_had[*m.config.metrics.listen] = "Address already in use"; },
          {"missing metrics address"},
          "metrics.listen"},
+        {"rtsp",
+         null,
+         [](Machine& m) {
+             m.config.rtsp.listen = {*Endpoint::parse("10.0.0.1:8554"), *Endpoint::parse("10.0.0.2:8554")};
+             m.facts.not_to_be_had[m.config.rtsp.listen[1]] = "Cannot assign requested address";
+         },
+         {"missing rtsp address"},
+         "rtsp.listen"},
+        {"low rtsp port",
+         null,
+         [](Machine& m) {
+             m.facts.capabilities = {};
+             m.config.rtsp.listen = {*Endpoint::parse("[::]:554")};
+         },
+         {"missing rtsp address"},
+         "a higher port"},
         {"metrics off",
          null,
          [](Machine& m) {
-             m.facts.metrics_refusal = "x";
+             m.facts.not_to_be_had[*m.config.metrics.listen] = "x";
              m.config.metrics.listen.reset();
          },
          {},
