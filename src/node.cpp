@@ -72,8 +72,6 @@ std::vector<uint16_t> vlans_of(const config::Config& config, const std::string& 
     return {vlans.begin(), vlans.end()};
 }
 
-double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
-
 }  // namespace
 
 Result<void> Node::open() {
@@ -156,25 +154,12 @@ Result<void> Node::open_mesh() {
     return {};
 }
 
-Result<void> Node::open_metrics() {
-    if (!config_.metrics.listen) return {};
-    auto server = metrics::HttpServer::open(loop_, *config_.metrics.listen,
-                                            [this](std::string_view path) { return answer(path); });
-    if (!server) return fail(server.error().text);
-    http_ = std::move(*server);
-    return {};
-}
-
 Result<void> Node::open_control() {
     auto socket =
         io::ControlSocket::open(loop_, config_.control.socket, [this](std::string_view line) { return request(line); });
     if (!socket) return fail(socket.error().text);
     control_ = std::move(*socket);
     return {};
-}
-
-void Node::note_steering(uint16_t port, const Result<void>& done) {
-    if (!done) log_.error("port '{}': XDP steering: {}", ports_[port].name, done.error().text);
 }
 
 Result<void> Node::open_rtsp() {
@@ -193,143 +178,6 @@ Result<void> Node::open_rtsp() {
     rtsp_ = std::move(*rtsp);
     for (const Endpoint& at : config_.rtsp.listen) log_.info("RTSP: listening on {}", at.text());
     return {};
-}
-
-// Tells the port's XDP program all that is media; publish() tells what changes.
-void Node::steer(uint16_t port) {
-    dataplane::Steering* steering = dataplane_->ports()[port]->steering();
-    if (steering == nullptr) return;
-    steer_addresses(port);
-    note_steering(port, steering->set_flows(mesh_->keys(port)));
-    note_steering(port, steering->set_media_ports(config_.media.first_port, config_.media.last_port));
-}
-
-// Tells a NIC that can be told which queue is polled by the worker that owns a flow's track.
-void Node::guide(uint16_t port, const mesh::Mesh::Keys& keys) {
-    dataplane::FlowRules* rules = dataplane_->ports()[port]->flow_rules();
-    if (rules == nullptr) return;
-    for (const flow::Key& key : keys.unwanted) rules->remove(key);
-    for (const flow::Key& key : keys.wanted) {
-        const auto owner = mesh_->owner(key);
-        const auto queue = owner ? dataplane_->queue_of(port, *owner) : std::nullopt;
-        if (!queue) {  // the tracks of several workers, told apart by sender
-            rules->remove(key);
-            continue;
-        }
-        if (auto set = rules->set(key, *queue); !set && unguided_.insert(port).second)
-            log_.info(
-                "port '{}': the driver does not take a flow to a queue ({}): what arrives at another worker than "
-                "its track's is handed over",
-                ports_[port].name, set.error().text);
-    }
-}
-
-void Node::steer_addresses(uint16_t port) {
-    if (dataplane::Steering* steering = dataplane_->ports()[port]->steering())
-        note_steering(port, steering->set_addresses(next_hops_->addresses(ports_[port].netdev)));
-}
-
-// What the model wants of the kernel since it changed. What is added comes first: a group, port or next hop that is in
-// use before and after is not given up between.
-void Node::follow_changes() {
-    follow_destinations();
-    const auto sources = mesh_->take_sources();
-    for (const config::Source& source : sources.added) follow(source, true);
-    for (const config::Source& source : sources.removed) follow(source, false);
-    const auto is_group = [](const config::Source& source) { return source.rtp.ip.is_multicast(); };
-    if (std::ranges::any_of(sources.added, is_group) || std::ranges::any_of(sources.removed, is_group)) follow_groups();
-    if (rtsp_) rtsp_->follow_model();
-    changed();
-}
-
-void Node::follow_destinations() {
-    const auto destinations = mesh_->take_destinations();
-    for (const flow::Destination& to : destinations.wanted) {
-        next_hops_->want(to);
-        if (!started_) unanswered_.insert(to);
-    }
-    for (const flow::Destination& to : destinations.forgotten) {
-        next_hops_->forget(to);
-        unanswered_.erase(to);  // deleted before the workers started
-    }
-}
-
-// What a kernel twin listens to, a NIC of our own must let in; of joins by others on the twin nobody tells.
-void Node::follow_groups() {
-    for (const auto& port : dataplane_->ports())
-        if (auto followed = port->follow_groups(); !followed) log_.warning("{}", followed.error().text);
-}
-
-void Node::follow(const config::Source& source, bool added) {
-    if (source.rtp.ip.is_multicast()) {
-        const std::string& netdev = ports_[mesh_->port_index(source.port).value_or(0)].netdev;
-        if (netdev.empty()) return;  // no kernel twin, nobody to join with
-        const auto sender = source.ssm ? source.from : std::nullopt;
-        if (!added) return memberships_.leave(source.rtp.ip, sender, netdev);
-        if (auto joined = memberships_.join(source.rtp.ip, sender, netdev); !joined)
-            log_.error("{}", joined.error().text);
-        return;
-    }
-    // Where the kernel sees media too it must not answer "port unreachable".
-    for (const flow::PortInfo& port : ports_) {
-        if (port.driver != flow::Driver::af_packet || source.vlan != 0) continue;
-        if (source.port && *source.port != port.name) continue;
-        std::vector<uint16_t> further = config::further_ports(source);
-        further.push_back(0);
-        for (const uint16_t beyond : further) {
-            const auto udp = static_cast<uint16_t>(source.rtp.port + beyond);
-            const auto claim = claims_.try_emplace({{source.rtp.ip, udp}, port.netdev}).first;
-            claim->second.wanted += added ? 1 : -1;
-            if (claim->second.wanted != 0) {
-                if (added) claim_port(claim->first, claim->second);
-                continue;
-            }
-            if (claim->second.held) claimed_.release(claim->first.first);
-            claims_.erase(claim);
-        }
-    }
-}
-
-// If it is possible by now: the address may come to the interface later.
-void Node::claim_port(const Claimed& what, Claim& claim) {
-    const auto& [endpoint, netdev] = what;
-    if (claim.held) return;
-    const auto local = next_hops_->addresses(netdev);
-    if (std::ranges::find(local, endpoint.ip) == local.end()) return;
-    if (auto claimed = claimed_.claim(endpoint, netdev)) {
-        claim.held = true;
-    } else {
-        log_.warning("{}", claimed.error().text);
-    }
-}
-
-void Node::on_next_hop(const flow::Destination& to, const flow::Resolution& answer) {
-    if (answer.hop) unanswered_.erase(to);
-    mesh_->resolve(to, answer);
-    if (answer.hop) {
-        log_.info("{}: next hop {} by port '{}', from {}, mtu {}", to.ip.text(), answer.hop->mac.text(),
-                  ports_[answer.hop->port].name, answer.hop->source.text(), answer.hop->mtu);
-    } else if (started_) {  // before, the neighbour has hardly been asked
-        log_.warning("{}: no next hop: {}", to.ip.text(), answer.why_not);
-    }
-    changed();
-}
-
-void Node::on_netdev(const std::string& netdev) {
-    follow_ports();
-    for (flow::PortInfo& port : ports_) {
-        if (port.netdev != netdev) continue;
-        steer_addresses(port.index);
-        const auto mac = next_hops_->mac(netdev);
-        if (!flow::lives_on_netdev(port) || !mac || *mac == port.mac) continue;
-        log_.info("port '{}': mac {} by now", port.name, mac->text());
-        port.mac = *mac;  // what copies carry as their sender
-        mesh_->set_port(port);
-        changed();
-    }
-    for (auto& [what, claim] : claims_)
-        if (what.second == netdev) claim_port(what, claim);
-    if (auto joined = memberships_.rejoin(netdev); !joined) log_.error("{}", joined.error().text);
 }
 
 void Node::changed() {
@@ -360,98 +208,6 @@ void Node::start_workers() {
         log_.warning("{}: no next hop: {}", to.ip.text(), mesh_->resolution(to).why_not);
     log_.info("node '{}': forwarding {} tracks, {} workers", config_.node, mesh_->tracks().size(),
               dataplane_->workers().size());
-}
-
-// Every packet must be accounted for. That it is not is a bug of ours: said once, and shown in the metrics.
-void Node::audit() {
-    for (const auto& worker : dataplane_->workers()) {
-        const flow::Ledger ledger = worker->ledger().read();
-        if (ledger.balanced() || !unbalanced_.insert(worker->id()).second) continue;
-        log_.error(
-            "worker {}: the ledger does not balance: rx {} is not forwarded {} + consumed {} + drops {}, or tx wanted "
-            "{} is not "
-            "sent {} + drops {}",
-            worker->id(), ledger.rx, ledger.forwarded, ledger.consumed(), ledger.rx_drops(), ledger.tx_wanted,
-            ledger.sent, ledger.tx_drops());
-    }
-}
-
-// A worker that does not turn forwards nothing and keeps replaced tables from being freed. Control does not wait for
-// it.
-void Node::feel_pulses() {
-    for (const auto& worker : dataplane_->workers()) {
-        metrics::Pulse& pulse = pulses_[worker->id()];
-        switch (pulse.look(worker->turns(), Clock::now())) {
-            case metrics::Pulse::News::none: break;
-            case metrics::Pulse::News::stalled:
-                log_.error(
-                    "worker {} on core {} has not turned for {:.1f} s: it forwards nothing; is its core taken away?",
-                    worker->id(), cores_[worker->id()], seconds(pulse.still()));
-                break;
-            case metrics::Pulse::News::recovered:
-                log_.info("worker {} turns again, after {:.1f} s", worker->id(), seconds(pulse.pause()));
-                break;
-        }
-    }
-}
-
-std::vector<metrics::PortHealth> Node::port_health() const {
-    std::vector<metrics::PortHealth> all;
-    for (const auto& port : dataplane_->ports()) {
-        const flow::PortInfo& info = port->info();
-        if (const auto down = down_.find(info.index); down != down_.end()) {
-            all.push_back({info.name, down->second});
-        } else if (flow::lives_on_netdev(info)) {
-            all.push_back({info.name, next_hops_->why_down(info.netdev)});
-        } else {
-            all.push_back({info.name, port->link_up() ? "" : "the NIC has no link"});
-        }
-    }
-    return all;
-}
-
-metrics::View Node::view() const {
-    metrics::View view{.version = kVersion,
-                       .node = config_.node,
-                       .mesh = *mesh_,
-                       .now = dataplane::clock_now(),
-                       .table_pending = dataplane_->reclaim()};
-    for (const auto& worker : dataplane_->workers())
-        view.workers.push_back({worker->ledger().read(), flow::Latency::of(worker->latency()), worker->turns(),
-                                pulses_[worker->id()].stalled()});
-    const auto health = port_health();
-    for (size_t p = 0; p < ports_.size(); p++) {
-        view.ports.push_back({ports_[p].name, health[p].why_not.empty(), dataplane_->ports()[p]->counters()});
-        if (const auto& twin = dataplane_->twins()[p])
-            view.twins.push_back({ports_[p].name, twin->lost_to_kernel.read(), twin->lost_from_kernel.read()});
-    }
-    for (const auto& pool : dataplane_->pools()) view.pools.push_back({pool.name, pool.free, pool.size});
-    return view;
-}
-
-metrics::Response Node::answer(std::string_view path) const {
-    if (path == "/healthz") return {200, "text/plain", "ok\n"};
-    if (path == "/readyz") {
-        auto readiness = metrics::readiness(started_, port_health(), pulses_);
-        return {readiness.ready ? 200u : 503u, "text/plain", std::move(readiness.text)};
-    }
-    if (path != "/metrics") return {404, "text/plain", "/metrics, /healthz or /readyz\n"};
-    return {200, "text/plain; version=0.0.4; charset=utf-8",
-            metrics::render(view()) + (rtsp_ ? rtsp_->metrics() : std::string())};
-}
-
-// How much each worker does, smoothed over some seconds: new tracks go where there is least to do.
-void Node::measure() {
-    constexpr double kSmoothing = 0.3;  // of each new second
-    std::vector<double> load;
-    for (const auto& worker : dataplane_->workers()) {
-        const flow::Ledger ledger = worker->ledger().read();
-        const uint64_t done = ledger.rx + ledger.tx_wanted;
-        const auto now = static_cast<double>(done - std::exchange(done_[worker->id()], done));
-        const double before = mesh_->placed()[worker->id()].load;
-        load.push_back(before + kSmoothing * (now - before));
-    }
-    mesh_->measured(load);
 }
 
 void Node::run() {

@@ -1,0 +1,80 @@
+// Which streams cannot be beside each other: two that want the same packets, and loops.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+
+#include "control/mesh/keys.hpp"
+#include "control/mesh/mesh.hpp"
+
+namespace penstock::mesh {
+namespace {
+
+// These judge as config::check does: a stream that stands in the file beside the others may be altered beside them,
+// too.
+bool same(const config::Source& a, const config::Source& b) {
+    return key_of(a) == key_of(b) && a.port == b.port && a.from == b.from;
+}
+bool share_a_port(const config::Source& a, const config::Source& b) {  // for different things: RTP, RTCP, repair
+    if (key_of(a) == key_of(b)) return false;
+    const auto of_a = keys_of(a), of_b = keys_of(b);
+    return std::ranges::find_first_of(of_a, of_b) != of_a.end();
+}
+// By RTP, RTCP or repair, to any of its ports: a source takes RTCP on that of RTP too (RFC 5761).
+bool feeds(const config::Output& output, const config::Source& source) {
+    const auto to = keys_of(output);
+    const auto at = keys_of(source);
+    if (std::ranges::find_first_of(to, at) == to.end()) return false;
+    // A group may pass from one port to another: two networks, not a loop.
+    return !output.rtp.ip.is_multicast() || !output.port || !source.port || *output.port == *source.port;
+}
+
+}  // namespace
+
+// Why the stream cannot be beside the others, whose tracks `of_others` finds; its own former version does not count.
+std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
+    const auto of_others = [&](const auto& tracks, const flow::Key& key) {
+        const auto [begin, end] = tracks.equal_range(key);
+        return std::ranges::subrange(begin, end) | std::views::values |
+               std::views::filter([&](const Track* track) { return track->stream != stream.name; });
+    };
+    for (const config::Track& track : stream.tracks) {
+        for (const config::Source& source : track.sources) {
+            for (const flow::Key& key : keys_of(source))
+                if (viewer_keys_.contains(key))
+                    return fmt::format("source {}: a viewer was given port {}; choose one outside of media.ports",
+                                       source.rtp.text(), key.port);
+            for (const flow::Key& key : keys_of(source))
+                for (const Track* other : of_others(sources_, key))
+                    for (const Path& path : other->paths)
+                        if (same(path.source, source) || share_a_port(path.source, source))
+                            return fmt::format("source {}: stream '{}' has it, or needs it for RTCP or repair",
+                                               source.rtp.text(), other->stream);
+            for (const flow::Key& key : keys_of(source))
+                for (const Track* other : of_others(targets_, key))
+                    for (const Output& output : other->outputs)
+                        if (feeds(output.to, source))
+                            return fmt::format("source {}: stream '{}' sends there, or its RTCP: that would be a loop",
+                                               source.rtp.text(), other->stream);
+        }
+        for (const config::Output& output : track.outputs) {
+            for (const flow::Key& key : keys_of(output))
+                for (const Track* other : of_others(sources_, key))
+                    for (const Path& path : other->paths)
+                        if (feeds(output, path.source))
+                            return fmt::format(
+                                "output {}: it, or its RTCP, feeds a source of stream '{}': that would be a loop",
+                                output.rtp.text(), other->stream);
+            for (const config::Track& own : stream.tracks)
+                for (const config::Source& source : own.sources)
+                    if (feeds(output, source))
+                        return fmt::format(
+                            "output {}: it, or its RTCP, feeds a source of the stream itself: that would "
+                            "be a loop",
+                            output.rtp.text());
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace penstock::mesh
