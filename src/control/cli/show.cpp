@@ -183,7 +183,8 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                  {"driver", "driver"},
                  {"worker", "worker"},
                  {"payload", "payload"},
-                 {"why", "why"}},
+                 {"why", "why"},
+                 {"crypto", ""}},
                 {}};
     for (const auto& track : stream.tracks) {
         const WorkerFacts* worker = track->owner < workers.size() ? &workers[track->owner] : nullptr;
@@ -199,8 +200,8 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
         for (const mesh::Output* output : track->legs()) {
             const flow::Resolution& way = mesh.resolution(output->destination);
             if (!way.hop) {
-                out.rows.push_back(
-                    Row{track->name, output->name, Cell{}, Cell{}, uint64_t{output->worker}, Cell{}, way.why_not});
+                out.rows.push_back(Row{track->name, output->name, Cell{}, Cell{}, uint64_t{output->worker}, Cell{},
+                                       way.why_not, Cell{}});
                 continue;
             }
             const PortFacts& port = ports[way.hop->port];
@@ -213,7 +214,8 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                                          : "copied"),
                     std::string(alone    ? "the only leg: the packet itself leaves"
                                 : shared ? "payloads below 64 bytes are copied: as cheap as a second segment"
-                                         : "the driver cannot send chained buffers")});
+                                         : "the driver cannot send chained buffers"),
+                    Cell{}});
         }
     }
     return {{std::move(in), std::move(out)}};
