@@ -1,4 +1,5 @@
 // Any line is a command, or an error that says what was expected; what completion offers goes on from what was typed.
+#include <span>
 #include <string>
 
 #include "control/cli/command.hpp"
@@ -49,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         EXPECT(!command.error().text.empty());
     }
     check_url(std::string(line));
-    const auto words = cli::complete(line, [](std::string_view) {
+    const auto words = cli::complete(line, [](std::string_view, std::span<const std::string>) {
         return std::vector<std::string>{"camera-1", "all"};
     });
     for (const std::string& word : words) EXPECT(!word.empty() && word.starts_with(last_word(line)));

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("PENSTOCK_BUILD", ROOT / "build")).absolute()
 LOGS = BUILD / "test-logs"
-FUZZ_SECONDS = 10
+FUZZ_SECONDS = 6
 NOT_ROOT = "" if os.geteuid() == 0 else "needs root: it makes network namespaces"
 
 
