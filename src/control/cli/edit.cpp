@@ -131,7 +131,7 @@ Result<Edit> del_entry(const Stream& stream, const Url& url) {
     }
     if (candidates.empty())
         return fail(
-            fmt::format("stream '{}' has no {} {} so; {}", stream.name, kind, url.rtp, some(urls_of<Entry>(stream))));
+            fmt::format("stream '{}' has no {} {}; {}", stream.name, kind, url.rtp, some(urls_of<Entry>(stream))));
     if (candidates.size() > 1 && exact != 1)
         return fail(fmt::format("stream '{}': several {}s are {}: say which; {}", stream.name, kind, url.rtp,
                                 some(candidates)));
