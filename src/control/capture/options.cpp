@@ -3,20 +3,20 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <charconv>
 #include <set>
 #include <sstream>
+
+#include "base/text.hpp"
 
 namespace penstock::capture {
 namespace {
 
 template <class Number>
-Result<Number> number(std::string_view key, std::string_view text, Number most) {
-    Number n = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (error != std::errc() || end != text.data() + text.size() || n == 0 || n > most)
+Result<Number> from_one_to(Number most, std::string_view key, std::string_view text) {
+    const auto n = number<Number>(text);
+    if (!n || *n == 0 || *n > most)
         return fail(fmt::format("{} '{}': a number from 1 to {} is allowed", key, text, most));
-    return n;
+    return *n;
 }
 
 }  // namespace
@@ -39,11 +39,11 @@ Result<Options> parse_options(std::string_view text) {
             if (!value.starts_with('/')) return fail(fmt::format("file '{}': a path from / on is needed", value));
             options.file = value;
         } else if (key == "count") {
-            const auto n = number("count", value, kMaxCount);
+            const auto n = from_one_to(kMaxCount, "count", value);
             if (!n) return fail(n.error().text);
             options.count = *n;
         } else if (key == "rate") {
-            const auto n = number("rate", value, kMaxRate);
+            const auto n = from_one_to(kMaxRate, "rate", value);
             if (!n) return fail(n.error().text);
             options.rate = *n;
         } else {

@@ -6,18 +6,13 @@
 
 #include <vector>
 
+#include "base/text.hpp"
 #include "control/rtsp/message.hpp"
 
 namespace penstock::rtsp {
 namespace {
 
 constexpr std::string_view kScheme = "Digest";
-
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
 
 using Parameters = std::vector<std::pair<std::string_view, std::string>>;
 

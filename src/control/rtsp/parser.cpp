@@ -1,8 +1,8 @@
 #include "control/rtsp/parser.hpp"
 
 #include <algorithm>
-#include <charconv>
 
+#include "base/text.hpp"
 #include "control/rtsp/limits.hpp"
 
 namespace penstock::rtsp {
@@ -20,20 +20,6 @@ bool is_url(std::string_view text) {
     for (const char c : text)
         if (c <= ' ' || c == 0x7f) return false;
     return !text.empty();
-}
-
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
-template <class Number>
-std::optional<Number> number(std::string_view text) {
-    Number n{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return n;
 }
 
 std::optional<Version> version_of(std::string_view text) {

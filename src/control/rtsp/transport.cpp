@@ -2,19 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include "base/text.hpp"
 
 #include "control/rtsp/limits.hpp"
 #include "control/rtsp/message.hpp"
 
 namespace penstock::rtsp {
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
 
 // Takes what stands before the next `separator` that is not within quotes.
 std::string_view take(std::string_view& text, char separator) {
@@ -30,14 +24,6 @@ std::string_view take(std::string_view& text, char separator) {
 std::string_view unquoted(std::string_view text) {
     if (text.size() >= 2 && text.front() == '"' && text.back() == '"') return text.substr(1, text.size() - 2);
     return text;
-}
-
-template <class Number>
-std::optional<Number> number(std::string_view text, int base = 10) {
-    Number n{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n, base);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return n;
 }
 
 // Some clients name the RTP port alone: RTCP is the next one.

@@ -1,19 +1,13 @@
 // Reading a session description. Every deviation from RFC 8866 that is let through names who is known to send it.
 #include <fmt/format.h>
 
-#include <charconv>
 #include <limits>
 
+#include "base/text.hpp"
 #include "control/sdp/description.hpp"
 
 namespace penstock::sdp {
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\0')) text.remove_suffix(1);
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    return text;
-}
 
 std::vector<std::string_view> words(std::string_view text) {
     std::vector<std::string_view> all;
@@ -23,14 +17,6 @@ std::vector<std::string_view> words(std::string_view text) {
         text.remove_prefix(end == std::string_view::npos ? text.size() : end);
     }
     return all;
-}
-
-template <class Number>
-std::optional<Number> number(std::string_view text) {
-    Number n{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return n;
 }
 
 class Reader {
