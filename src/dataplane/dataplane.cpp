@@ -129,7 +129,7 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
         worker.ports = as_received;
         worker.pools = {packets_.get(), headers_.get()};
         worker.sleep_when_idle = plan.sleep_when_idle;
-        workers_.push_back(std::make_unique<Worker>(qsbr_, table_, capture_, std::move(worker), &port_sets_));
+        workers_.push_back(std::make_unique<Worker>(qsbr_, table_, capture_, port_sets_, std::move(worker)));
     }
     return {};
 }

@@ -46,6 +46,7 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
     const auto sum = anew ? flow::sum_from_payload(bytes_of(m), in) : flow::sum_from_checksum(bytes_of(m), in);
 
     const Ip sender = f.spread && f.has_sender ? flow::sender_of(bytes_of(m), in) : Ip{};
+    // From here on the mbuf holds the payload alone.
     m->data_off = static_cast<uint16_t>(m->data_off + in.payload_offset);
     m->data_len = in.payload_size;
     m->pkt_len = in.payload_size;

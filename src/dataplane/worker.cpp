@@ -60,7 +60,7 @@ std::span<const Leg> first_legs(const Flow* flow) noexcept {
 }  // namespace
 
 Worker::Worker(Qsbr& qsbr, const Published<flow::Table>& table, const Published<flow::Capture>& capture,
-               WorkerPlan plan, const Published<PortSet>* ports)
+               const Published<PortSet>& ports, WorkerPlan plan)
     : reader_(qsbr, plan.id), published_(table), captures_(capture), ports_(ports), plan_(std::move(plan)) {}
 
 uint64_t clock_now() noexcept {
@@ -86,11 +86,8 @@ bool Worker::turn() noexcept {
     table_ = &published_.read();  // one acquire load; valid until quiescent()
     if (const flow::Capture& capture = captures_.read(); capture.number != capture_) [[unlikely]]
         follow(capture);
-    if (ports_ != nullptr) {
-        const PortSet& set = ports_->read();
-        if (set.generation != generation_) [[unlikely]]
-            follow(set);
-    }
+    if (const PortSet& set = ports_.read(); set.generation != generation_) [[unlikely]]
+        follow(set);
     moved_ = false;
     turns_.add();
     latency_.begin();

@@ -65,9 +65,9 @@ uint64_t clock_now() noexcept;
 
 class Worker {
 public:
-    // `ports`: how their devices change, when they can.
-    Worker(Qsbr& qsbr, const Published<flow::Table>& table, const Published<flow::Capture>& capture, WorkerPlan plan,
-           const Published<PortSet>* ports = nullptr);
+    // `plan` says how the ports are until the first set of another generation than 0 is published in `ports`.
+    Worker(Qsbr& qsbr, const Published<flow::Table>& table, const Published<flow::Capture>& capture,
+           const Published<PortSet>& ports, WorkerPlan plan);
 
     void run(const std::atomic<bool>& stop) noexcept;  // until `stop`
     bool turn() noexcept;                              // one round; whether anything moved
@@ -130,7 +130,7 @@ private:
     Qsbr::Reader reader_;
     const Published<flow::Table>& published_;
     const Published<flow::Capture>& captures_;
-    const Published<PortSet>* ports_;
+    const Published<PortSet>& ports_;
     uint64_t generation_ = 0;  // of the port set that was followed last
     WorkerPlan plan_;
     const flow::Table* table_ = nullptr;  // of this turn

@@ -109,7 +109,8 @@ int main(int argc, char** argv) {
     for (int port = 0; port < 2; port++) plan.tx.emplace_back((*stage)->tx(), uint16_t{0}, true);
     plan.pools = (*stage)->pools();
     const dataplane::Published<flow::Capture> capture(qsbr, std::make_unique<const flow::Capture>());
-    dataplane::Worker worker(qsbr, table, capture, std::move(plan));
+    const dataplane::Published<dataplane::PortSet> ports(qsbr, std::make_unique<const dataplane::PortSet>());
+    dataplane::Worker worker(qsbr, table, capture, ports, std::move(plan));
     const auto state = mesh->stream("0")->tracks[0]->paths[0].state;
 
     std::atomic<bool> changing = false, done = false;

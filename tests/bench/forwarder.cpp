@@ -12,7 +12,8 @@ public:
           qsbr_(1),
           table_(qsbr_, mesh_->compile()),
           capture_(qsbr_, std::make_unique<const flow::Capture>()),
-          worker_(qsbr_, table_, capture_, plan(stage, load)) {}
+          ports_(qsbr_, std::make_unique<const dataplane::PortSet>()),
+          worker_(qsbr_, table_, capture_, ports_, plan(stage, load)) {}
 
     void turn() override { worker_.turn(); }
     bool accounts_for(uint64_t packets, uint32_t fanout) const override {
@@ -35,6 +36,7 @@ private:
     dataplane::Qsbr qsbr_;
     dataplane::Published<flow::Table> table_;
     dataplane::Published<flow::Capture> capture_;
+    dataplane::Published<dataplane::PortSet> ports_;
     dataplane::Worker worker_;
 };
 

@@ -102,7 +102,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
         plans[w].pools = pools_;
         plans[w].sleep_when_idle = plan_.sleep_when_idle;
         workers_.push_back(
-            std::make_unique<dataplane::Worker>(qsbr_, *published_, *captures_, std::move(plans[w]), port_sets_.get()));
+            std::make_unique<dataplane::Worker>(qsbr_, *published_, *captures_, *port_sets_, std::move(plans[w])));
     }
 }
 

@@ -137,7 +137,7 @@ public:
     };
     Sources take_sources() { return std::exchange(changed_sources_, {}); }
     void resolve(const flow::Destination& destination, const flow::Resolution& answer);
-    // A port was opened anew and has another MAC: the legs that leave by it are compiled again.
+    // A port was opened anew, or its MAC changed: the legs that leave by it are compiled again.
     void set_port(const flow::PortInfo& port);
     const flow::Resolution& resolution(const flow::Destination& destination) const;  // must be that of an output
 
@@ -235,7 +235,7 @@ private:
     std::set<flow::Destination> newly_wanted_, perhaps_forgotten_;  // since take_destinations()
     Sources changed_sources_;
     std::unordered_set<flow::Key, HashKey> changed_keys_;  // of sources that came or went since take_keys()
-    std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;  // RTP and RTCP keys of all tracks
+    std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;  // keys of RTP, RTCP and repair
     std::unordered_multimap<flow::Key, const Track*, HashKey> targets_;  // where outputs lead
     std::vector<Track*> dirty_;
     std::map<uint64_t, Viewer> viewers_;
