@@ -120,16 +120,19 @@ TEST_CASE("a flow goes to the queue that its rule names, and its neighbours go w
         WARN("skipped: network namespaces need root");
         return;
     }
-    Tap tap;
+    auto made = std::make_unique<Tap>();
+    Tap& tap = *made;
     dataplane::FlowRules rules(tap.id());
     std::vector<flow::Key> keys;
     for (uint16_t n = 0; n < 20; n++)
         keys.push_back({test::ip(n % 2 == 0 ? "10.9.9.1" : "fd09::1"), static_cast<uint16_t>(20000 + 2 * n), 0});
     if (const auto set = rules.set(keys[0], 1); !set) {
-        WARN("skipped: this kernel takes no such rule: " << set.error().text);
         CHECK(rules.size() == 0);
         rules.remove(keys[0]);  // is nothing
-        return;
+        made.reset();
+        fmt::print("this kernel's classifier takes no such rule: {}\n", set.error().text);
+        std::fflush(stdout);
+        std::_Exit(77);  // as meson knows a skipped test
     }
     for (const uint16_t queue : {uint16_t{1}, uint16_t{0}}) {
         for (const flow::Key& key : keys) REQUIRE(rules.set(key, queue));
