@@ -1,6 +1,7 @@
 """Change upon change: a hundred a second among thousands of flows, single sources and tracks, stop and start."""
 import json
 import socket
+import statistics
 import time
 
 from cases import alone
@@ -62,17 +63,21 @@ def test_a_hundred_a_second():
         operator = Operator(lab, penstock)
         with Steady(lab) as untouched, Steady(lab, 20010, 2) as busy:
             counted = penstock.metrics().sum("penstock_path_packets_total", stream="busy")
-            began = time.monotonic()
+            began, answered = time.monotonic(), []
             wanted = [command for number in range(CHANGES // 10) for command in changes(number)]
             for done, command in enumerate(wanted):
+                asked = time.monotonic()
                 operator.do(command)
+                answered.append(time.monotonic() - asked)
                 ahead = began + (done + 1) / PER_SECOND - time.monotonic()
                 if ahead > 0:  # the pace is what is tested
                     time.sleep(ahead)
             took = time.monotonic() - began
             untouched.go_on()
             busy.go_on()
-        assert len(wanted) == CHANGES and took < 4 * CHANGES / PER_SECOND, f"{len(wanted)} changes took {took:.1f} s"
+        assert len(wanted) == CHANGES and took < 2 * CHANGES / PER_SECOND, f"{len(wanted)} changes took {took:.1f} s"
+        # The pace could be kept with most of the time to spare; single ones may wait for a core that others use.
+        assert statistics.median(answered) < 0.2 / PER_SECOND, f"a change takes {statistics.median(answered) * 1e3:.1f} ms"
         wait_forwarded(penstock, len(untouched.sent), stream="untouched")
         wait_forwarded(penstock, len(busy.sent), stream="busy", leg=leg(1, 6010))
         assert heard.payloads(6000) == untouched.sent
