@@ -18,6 +18,8 @@ class Guest(Relay):
         if not shutil.which("dpdk-testpmd"):
             raise Skip("dpdk-testpmd is not installed")
         super().__init__(1, "af_packet")
+        # What testpmd leaves behind when it is ended.
+        self.on_close(lambda: shutil.rmtree(f"/run/dpdk/{self.prefix}", ignore_errors=True))
         self.guest = self.namespace("guest")
         self.veth(self.node, "vm0", self.guest, "eth0")
         self.guest.ip("address", "add", f"{GUEST}/24", "dev", "eth0")
