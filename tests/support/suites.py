@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,19 +26,22 @@ class Suite:
         self.name, self.passed, self.failed, self.skipped, self.notes = name, 0, 0, 0, []
         self.started = time.monotonic()
         self.seconds = 0.0
+        self.lock = threading.Lock()
         print(f"\n== {name}", flush=True)
 
     def ok(self, what, count=1, detail=""):
-        self.passed += count
+        with self.lock:
+            self.passed += count
         print(f"ok    {what}{detail}", flush=True)
 
     def fail(self, what, text, log, count=1):
-        self.failed += count
-        print(f"FAIL  {what}")
-        print("".join(f"      {line}\n" for line in text.splitlines()[-30:]) + f"      log: {log}", flush=True)
+        with self.lock:
+            self.failed += count
+        print(f"FAIL  {what}\n" + "".join(f"      {line}\n" for line in text.splitlines()[-30:]) + f"      log: {log}", flush=True)
 
     def skip(self, what, why, count=1):
-        self.skipped += count
+        with self.lock:
+            self.skipped += count
         print(f"skip  {what}: {why}", flush=True)
 
     def done(self):
@@ -196,7 +200,8 @@ def plain(name, privileged=False):
 def sanitizers(builds):
     directories = {label: builds.get(label) for label in ("asan", "tsan")}
     suite = Suite("sanitizers")
-    for label, suites in (("asan", ("unit", "property", "dataplane", "loop")), ("tsan", ("threads", "dataplane", "loop"))):
+
+    def run_all(label, suites):
         directory = directories[label]
         for wanted in suites:
             if wanted == "loop" and NOT_ROOT:
@@ -205,6 +210,11 @@ def sanitizers(builds):
                 meson_suite(suite, directory, wanted, label, privileged=wanted == "loop", patience=5)
             else:
                 suite.skip(f"{wanted} ({label})", "it did not build")
+
+    with ThreadPoolExecutor(2) as pool:  # side by side: most of it is one program at a time
+        for done in (pool.submit(run_all, "asan", ("unit", "property", "dataplane", "loop")),
+                     pool.submit(run_all, "tsan", ("threads", "dataplane", "loop"))):
+            done.result()
     return suite.done()
 
 
