@@ -116,7 +116,7 @@ rtsp::Answer Rtsp::grant(const rtsp::Setup& setup) {
         }
     // Of two sessions that have the same port at the viewer one is left over, of a player that was killed: nobody can
     // listen there twice.
-    const Endpoint to{setup.viewer, setup.client_port.rtp};
+    const Endpoint to{setup.viewer, setup.wanted.client_port->rtp};
     for (const mesh::Viewer* other : track->viewers)
         if (other->leg.to.rtp == to) server_.end(sessions_of_.at(other->id), rtsp::EndReason::replaced);
     const auto port = take_port(setup.local);
@@ -126,7 +126,7 @@ rtsp::Answer Rtsp::grant(const rtsp::Setup& setup) {
     }
     const auto viewer = around_.mesh.add_viewer({.stream = setup.stream,
                                                  .track = track->name,
-                                                 .agreed = {{setup.local, *port}, setup.client_port.rtcp},
+                                                 .agreed = {{setup.local, *port}, setup.wanted.client_port->rtcp},
                                                  .to = to});
     if (!viewer) {
         around_.log.warning("RTSP: {} cannot watch '{}': {}", setup.viewer.text(), setup.stream, viewer.error().text);
@@ -136,7 +136,13 @@ rtsp::Answer Rtsp::grant(const rtsp::Setup& setup) {
     watched_[setup.session][track->name] = {*viewer, *port, 0};
     sessions_of_[*viewer] = setup.session;
     around_.changed();
-    return rtsp::Granted{track->name, {*port, static_cast<uint16_t>(*port + 1)}, setup.local, ssrc_of(*track)};
+    rtsp::Transport granted;
+    granted.profile = setup.wanted.profile;
+    granted.client_port = setup.wanted.client_port;
+    granted.server_port = rtsp::Pair{*port, static_cast<uint16_t>(*port + 1)};
+    granted.source = setup.local.text();
+    granted.ssrc = ssrc_of(*track);
+    return rtsp::Granted{track->name, std::move(granted)};
 }
 
 std::optional<uint16_t> Rtsp::take_port(const Ip& local) {

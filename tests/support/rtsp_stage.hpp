@@ -63,8 +63,14 @@ private:
         const std::string track = s.track.empty() ? "video" : s.track;
         if (s.stream != "cam" || (track != "video" && track != "audio"))
             return server.answer(now, s.ticket, rtsp::Refusal{404});
-        done.push_back("setup " + std::to_string(s.session) + " " + track + " " + std::to_string(s.client_port.rtp));
-        server.answer(now, s.ticket, rtsp::Granted{track, {20000, 20001}, s.local, 0xabcd});
+        done.push_back("setup " + std::to_string(s.session) + " " + track + " " + std::to_string(s.wanted.client_port->rtp));
+        rtsp::Transport granted;
+        granted.profile = s.wanted.profile;
+        granted.client_port = s.wanted.client_port;
+        granted.server_port = rtsp::Pair{20000, 20001};
+        granted.source = s.local.text();
+        granted.ssrc = 0xabcd;
+        server.answer(now, s.ticket, rtsp::Granted{track, granted});
     }
     void on(const rtsp::Play& p) {
         done.push_back("play " + std::to_string(p.session));

@@ -83,8 +83,7 @@ Response Server::dispatch(Instant now, Connection& c, const Request& request, Me
             const auto target = target_of(request.url);
             if (!target) return with_status(response, 404);
             if (!accepts_sdp(request)) return with_status(response, 406);
-            Asked asked{
-                .connection = 0, .method = method, .response = response, .session = 0, .fresh = {}, .transport = {}};
+            Asked asked{.connection = 0, .method = method, .response = response, .session = 0, .fresh = {}};
             asked.fresh.base = base_of(request.url);
             outputs_.push_back(Describe{ask(c, std::move(asked)), target->stream, c.peer.local.ip});
             break;
@@ -144,11 +143,7 @@ Response Server::setup(Instant now, Connection& c, const Request& request, Sessi
                 .method = Method::setup,
                 .response = std::move(response),
                 .session = session ? session->id : next_session_++,
-                .fresh = {},
-                .transport = {}};
-    Transport& granted = asked.transport;
-    granted.profile = wanted->profile;
-    granted.client_port = wanted->client_port;
+                .fresh = {}};
     if (session == nullptr) {
         Session& fresh = asked.fresh;
         fresh.id = asked.session;
@@ -164,7 +159,7 @@ Response Server::setup(Instant now, Connection& c, const Request& request, Sessi
     const SessionId id = asked.session;
     const Ticket ticket = ask(c, std::move(asked));
     outputs_.push_back(
-        Setup{ticket, id, target->stream, target->track, c.peer.remote.ip, c.peer.local.ip, *wanted->client_port});
+        Setup{ticket, id, target->stream, target->track, c.peer.remote.ip, c.peer.local.ip, *wanted});
     return {};
 }
 
@@ -183,8 +178,7 @@ Response Server::play(Connection& c, const Request& request, Session* session, R
                                   .method = Method::play,
                                   .response = std::move(response),
                                   .session = session->id,
-                                  .fresh = {},
-                                  .transport = {}});
+                                  .fresh = {}});
     outputs_.push_back(Play{ticket, session->id});
     return {};
 }

@@ -150,10 +150,6 @@ void Server::finish(Asked& asked, Described& described) {
 }
 
 void Server::finish(Instant now, Asked& asked, const Granted& granted) {
-    Transport& t = asked.transport;
-    t.server_port = granted.server_port;
-    t.source = granted.source.text();
-    t.ssrc = granted.ssrc;
     auto found = sessions_.find(asked.session);
     if (found == sessions_.end() && asked.fresh.id == 0) {  // it ended meanwhile
         asked.response.status = 454;
@@ -172,8 +168,8 @@ void Server::finish(Instant now, Asked& asked, const Granted& granted) {
     }
     Session& session = found->second;
     session.heard = now;
-    session.tracks[granted.track] = t;
-    asked.response.headers.add("Transport", write(t));
+    session.tracks[granted.track] = granted.transport;
+    asked.response.headers.add("Transport", write(granted.transport));
     asked.response.headers.add(
         "Session", fmt::format("{};timeout={}", session.token,
                                std::chrono::duration_cast<std::chrono::seconds>(settings_.session_timeout).count()));

@@ -69,7 +69,7 @@ struct Setup {
     SessionId session = 0;
     std::string stream, track;  // track is empty when the client named the stream alone
     Ip viewer, local;
-    Pair client_port;
+    Transport wanted;  // of those that the client offers, the first that we can do
 };
 struct Play {
     Ticket ticket = 0;
@@ -97,9 +97,7 @@ struct Described {
 };
 struct Granted {
     std::string track;
-    Pair server_port;
-    Ip source;
-    std::optional<uint32_t> ssrc;
+    Transport transport;  // as it goes into the answer
 };
 struct Playing {
     struct First {  // the packet that is sent first
@@ -161,8 +159,7 @@ private:
         Method method{};
         Response response;  // as far as it is known
         SessionId session = 0;
-        Session fresh;        // SETUP: what the session will be, when it is the first one
-        Transport transport;  // SETUP: as it was asked for
+        Session fresh;  // SETUP: what the session will be, when it is the first one
     };
 
     void work(Instant now, Connection& c);
