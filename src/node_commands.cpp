@@ -68,7 +68,7 @@ std::vector<std::string> Node::names(std::string_view placeholder, std::span<con
     }
     if (placeholder == "OUTPUT" || placeholder == "SOURCE" || placeholder == "TRACK")
         if (const mesh::Stream* stream = mesh_->stream(before.front()))
-            return cli::deletable(stream->config, placeholder);
+            return cli::deletable(stream->running(), placeholder);
     return all;
 }
 
@@ -171,9 +171,16 @@ Result<std::string> Node::edit(const cli::Command& command) {
     const std::string& name = command.arguments[0];
     const mesh::Stream* stream = mesh_->stream(name);
     if (!stream) return fail(fmt::format("there is no stream '{}'; try show stream all", name));
-    const auto edit = cli::edit(stream->config, command, config_.ports);
+    const bool brought = !stream->brought.empty();
+    if (brought && command.action != Action::add_output && command.action != Action::del_output)
+        return fail(
+            fmt::format("the tracks of stream '{}' are those of its publisher or camera; outputs can be added "
+                        "and deleted",
+                        name));
+    const auto edit = cli::edit(stream->running(), command, config_.ports);
     if (!edit) return fail(edit.error().text);
-    if (auto put = mesh_->put(edit->stream); !put) return fail(put.error().text);
+    if (auto put = brought ? mesh_->bring(name, edit->stream.tracks) : mesh_->put(edit->stream); !put)
+        return fail(put.error().text);
     follow_changes();
     return fmt::format("stream '{}': {}", name, edit->what);
 }

@@ -332,6 +332,7 @@ Report show_config(const mesh::Mesh& mesh) {
     const auto number = [](const auto& optional) { return optional ? Cell{uint64_t{*optional}} : Cell{}; };
     const auto vlan = [](uint16_t id) { return id == 0 ? Cell{} : Cell{uint64_t{id}}; };
     for (const mesh::Track* track : mesh.tracks()) {
+        if (!mesh.stream(track->stream)->brought.empty()) continue;  // a protocol's: no configuration
         const auto row = [&](std::string kind, const Endpoint& rtp) {
             return Row{track->stream,          track->name,
                        track->config.media,    number(track->config.payload_type),

@@ -33,6 +33,13 @@ std::vector<const Track*> Mesh::tracks() const {
     return all;
 }
 
+config::Stream Stream::running() const {
+    config::Stream stream = config;
+    stream.tracks.clear();
+    for (const auto& track : tracks) stream.tracks.push_back(track->config);
+    return stream;
+}
+
 Result<void> Mesh::put(const config::Stream& stream) {
     if (auto why = objection(stream)) return fail(std::move(*why));
     set(stream);
@@ -45,8 +52,8 @@ Mesh::Changes Mesh::replace(const std::vector<config::Stream>& streams) {
     for (const config::Stream& stream : streams) {
         kept.insert(stream.name);
         const Stream* now = this->stream(stream.name);
-        if (now != nullptr && now->config == stream) continue;
-        if (now == nullptr) {
+        if (now != nullptr && !now->of_protocol && now->config == stream) continue;
+        if (now == nullptr || now->of_protocol) {
             changes.added.push_back(stream.name);
         } else {
             changes.touched.push_back({stream.name, config::differences(now->config, stream)});
@@ -54,18 +61,29 @@ Mesh::Changes Mesh::replace(const std::vector<config::Stream>& streams) {
         set(stream);
     }
     for (const auto& [name, stream] : streams_)
-        if (!kept.contains(name)) changes.removed.push_back(name);
+        if (!kept.contains(name) && !stream.of_protocol) changes.removed.push_back(name);
     for (const std::string& name : changes.removed) remove(name);
     return changes;
 }
 
 void Mesh::set(const config::Stream& stream) {
     Stream& now = streams_[stream.name];
+    now.config = stream;
+    now.of_protocol = false;
+    if (!now.brought.empty()) {
+        if (stream.tracks.empty()) return;
+        now.brought.clear();
+        displaced_.push_back(stream.name);
+    }
+    run(now, stream);
+}
+
+// Makes the tracks be like those of `stream`.
+void Mesh::run(Stream& now, const config::Stream& stream) {
     const auto names = config::track_names(stream);
-    const auto was = config::counterparts(now.config, stream);
+    const auto was = config::counterparts(now.running(), stream);
     std::vector<std::unique_ptr<Track>> before = std::move(now.tracks);
     now.tracks.clear();
-    now.config = stream;
     std::vector<Track*> successors(before.size());
     for (size_t t = 0; t < stream.tracks.size(); t++) {
         Track* const old = was[t] ? before[*was[t]].get() : nullptr;
@@ -90,6 +108,7 @@ void Mesh::set(const config::Stream& stream) {
 bool Mesh::remove(const std::string& name) {
     const auto found = streams_.find(name);
     if (found == streams_.end()) return false;
+    if (!found->second.brought.empty()) displaced_.push_back(name);
     for (auto& track : found->second.tracks) {
         hand_on_viewers(*track, nullptr);
         retire(std::move(track));

@@ -90,8 +90,12 @@ struct Track {
 };
 
 struct Stream {
-    config::Stream config;
+    config::Stream config;               // of the file or of operators
+    bool of_protocol = false;            // neither has it: it goes with the tracks that were brought
+    std::vector<config::Track> brought;  // by a protocol: what a publisher announced, what a camera described
     std::vector<std::unique_ptr<Track>> tracks;
+
+    config::Stream running() const;  // with the tracks that it has now, whoever they are of
 };
 
 // What a worker was given to do.
@@ -123,6 +127,14 @@ public:
         std::vector<Touched> touched;
     };
     Changes replace(const std::vector<config::Stream>& streams);
+
+    // Tracks that a protocol brings at run time, for a stream of the file that has none of its own, or for one that is
+    // made for them. Once more for the same stream: they become like this. A reload leaves them alone, unless its file
+    // has other tracks for that name. Refused, with nothing changed, as put() is, or when the stream has tracks already.
+    Result<void> bring(const std::string& stream, std::vector<config::Track> tracks);
+    void withdraw(const std::string& stream);  // they go, and with them a stream that was made for them
+    // Streams whose brought tracks went by other hands since the last call: deleted, or replaced by the file.
+    std::vector<std::string> take_displaced() { return std::exchange(displaced_, {}); }
 
     // Whom copies go to. `wanted` and `forgotten` tell what changed since the last call: control asks the kernel for
     // the ways and hands the answers to resolve().
@@ -204,6 +216,7 @@ private:
 
     std::optional<std::string> objection(const config::Stream& stream) const;
     void set(const config::Stream& stream);
+    void run(Stream& now, const config::Stream& stream);
     std::unique_ptr<Track> make_track(const std::string& stream, const std::string& name, const config::Track& of,
                                       const Track* before);
     void use(Track& track);
@@ -234,6 +247,7 @@ private:
     std::map<flow::Destination, Way> ways_;
     std::set<flow::Destination> newly_wanted_, perhaps_forgotten_;  // since take_destinations()
     Sources changed_sources_;
+    std::vector<std::string> displaced_;
     std::unordered_set<flow::Key, HashKey> changed_keys_;  // of sources that came or went since take_keys()
     std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;  // keys of RTP, RTCP and repair
     std::unordered_multimap<flow::Key, const Track*, HashKey> targets_;  // where outputs lead
