@@ -74,7 +74,9 @@ class Builds:
     # What the sanitizers run, and no more: the rest of the tree would take minutes to build.
     TARGETS = {"asan": ["unit", "property", *THREADED], "tsan": ["threads", "rcu_race_hasty", *THREADED]}
 
-    def __init__(self):
+    def __init__(self, twice):
+        """`twice`: whether the plain build has the programs, too, that the sanitizers run."""
+        self.twice = twice
         self.report = Suite("build")
         self.report.seconds = 0.0
         self.made = {}
@@ -98,12 +100,19 @@ class Builds:
             code, text = run(["meson", "setup", directory, *options], log, env=os.environ | compilers)
         if code == 0:
             log = LOGS / f"compile-{kind}.log"
-            code, text = run(["meson", "compile", "-C", directory, *(f"{name}:executable" for name in self.TARGETS.get(kind, []))], log)
+            code, text = run(["meson", "compile", "-C", directory, *(f"{name}:executable" for name in self._targets(kind, directory))], log)
         if code:
             self.report.fail(f"build {kind}", text, log)
             return None
         print(f"built {directory.name} in {time.monotonic() - started:.0f} s", flush=True)
         return directory
+
+    def _targets(self, kind, directory):
+        """None: all of them."""
+        if kind != "plain" or self.twice:
+            return self.TARGETS.get(kind, [])
+        all_of_them = json.loads(subprocess.check_output(["meson", "introspect", "--targets", directory]))
+        return [target["name"] for target in all_of_them if target["type"] == "executable" and target["name"] not in self.TARGETS["asan"]]
 
 
 def without_privileges(directory):
@@ -127,7 +136,7 @@ def catch_counts(text):
     return None
 
 
-def meson_suite(suite, directory, wanted, label="", privileged=False, patience=1):
+def meson_suite(suite, directory, wanted, label="", privileged=False, patience=1, without=()):
     """Runs one of meson's suites; counts the test cases of each program where it tells them."""
     name = f"{wanted}{'-' + label if label else ''}"
     wrapper = "" if privileged else without_privileges(directory)
@@ -135,7 +144,7 @@ def meson_suite(suite, directory, wanted, label="", privileged=False, patience=1
     records = directory / "meson-logs" / f"{name}{'-setpriv' if wrapper else ''}.json"
     records.unlink(missing_ok=True)
     log = LOGS / f"{name}.log"
-    _, text = run(["meson", "test", "-C", directory, "--no-rebuild", "--suite", wanted, "--logbase", name,
+    _, text = run(["meson", "test", "-C", directory, "--no-rebuild", "--suite", wanted, *(word for other in without for word in ("--no-suite", other)), "--logbase", name,
                    "--timeout-multiplier", patience, *(["--wrapper", wrapper] if wrapper else [])], log)
     results = [json.loads(line) for line in records.read_text().splitlines()] if records.exists() else []
     if not results:
@@ -184,13 +193,14 @@ def layers(_):
 
 
 def plain(name, privileged=False):
+    """The programs of one of meson's suites, in the plain build; without those that the sanitizers run, when they do."""
     def suite_of(builds):
         directory = builds.get("plain")
         suite = Suite(name)
         if privileged and NOT_ROOT:
             suite.skip(name, NOT_ROOT)
         elif directory:
-            meson_suite(suite, directory, name, privileged=privileged)
+            meson_suite(suite, directory, name, privileged=privileged, without=[] if builds.twice else ["loop"])
         else:
             suite.skip(name, "it did not build")
         return suite.done()
@@ -293,6 +303,8 @@ def alerts(builds):
     return suite.done()
 
 
+# What a run of everything leaves out: the sanitizers run the same programs.
+TWICE = ("unit", "property", "dataplane")
 SUITES = {"layers": layers, "alerts": alerts, "unit": plain("unit"), "property": plain("property"), "dataplane": plain("dataplane"),
           "netns": plain("netns", privileged=True), "e2e": e2e, "sanitizers": sanitizers, "fuzz": fuzz}
 
@@ -302,8 +314,8 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--suite", nargs="+", choices=list(SUITES), action="extend", metavar="NAME")
     given = parser.parse_args()
-    wanted = given.suite or (["unit", "property", "dataplane"] if given.quick else list(SUITES))
-    builds = Builds()
+    wanted = given.suite or (list(TWICE) if given.quick else [name for name in SUITES if name not in TWICE])
+    builds = Builds(twice=bool(given.suite or given.quick))
     done = [SUITES[name](builds) for name in dict.fromkeys(wanted)]
     print(f"\n{'suite':12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for suite in [builds.report, *done]:
