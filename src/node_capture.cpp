@@ -42,6 +42,7 @@ Result<std::string> Node::start_capture(const cli::Command& command) {
     plan.rate = options->rate;
     plan.application = fmt::format("penstock {}", kVersion);
     for (const auto& port : dataplane_->ports()) plan.interfaces.push_back({port->info().name, port->driver_name()});
+    plan.interfaces.push_back({"tcp", "RTP that came by TCP, behind headers that penstock wrote"});
     plan.labels = std::move(selected->labels);
     for (size_t w = 0; w < dataplane_->workers().size(); w++)
         plan.taps.push_back(std::make_shared<flow::CaptureTap>(selected->filter, options->rate));

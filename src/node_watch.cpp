@@ -85,6 +85,8 @@ metrics::View Node::view() const {
         if (const auto& twin = dataplane_->twins()[p])
             view.twins.push_back({ports_[p].name, twin->lost_to_kernel.read(), twin->lost_from_kernel.read()});
     }
+    const auto& in = dataplane_->ingest().counters();
+    view.ingest = {in.packets, in.bytes, in.too_long, in.no_buffer, in.ring_full};
     for (const auto& pool : dataplane_->pools()) view.pools.push_back({pool.name, pool.free, pool.size});
     return view;
 }

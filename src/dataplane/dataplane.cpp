@@ -83,7 +83,13 @@ Result<rte_ring*> Dataplane::make_ring(const std::string& name, unsigned size) {
 
 Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
     std::vector<WorkerPlan> plans(plan.workers);
-    std::vector<rte_ring*> inboxes, shares;
+    std::vector<rte_ring*> inboxes, shares, ingest;
+    for (unsigned w = 0; w < plan.workers; w++) {
+        auto ring = make_ring(fmt::format("ingest-{}", w), Ingest::kRing);
+        if (!ring) return fail(ring.error().text);
+        ingest.push_back(*ring);
+    }
+    ingest_ = std::make_unique<Ingest>(packets_.get(), ingest);
     for (unsigned w = 0; plan.workers > 1 && w < plan.workers; w++) {
         for (const auto& [name, rings] : {std::pair{"inbox", &inboxes}, std::pair{"shares", &shares}}) {
             auto ring = make_ring(fmt::format("{}-{}", name, w), kInbox);
@@ -121,12 +127,16 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
         }
         if (twins_[p]) plans[0].relays.emplace_back(twins_[p]->from_kernel(), info.index, 0, tx[0].ethdev, tx[0].queue);
     }
+    RxQueue by_tcp;
+    by_tcp.port = static_cast<uint16_t>(ports_.size());
+    as_received.push_back(by_tcp);
     for (unsigned w = 0; w < plan.workers; w++) {
         WorkerPlan& worker = plans[w];
         worker.id = static_cast<uint16_t>(w);
         worker.inboxes = inboxes;
         worker.shares = shares;
         worker.ports = as_received;
+        worker.ingest = ingest[w];
         worker.pools = {packets_.get(), headers_.get()};
         worker.sleep_when_idle = plan.sleep_when_idle;
         workers_.push_back(std::make_unique<Worker>(qsbr_, table_, capture_, port_sets_, std::move(worker)));

@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "dataplane/eal.hpp"
+#include "dataplane/ingest.hpp"
 #include "dataplane/pools.hpp"
 #include "dataplane/port.hpp"
 #include "dataplane/port_set.hpp"
@@ -49,6 +50,8 @@ public:
     // What has been closed is opened anew, on the netdev that has the name by now, and given to the workers.
     Result<void> rejoin(uint16_t port, Log& log);
 
+    Ingest& ingest() noexcept { return *ingest_; }  // what comes by TCP
+
     // The first rx queue of the port that the worker polls.
     std::optional<uint16_t> queue_of(uint16_t port, uint16_t worker) const;
 
@@ -74,6 +77,7 @@ private:
     // Destroyed from the bottom up: workers before what they use, pools last.
     Pool packets_, headers_;
     std::vector<std::unique_ptr<rte_ring, FreeRing>> rings_;
+    std::unique_ptr<Ingest> ingest_;
     Qsbr qsbr_;
     Published<flow::Table> table_;
     Published<flow::Capture> capture_;

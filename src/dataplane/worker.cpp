@@ -107,6 +107,11 @@ bool Worker::turn() noexcept {
             receive(plan_.ports[burst[i]->port], std::span{burst}.subspan(i, end - i));
         }
     }
+    if (plan_.ingest != nullptr) {
+        const unsigned n =
+            rte_ring_sc_dequeue_burst(plan_.ingest, reinterpret_cast<void**>(burst.data()), kBurst, nullptr);
+        if (n != 0) receive(plan_.ports.back(), std::span{burst}.first(n));
+    }
     if (!plan_.shares.empty()) serve_shares();
     for (TxRelay& relay : plan_.relays) moved_ |= relay.turn(ledger_);
     if (moved_) {
@@ -129,7 +134,7 @@ void Worker::follow(const PortSet& set) noexcept {
         q.queue = port.rx[q.number].queue;
         q.partial_checksums = port.partial_checksums;
     }
-    for (size_t p = 0; p < plan_.ports.size(); p++) {
+    for (size_t p = 0; p < plan_.tx.size(); p++) {
         if (set.ports[p].up) plan_.ports[p].partial_checksums = set.ports[p].partial_checksums;
         plan_.tx[p].follow(set.ports[p], plan_.id);
     }

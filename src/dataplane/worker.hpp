@@ -50,7 +50,8 @@ struct WorkerPlan {
     std::vector<TxRelay> relays;     // tx queues that this worker owns and others use
     std::vector<rte_ring*> inboxes;  // by worker id: packets for the owner of a track
     std::vector<rte_ring*> shares;   // by worker id: packets for one who serves some of their legs
-    std::vector<RxQueue> ports;      // by PortInfo::index: how packets from an inbox arrived
+    std::vector<RxQueue> ports;      // by PortInfo::index: how packets from an inbox arrived; the last: by TCP
+    rte_ring* ingest = nullptr;      // packets that arrived by TCP; null: there are none
     Pools pools;
     bool sleep_when_idle = false;
 };

@@ -67,7 +67,9 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
         set_.ports.push_back(std::move(queues));
     }
 
-    std::vector<rte_ring*> inboxes, shares;
+    std::vector<rte_ring*> inboxes, shares, ingest;
+    for (unsigned w = 0; w < plan_.workers; w++) ingest.push_back(ring(plan_.ingest));
+    ingest_ = std::make_unique<dataplane::Ingest>(packets_.get(), ingest);
     for (unsigned w = 0; plan_.workers > 1 && w < plan_.workers; w++) {
         inboxes.push_back(ring(plan_.inbox));
         shares.push_back(ring(plan_.shares));
@@ -95,7 +97,11 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
             }
         }
     }
+    dataplane::RxQueue by_tcp;
+    by_tcp.port = static_cast<uint16_t>(ports_.size());
     for (uint16_t w = 0; w < plan_.workers; w++) {
+        plans[w].ports.push_back(by_tcp);
+        plans[w].ingest = ingest[w];
         plans[w].id = w;
         plans[w].inboxes = inboxes;
         plans[w].shares = shares;

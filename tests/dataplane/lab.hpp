@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dataplane/eal.hpp"
+#include "dataplane/ingest.hpp"
 #include "dataplane/pools.hpp"
 #include "dataplane/worker.hpp"
 #include "support/flows.hpp"
@@ -28,6 +29,7 @@ struct LabPlan {
     std::vector<LabPort> ports{{}, {}};
     unsigned workers = 1;
     unsigned inbox = 1024;  // to a worker that owns tracks
+    unsigned ingest = 64;   // from TCP to a worker
     unsigned shares = 256;  // to a worker that serves some of a packet's legs
     unsigned relay = 64;    // to the worker that owns a tx queue
     unsigned twin = 8;      // to the kernel twin
@@ -54,6 +56,8 @@ public:
     dataplane::Published<dataplane::PortSet>& port_sets() { return *port_sets_; }
     dataplane::Worker& worker(unsigned w = 0) { return *workers_[w]; }
     const dataplane::Pools& pools() const { return pools_; }
+
+    dataplane::Ingest& ingest() { return *ingest_; }
 
     rte_mbuf* mbuf(std::span<const std::byte> frame, uint16_t headroom = RTE_PKTMBUF_HEADROOM);
     void arrive(rte_mbuf* m, uint16_t port = 0, unsigned worker = 0);
@@ -84,6 +88,7 @@ private:
     dataplane::Pools pools_;
     std::vector<rte_ring*> rings_;
     std::vector<Wires> ports_;
+    std::unique_ptr<dataplane::Ingest> ingest_;
     dataplane::Qsbr qsbr_;
     std::unique_ptr<dataplane::Published<flow::Table>> published_;
     std::unique_ptr<dataplane::Published<flow::Capture>> captures_;

@@ -296,6 +296,7 @@ TEST_CASE("FEC is told by track and by leg", "[metrics]") {
     metrics::View view{.version = "1", .node = "n", .mesh = mesh};
     view.workers.resize(1);
     view.workers[0].ledger.repair = 6;
+    view.ingest = {11, 12, 13, 14, 15};
     const Text text = parse(metrics::render(view));
     const std::string of = "stream=\"camera-1\",track=\"video\"";
     CHECK(text.value("penstock_track_recovered_packets_total{" + of + ",by=\"fec\"}") == 0);
@@ -306,4 +307,9 @@ TEST_CASE("FEC is told by track and by leg", "[metrics]") {
     CHECK_FALSE(text.samples.contains("penstock_leg_repair_packets_total{" + of + ",leg=\"10.0.1.20:6000\"}"));
     CHECK(text.value("penstock_leg_drops_total{" + of + ",leg=\"10.0.1.21:6000\",reason=\"mtu\"}") == 5);
     CHECK(text.value("penstock_worker_consumed_packets_total{worker=\"0\",as=\"repair\"}") == 6);
+    CHECK(text.value("penstock_ingest_packets_total{}") == 11);
+    CHECK(text.value("penstock_ingest_bytes_total{}") == 12);
+    CHECK(text.value("penstock_ingest_drops_total{reason=\"too_long\"}") == 13);
+    CHECK(text.value("penstock_ingest_drops_total{reason=\"no_buffer\"}") == 14);
+    CHECK(text.value("penstock_ingest_drops_total{reason=\"ring_full\"}") == 15);
 }

@@ -256,6 +256,19 @@ void memory(std::string& out, const View& view) {
     join(out, families);
 }
 
+void ingest(std::string& out, const IngestView& in) {
+    std::array families{Family{"ingest_packets_total", "counter", "RTP and RTCP that came by TCP, given to workers."},
+                        Family{"ingest_bytes_total", "counter", "Bytes of RTP and RTCP that came by TCP."},
+                        Family{"ingest_drops_total", "counter", "RTP and RTCP that came by TCP, dropped by reason."}};
+    auto& [packets, bytes, drops] = families;
+    packets.sample("", in.packets);
+    bytes.sample("", in.bytes);
+    drops.sample("reason=\"too_long\"", in.too_long);
+    drops.sample("reason=\"no_buffer\"", in.no_buffer);
+    drops.sample("reason=\"ring_full\"", in.ring_full);
+    join(out, families);
+}
+
 }  // namespace
 
 uint64_t lost(const ReceptionCounters& counters, uint64_t now) {
@@ -279,6 +292,7 @@ std::string render(const View& view) {
     forwarding.sample("", view.mesh.forwarding() ? 1 : 0);
     join(out, {&forwarding, 1});
     memory(out, view);
+    ingest(out, view.ingest);
     return out;
 }
 

@@ -36,6 +36,11 @@ struct PoolView {
     uint64_t size = 0;
 };
 
+struct IngestView {  // what came by TCP
+    uint64_t packets = 0, bytes = 0;
+    uint64_t too_long = 0, no_buffer = 0, ring_full = 0;  // dropped
+};
+
 struct View {
     std::string version;
     std::string node;
@@ -46,6 +51,7 @@ struct View {
     std::vector<TwinView> twins = {};
     std::vector<PoolView> pools = {};
     size_t table_pending = 0;
+    IngestView ingest = {};
 };
 
 std::string render(const View& view);
