@@ -168,12 +168,15 @@ Result<void> Node::open_rtsp() {
         Rtsp::open(config_, {.loop = loop_,
                              .log = log_,
                              .mesh = *mesh_,
+                             .ingest = dataplane_->ingest(),
                              .claim_ports = std::ranges::any_of(
                                  ports_, [](const flow::PortInfo& p) { return p.driver == flow::Driver::af_packet; }),
-                             .changed = [this] {
-                                 follow_destinations();
-                                 changed();
-                             }});
+                             .changed =
+                                 [this] {
+                                     follow_destinations();
+                                     changed();
+                                 },
+                             .streams_changed = [this] { follow_changes(); }});
     if (!rtsp) return fail(rtsp.error().text);
     rtsp_ = std::move(*rtsp);
     for (const Endpoint& at : config_.rtsp.listen) log_.info("RTSP: listening on {}", at.text());

@@ -32,7 +32,8 @@ rtsp::ServerSettings settings_of(const config::Config& config) {
     for (const config::User& user : config.rtsp.users) s.users.push_back({user.name, user.password});
     s.session_timeout = config.rtsp.session_timeout;
     s.per_address = {config.rtsp.connections_per_address, config.rtsp.sessions_per_address,
-                     config.rtsp.requests_per_address};
+                     config.rtsp.requests_per_address, config.rtsp.streams_per_address};
+    s.publish = config.rtsp.publish.has_value();
     return s;
 }
 
@@ -48,7 +49,19 @@ std::optional<uint32_t> ssrc_of(const mesh::Track& track) {
 Rtsp::Rtsp(const config::Config& config, Surroundings around)
     : around_(std::move(around)),
       server_(settings_of(config), random_bits),
-      ports_(config.media.first_port, config.media.last_port) {}
+      ports_(config.media.first_port, config.media.last_port),
+      publishers_({.log = around_.log,
+                   .mesh = around_.mesh,
+                   .ingest = around_.ingest,
+                   .take_port =
+                       [this](const Ip& local) {
+                           const auto port = take_port(local);
+                           if (port) release({local, *port});  // as a source's they are claimed by Node
+                           return port;
+                       },
+                   .give_back = [this](uint16_t port) { ports_.give_back(port); },
+                   .changed = around_.streams_changed,
+                   .takeover = config.rtsp.publish && config.rtsp.publish->takeover}) {}
 
 Result<std::unique_ptr<Rtsp>> Rtsp::open(const config::Config& config, Surroundings around) {
     std::unique_ptr<Rtsp> self(new Rtsp(config, std::move(around)));
@@ -63,7 +76,11 @@ Result<std::unique_ptr<Rtsp>> Rtsp::open(const config::Config& config, Surroundi
                                             rtsp->server_.receive(Clock::now(), id, bytes);
                                             rtsp->drain();
                                         },
-                                    .disconnected = [rtsp](auto id) { rtsp->server_.disconnected(id); }});
+                                    .disconnected =
+                                        [rtsp](auto id) {
+                                            rtsp->server_.disconnected(id);
+                                            rtsp->drain();
+                                        }});
     if (!tcp) return fail(fmt::format("rtsp.listen: {}", tcp.error().text));
     self->tcp_ = std::move(*tcp);
     self->second_ = rtsp->around_.loop.every(1s, [rtsp] { rtsp->second(); });
@@ -157,13 +174,15 @@ std::optional<uint16_t> Rtsp::take_port(const Ip& local) {
     });
 }
 
+void Rtsp::release(const Endpoint& rtp) {
+    if (!around_.claim_ports) return;
+    claimed_.release(rtp);
+    claimed_.release({rtp.ip, static_cast<uint16_t>(rtp.port + 1)});
+}
+
 void Rtsp::free(const Watched& watched) {
     if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer)) {
-        if (around_.claim_ports) {
-            const Endpoint& from = viewer->leg.agreed->from;
-            claimed_.release(from);
-            claimed_.release({from.ip, static_cast<uint16_t>(from.port + 1)});
-        }
+        release(viewer->leg.agreed->from);
         around_.mesh.remove_viewer(watched.viewer);
         sessions_of_.erase(watched.viewer);
         around_.changed();
@@ -232,7 +251,18 @@ void Rtsp::on(const rtsp::Leave& leave) {
     }
 }
 
+void Rtsp::on(const rtsp::Admit& admit) { server_.answer(Clock::now(), admit.ticket, publishers_.admit(admit)); }
+void Rtsp::on(const rtsp::Receive& receive) {
+    server_.answer(Clock::now(), receive.ticket, publishers_.receive(receive));
+}
+void Rtsp::on(const rtsp::Record& record) {
+    auto recorded = publishers_.record(record.session);
+    if (recorded.before) server_.end(*recorded.before, rtsp::EndReason::taken_over);
+    server_.answer(Clock::now(), record.ticket, std::move(recorded.answer));
+}
+
 void Rtsp::on(const rtsp::End& end) {
+    if (publishers_.end(end)) return;
     const auto ended = watched_.extract(end.session.id);
     if (!ended) return;
     std::string tracks;
@@ -253,6 +283,8 @@ void Rtsp::follow_model() {
     for (const uint64_t viewer : around_.mesh.take_orphans())
         if (const auto session = sessions_of_.find(viewer); session != sessions_of_.end())
             server_.end(session->second, rtsp::EndReason::stream_gone);
+    for (const rtsp::SessionId publisher : publishers_.displaced())
+        server_.end(publisher, rtsp::EndReason::stream_gone);
     drain();
 }
 
@@ -273,6 +305,7 @@ void Rtsp::second() {
             const uint64_t heard = viewer->feedback->packets.read();
             if (heard != std::exchange(watched.heard, heard)) server_.heard(now, session);
         }
+    for (const rtsp::SessionId publisher : publishers_.heard()) server_.heard(now, publisher);
     server_.expire(now);
     drain();
 }
@@ -289,7 +322,7 @@ cli::Report Rtsp::sessions() const {
                            .agent = session.agent,
                            .seconds = seconds(session.started),
                            .silent_seconds = seconds(session.heard),
-                           .tracks = {}};
+                           .tracks = publishers_.tracks(id)};
         if (const auto tracks = watched_.find(id); tracks != watched_.end())
             for (const auto& [track, watched] : tracks->second)
                 if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer))

@@ -1,6 +1,6 @@
 #pragma once
-// RTSP viewers: the protocol's server on TCP, and what it asks for done to the model. Node makes one if the
-// configuration has `rtsp.listen`.
+// RTSP viewers and publishers: the protocol's server on TCP, and what it asks for done to the model. Node makes one if
+// the configuration has `rtsp.listen`.
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,6 +17,7 @@
 #include "control/mesh/mesh.hpp"
 #include "control/rtsp/port_pairs.hpp"
 #include "control/rtsp/server.hpp"
+#include "publishers.hpp"
 
 namespace penstock {
 
@@ -28,8 +29,10 @@ public:
         io::EventLoop& loop;
         Log& log;
         mesh::Mesh& mesh;
+        dataplane::Ingest& ingest;
         bool claim_ports = false;
         std::function<void()> changed;
+        std::function<void()> streams_changed;  // more than viewers did
     };
     static Result<std::unique_ptr<Rtsp>> open(const config::Config& config, Surroundings around);
 
@@ -59,9 +62,14 @@ private:
     void on(const rtsp::Play& play);
     void on(const rtsp::Pause& pause);
     void on(const rtsp::Leave& leave);
+    void on(const rtsp::Admit& admit);
+    void on(const rtsp::Receive& receive);
+    void on(const rtsp::Record& record);
+    void on(const rtsp::Media& media) { publishers_.take(media); }
     void on(const rtsp::End& end);
     rtsp::Answer grant(const rtsp::Setup& setup);
     std::optional<uint16_t> take_port(const Ip& local);
+    void release(const Endpoint& rtp);
     void free(const Watched& watched);
     void play(rtsp::SessionId session, bool playing);
     void look_for_first_packets();
@@ -72,6 +80,7 @@ private:
     rtsp::Server server_;
     rtsp::PortPairs ports_;
     io::ClaimedPorts claimed_;
+    Publishers publishers_;
     std::map<rtsp::SessionId, Tracks> watched_;
     std::map<uint64_t, rtsp::SessionId> sessions_of_;  // by viewer
     std::map<rtsp::Ticket, Starting> starting_;

@@ -34,7 +34,7 @@ void parse(std::span<const std::byte> bytes, size_t chunk) {
 }
 
 std::string said(std::span<const std::byte> bytes, size_t chunk) {
-    test::RtspStage stage;
+    test::RtspStage stage(test::RtspStage::with_publishers());
     stage.connect(1);
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     for (size_t at = 0; at < text.size(); at += chunk) stage.say(1, text.substr(at, chunk));

@@ -13,6 +13,12 @@ public:
     explicit RtspStage(rtsp::ServerSettings settings = {})
         : server(with_names(std::move(settings)), [this] { return ++random_; }) {}
 
+    static rtsp::ServerSettings with_publishers() {
+        rtsp::ServerSettings s;
+        s.publish = true;
+        return s;
+    }
+
     rtsp::Server server;
     Instant now{};
     std::string said;  // to all connections
@@ -63,7 +69,8 @@ private:
         const std::string track = s.track.empty() ? "video" : s.track;
         if (s.stream != "cam" || (track != "video" && track != "audio"))
             return server.answer(now, s.ticket, rtsp::Refusal{404});
-        done.push_back("setup " + std::to_string(s.session) + " " + track + " " + std::to_string(s.wanted.client_port->rtp));
+        done.push_back("setup " + std::to_string(s.session) + " " + track + " " +
+                       std::to_string(s.wanted.client_port->rtp));
         rtsp::Transport granted;
         granted.profile = s.wanted.profile;
         granted.client_port = s.wanted.client_port;
@@ -76,6 +83,26 @@ private:
         done.push_back("play " + std::to_string(p.session));
         unanswered = p.ticket;
         if (answer_play) server.answer(now, p.ticket, rtsp::Playing{{{"video", 7, 90000}}});
+    }
+    void on(const rtsp::Admit& a) {
+        server.answer(
+            now, a.ticket,
+            a.stream == "taken" ? rtsp::Answer{rtsp::Refusal{403, "it is published already"}} : rtsp::Admitted{});
+    }
+    void on(const rtsp::Receive& r) {
+        done.push_back("receive " + std::to_string(r.session) + " " + r.stream + " " + r.track.name);
+        rtsp::Transport granted = r.wanted;
+        if (r.wanted.lower == rtsp::Lower::udp) granted.server_port = rtsp::Pair{20000, 20001};
+        granted.mode = "RECORD";
+        server.answer(now, r.ticket, rtsp::Granted{r.track.name, granted});
+    }
+    void on(const rtsp::Record& r) {
+        done.push_back("record " + std::to_string(r.session));
+        server.answer(now, r.ticket, rtsp::Recording{});
+    }
+    void on(const rtsp::Media& m) {
+        done.push_back("media " + std::to_string(m.session) + " " + m.track + (m.rtcp ? " rtcp " : " rtp ") +
+                       std::string(reinterpret_cast<const char*>(m.bytes.data()), m.bytes.size()));
     }
     void on(const rtsp::Pause& p) { done.push_back("pause " + std::to_string(p.session)); }
     void on(const rtsp::Leave& l) { done.push_back("leave " + std::to_string(l.session) + " " + l.track); }

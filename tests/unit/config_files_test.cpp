@@ -82,6 +82,8 @@ TEST_CASE("the defaults that the reference states are in force") {
     CHECK(reference.rtsp.connections_per_address == defaults.rtsp.connections_per_address);
     CHECK(reference.rtsp.sessions_per_address == defaults.rtsp.sessions_per_address);
     CHECK(reference.rtsp.requests_per_address == defaults.rtsp.requests_per_address);
+    CHECK(reference.rtsp.streams_per_address == defaults.rtsp.streams_per_address);
+    CHECK(reference.rtsp.publish == Publish{});
     CHECK(reference.media.last_port == defaults.media.last_port);
     CHECK(reference.ports[0].mode == Port{}.mode);
     CHECK(reference.ports[0].zero_copy == Port{}.zero_copy);
@@ -98,7 +100,7 @@ TEST_CASE("the reference shows every key") {
         {"control", {"{ ?: 0 }"}},
         {"metrics", {"{ ?: 0 }"}},
         {"media", {"{ ?: 0 }"}},
-        {"rtsp", {"{ ?: 0 }", "{ per_address: { ?: 0 } }", "{ users: [{ ?: 0 }] }"}},
+        {"rtsp", {"{ ?: 0 }", "{ per_address: { ?: 0 } }", "{ publish: { ?: 0 } }", "{ users: [{ ?: 0 }] }"}},
         {"ports", {"[{ ?: 0 }]"}},
         {"streams",
          {"[{ ?: 0 }]", "[{ tracks: [{ ?: 0 }] }]", "[{ tracks: [{ sources: [{ ?: 0 }] }] }]",

@@ -243,7 +243,8 @@ TEST_CASE("the rtsp section") {
                          "rtsp:\n"
                          "  listen: [\":554\", \"10.0.0.1:8554\", \"[fd00::1]:554\"]\n"
                          "  session_timeout: 2m\n"
-                         "  per_address: { connections: 1, sessions: 2, requests: 3 }\n"
+                         "  per_address: { connections: 1, sessions: 2, requests: 3, streams: 4 }\n"
+                         "  publish: { takeover: true }\n"
                          "  users: [{ name: eve, password: \"a:b\" }]\n")
                          .rtsp;
     CHECK(all.listen ==
@@ -252,6 +253,10 @@ TEST_CASE("the rtsp section") {
     CHECK(all.connections_per_address == 1);
     CHECK(all.sessions_per_address == 2);
     CHECK(all.requests_per_address == 3);
+    CHECK(all.streams_per_address == 4);
+    CHECK(all.publish == Publish{true});
+    CHECK_FALSE(none.publish);  // nobody may
+    CHECK(right("rtsp: { publish: {} }\n").rtsp.publish == Publish{false});
     CHECK(all.users == std::vector{User{"eve", "a:b"}});
     expect({{"rtsp: { listen: \":554\" }\n", {{1, 17, "list"}}},
             {"rtsp: { listen: [\"554\"] }\n", {{1, 18, "is not allowed"}}},
@@ -261,6 +266,9 @@ TEST_CASE("the rtsp section") {
             {"rtsp: { session_timeout: 4s }\n", {{1, 26, "a time from 5s to 60m"}}},
             {"rtsp: { session_timeout: 61m }\n", {{1, 26, "a time from 5s to 60m"}}},
             {"rtsp: { per_address: { sessions: 0 } }\n", {{1, 34, "1 to 65535"}}},
+            {"rtsp: { per_address: { streams: 0 } }\n", {{1, 33, "1 to 65535"}}},
+            {"rtsp: { publish: true }\n", {{1, 18, "map"}}},
+            {"rtsp: { publish: { takeover: 1 } }\n", {{1, 30, "one of true"}}},
             {"rtsp: { users: [{ name: eve }] }\n", {{1, 17, "password"}}},
             {"rtsp: { users: [{ name: \"a:b\", password: x }] }\n", {{1, 25, "is not allowed"}}},
             {"rtsp: { users: [{ name: a, password: x }, { name: a, password: y }] }\n", {{1, 43, "is taken"}}}});

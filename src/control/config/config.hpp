@@ -149,12 +149,19 @@ struct User {
     bool operator==(const User&) const = default;
 };
 
+struct Publish {
+    bool takeover = false;  // whether a second publisher takes a stream from the first
+    bool operator==(const Publish&) const = default;
+};
+
 struct Rtsp {
     std::vector<Endpoint> listen;  // none: RTSP is off
     std::chrono::seconds session_timeout{60};
     size_t connections_per_address = 128;
     size_t sessions_per_address = 256;
     unsigned requests_per_address = 200;  // a second
+    size_t streams_per_address = 16;      // that are published from there
+    std::optional<Publish> publish;       // absent: nobody may
     std::vector<User> users;              // none: everybody may watch
     bool operator==(const Rtsp&) const = default;
 };

@@ -46,11 +46,19 @@ User read_user(const Value& value) {
     return user;
 }
 
+Publish read_publish(const Value& value) {
+    static constexpr std::string_view kKeys[] = {"takeover"};
+    Publish publish;
+    const Map map{value, kKeys};
+    publish.takeover = map["takeover"].boolean().value_or(publish.takeover);
+    return publish;
+}
+
 }  // namespace
 
 Rtsp read_rtsp(const Value& value) {
-    static constexpr std::string_view kKeys[] = {"listen", "session_timeout", "per_address", "users"};
-    static constexpr std::string_view kPerAddress[] = {"connections", "sessions", "requests"};
+    static constexpr std::string_view kKeys[] = {"listen", "session_timeout", "per_address", "publish", "users"};
+    static constexpr std::string_view kPerAddress[] = {"connections", "sessions", "requests", "streams"};
     Rtsp rtsp;
     const Map map{value, kKeys};
     map["listen"].each([&](const Value& entry) {
@@ -67,6 +75,8 @@ Rtsp read_rtsp(const Value& value) {
         limits["connections"].number<size_t>(1, 65535).value_or(rtsp.connections_per_address);
     rtsp.sessions_per_address = limits["sessions"].number<size_t>(1, 65535).value_or(rtsp.sessions_per_address);
     rtsp.requests_per_address = limits["requests"].number<unsigned>(1, 100'000).value_or(rtsp.requests_per_address);
+    rtsp.streams_per_address = limits["streams"].number<size_t>(1, 65535).value_or(rtsp.streams_per_address);
+    if (const Value publish = map["publish"]) rtsp.publish = read_publish(publish);
     map["users"].each([&](const Value& entry) {
         User user = read_user(entry);
         if (!user.name.empty() && std::ranges::find(rtsp.users, user.name, &User::name) != rtsp.users.end())

@@ -6,11 +6,9 @@
 
 #include "control/config/config.hpp"
 #include "control/config/value.hpp"
+#include "control/config/words.hpp"
 
 namespace penstock::config {
-
-inline constexpr size_t kLongestName = 64;  // of ports and streams
-inline constexpr std::string_view kNameAllowed = "1-64 characters of A-Z a-z 0-9 . _ -";
 
 std::string read_node(const Value& value, std::string_view otherwise);
 LogSettings read_log(const Value& value);

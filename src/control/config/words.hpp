@@ -29,5 +29,7 @@ std::pair<std::string_view, std::optional<std::string_view>> split(std::string_v
 
 // 1 to `longest` characters of [A-Za-z0-9._-].
 bool is_plain_name(std::string_view text, size_t longest);
+inline constexpr size_t kLongestName = 64;  // of ports and streams
+inline constexpr std::string_view kNameAllowed = "1-64 characters of A-Z a-z 0-9 . _ -";
 
 }  // namespace penstock::config

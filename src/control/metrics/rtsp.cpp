@@ -41,7 +41,7 @@ std::string render(const RtspFacts& facts) {
     text.family("rtsp_connections_refused_total", "counter", "RTSP connections closed at once, by the limit they met.");
     for (const auto& [reason, count] : c.refused) text.sample(fmt::format("reason=\"{}\"", reason), count);
     text.family("rtsp_sessions", "gauge", "RTSP sessions, by state.");
-    for (const rtsp::State state : {rtsp::State::ready, rtsp::State::playing}) {
+    for (const rtsp::State state : {rtsp::State::ready, rtsp::State::playing, rtsp::State::recording}) {
         const auto found = facts.sessions.find(name(state));
         text.sample(fmt::format("state=\"{}\"", name(state)), found == facts.sessions.end() ? 0 : found->second);
     }
@@ -50,6 +50,8 @@ std::string render(const RtspFacts& facts) {
     text.family("rtsp_sessions_ended_total", "counter", "RTSP sessions that ended, by what ended them.");
     for (size_t r = 0; r < c.ended.size(); r++)
         text.sample(fmt::format("reason=\"{}\"", rtsp::kEndReasons[r]), c.ended[r]);
+    text.family("rtsp_stray_frames_total", "counter", "Interleaved frames of no track that is recorded.");
+    text.sample("", c.stray_frames);
     text.family("rtsp_port_pairs", "gauge", "Pairs of UDP ports in media.ports that sessions can be given.");
     text.sample("", facts.ports);
     text.family("rtsp_port_pairs_taken", "gauge", "Pairs of UDP ports that sessions have.");

@@ -16,6 +16,10 @@ inline constexpr size_t kMostPipelined = 256 * 1024;
 inline constexpr size_t kMostAlternatives = 16;  // of a Transport header
 inline constexpr size_t kLongestAgent = 120;     // characters of a User-Agent that are kept
 
+// One announcement; its body is bounded by kLongestBody.
+inline constexpr size_t kMostTracks = 8;
+inline constexpr size_t kLongestFmtp = 4096;  // characters, as in the configuration
+
 // One connection.
 inline constexpr Duration kMessageTime = std::chrono::seconds(10);  // from the first byte of a message to its last
 inline constexpr Duration kIdleTime = std::chrono::seconds(60);     // without a request and without a session

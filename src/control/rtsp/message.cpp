@@ -64,6 +64,7 @@ std::string_view reason_of(int status) {
         case 408: return "Request Time-out";
         case 413: return "Request Entity Too Large";
         case 414: return "Request-URI Too Large";
+        case 415: return "Unsupported Media Type";
         case 451: return "Parameter Not Understood";
         case 453: return "Not Enough Bandwidth";
         case 454: return "Session Not Found";

@@ -9,7 +9,11 @@
 namespace penstock::rtsp {
 namespace {
 
-constexpr std::string_view kPublic = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+std::string_view methods(bool publish) {
+    constexpr std::string_view kAll =
+        "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER, ANNOUNCE, RECORD";
+    return publish ? kAll : kAll.substr(0, kAll.find(", ANNOUNCE"));
+}
 
 bool is_sequence_number(std::string_view text) {
     return !text.empty() && text.size() <= 10 && text.find_first_not_of("0123456789") == std::string_view::npos;
@@ -64,8 +68,10 @@ Response Server::dispatch(Instant now, Connection& c, const Request& request, Me
             response.headers.add("Unsupported", *option);
             return with_status(response, 551);
         }
-    if (method == Method::announce || method == Method::record || method == Method::redirect) {
-        response.headers.add("Allow", kPublic);
+    const bool publishing = method == Method::announce || method == Method::record;
+    if (method == Method::redirect || (publishing && !settings_.publish)) {
+        response.headers.add("Allow", methods(settings_.publish));
+        if (publishing) response.reason = "Publishing Is Off";
         return with_status(response, 405);
     }
     if (method != Method::options)
@@ -78,7 +84,7 @@ Response Server::dispatch(Instant now, Connection& c, const Request& request, Me
         session->connection = c.id;
     }
     switch (method) {
-        case Method::options: response.headers.add("Public", kPublic); break;
+        case Method::options: response.headers.add("Public", methods(settings_.publish)); break;
         case Method::describe: {
             const auto target = target_of(request.url);
             if (!target) return with_status(response, 404);
@@ -89,6 +95,8 @@ Response Server::dispatch(Instant now, Connection& c, const Request& request, Me
             break;
         }
         case Method::setup: return setup(now, c, request, session, std::move(response));
+        case Method::announce: return announce(now, c, request, session, std::move(response));
+        case Method::record: return record(c, session, std::move(response));
         case Method::play: return play(c, request, session, std::move(response));
         case Method::pause:
             if (session == nullptr) return with_status(response, 454);
@@ -120,22 +128,35 @@ Session* Server::session_of(Connection& c, const Request& request) {
     return session.viewer == c.peer.remote.ip ? &session : nullptr;
 }
 
+void Server::identify(Session& fresh, SessionId id, const Connection& c) {
+    fresh.id = id;
+    fresh.token = secret_word(random_);
+    fresh.viewer = c.peer.remote.ip;
+    fresh.connection = c.id;
+    fresh.agent = c.agent;
+}
+
+bool Server::room_for_session(Instant now, const Ip& who) {
+    return sessions_.size() < kMostSessions && address(now, who).sessions < settings_.per_address.sessions;
+}
+
 Response Server::setup(Instant now, Connection& c, const Request& request, Session* session, Response response) {
-    const auto target = target_of(request.url);
-    if (!target) return with_status(response, 404);
     const auto header = request.headers.get("Transport");
     if (!header) return with_status(response, 400);
     const auto offered = parse_transport(*header);
     if (!offered) return with_status(response, 400);
+    if (settings_.publish && std::ranges::any_of(*offered, records))
+        return receive(now, c, request, session, std::move(response), *offered);
+    const auto target = target_of(request.url);
+    if (!target) return with_status(response, 404);
     const Transport* wanted = usable(*offered);
     if (wanted == nullptr) return with_status(response, 461);
     // Media goes to who asks for it, and nowhere else: the address of another would make this a weapon.
     if (wanted->destination && Ip::parse(*wanted->destination) != c.peer.remote.ip) return with_status(response, 403);
     if (session != nullptr) {
-        if (!after(session->state, Method::setup)) return with_status(response, 455);
+        if (!after(session->state, Method::setup) || session->publishes()) return with_status(response, 455);
         if (session->stream != target->stream) return with_status(response, 459);  // one session, one stream
-    } else if (sessions_.size() >= kMostSessions ||
-               address(now, c.peer.remote.ip).sessions >= settings_.per_address.sessions) {
+    } else if (!room_for_session(now, c.peer.remote.ip)) {
         return with_status(response, 453);
     }
 
@@ -146,26 +167,21 @@ Response Server::setup(Instant now, Connection& c, const Request& request, Sessi
                 .fresh = {}};
     if (session == nullptr) {
         Session& fresh = asked.fresh;
-        fresh.id = asked.session;
-        fresh.token = secret_word(random_);
+        identify(fresh, asked.session, c);
         fresh.stream = target->stream;
         std::string_view base = base_of(request.url);
         if (!target->track.empty()) base.remove_suffix(target->track.size() + 1);
         fresh.base = base;
-        fresh.viewer = c.peer.remote.ip;
-        fresh.connection = c.id;
-        fresh.agent = c.agent;
     }
     const SessionId id = asked.session;
     const Ticket ticket = ask(c, std::move(asked));
-    outputs_.push_back(
-        Setup{ticket, id, target->stream, target->track, c.peer.remote.ip, c.peer.local.ip, *wanted});
+    outputs_.push_back(Setup{ticket, id, target->stream, target->track, c.peer.remote.ip, c.peer.local.ip, *wanted});
     return {};
 }
 
 Response Server::play(Connection& c, const Request& request, Session* session, Response response) {
     if (session == nullptr) return with_status(response, 454);
-    if (!after(session->state, Method::play)) return with_status(response, 455);
+    if (!after(session->state, Method::play) || session->publishes()) return with_status(response, 455);
     const auto target = target_of(request.url);
     if (!target || target->stream != session->stream) return with_status(response, 404);
     if (!target->track.empty() && session->tracks.size() > 1) return with_status(response, 460);
@@ -187,7 +203,7 @@ Response Server::teardown(const Request& request, Session* session, Response res
     if (session == nullptr) return with_status(response, 454);
     const auto target = target_of(request.url);
     const std::string track = target ? target->track : "";
-    if (!track.empty() && session->tracks.size() > 1) {  // the others go on
+    if (!track.empty() && session->tracks.size() > 1 && !session->publishes()) {  // the others go on
         if (session->tracks.erase(track) == 0) return with_status(response, 404);
         outputs_.push_back(Leave{session->id, track});
         response.headers.add("Session", session->token);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 namespace penstock::rtsp {
 namespace {
@@ -52,6 +53,9 @@ bool Server::connected(Instant now, ConnectionId id, const Peer& peer) {
 void Server::disconnected(ConnectionId id) {
     const auto c = connections_.find(id);
     if (c == connections_.end()) return;
+    std::set<SessionId> carried;
+    for (const auto& [number, channel] : c->second.channels) carried.insert(channel.session);
+    for (const SessionId session : carried) end(session, EndReason::connection_lost);
     addresses_.at(c->second.peer.remote.ip).connections--;
     connections_.erase(c);
 }
@@ -79,8 +83,9 @@ void Server::work(Instant now, Connection& c) {
         if (!*message) break;
         c.active = now;
         c.begun.reset();
-        // We ask clients nothing, and a viewer over UDP has no channels: its responses and frames mean nothing.
+        // We ask clients nothing: their responses mean nothing.
         if (const auto* request = std::get_if<Request>(&**message)) handle(now, c, *request);
+        if (auto* frame = std::get_if<Frame>(&**message)) take(now, c, std::move(*frame));
     }
     if (c.parser.waiting() != 0 && !c.waiting && !c.begun) c.begun = now;
 }
@@ -141,7 +146,10 @@ void Server::answer(Instant now, Ticket ticket, Answer answer) {
     work(now, c);
 }
 
-void Server::finish(Asked& asked, const Refusal& refusal) { asked.response.status = refusal.status; }
+void Server::finish(Asked& asked, const Refusal& refusal) {
+    asked.response.status = refusal.status;
+    asked.response.reason = refusal.why;
+}
 
 void Server::finish(Asked& asked, Described& described) {
     asked.response.headers.add("Content-Type", "application/sdp");
@@ -162,6 +170,7 @@ void Server::finish(Instant now, Asked& asked, const Granted& granted) {
         fresh.started = now;
         fresh.state = *after(State::init, Method::setup);
         address(now, fresh.viewer).sessions++;
+        if (fresh.publishes()) address(now, fresh.viewer).streams++;
         tokens_.emplace(fresh.token, fresh.id);
         counters_.sessions++;
         found = sessions_.emplace(fresh.id, fresh).first;
@@ -169,6 +178,11 @@ void Server::finish(Instant now, Asked& asked, const Granted& granted) {
     Session& session = found->second;
     session.heard = now;
     session.tracks[granted.track] = granted.transport;
+    if (const auto c = connections_.find(asked.connection); c != connections_.end() && granted.transport.interleaved) {
+        const Pair& channels = *granted.transport.interleaved;
+        c->second.channels[channels.rtcp] = {session.id, granted.track, true};
+        c->second.channels[channels.rtp] = {session.id, granted.track, false};
+    }
     asked.response.headers.add("Transport", write(granted.transport));
     asked.response.headers.add(
         "Session", fmt::format("{};timeout={}", session.token,
@@ -202,9 +216,12 @@ void Server::end(SessionId id, EndReason reason) {
     Session& session = ended.mapped();
     tokens_.erase(session.token);
     addresses_.at(session.viewer).sessions--;
+    if (session.publishes()) addresses_.at(session.viewer).streams--;
     counters_.ended[static_cast<size_t>(reason)]++;
-    // RTSP 1.0 has no word for it: the end of the connection tells a player that the stream is gone.
-    if (reason == EndReason::stream_gone)
+    // RTSP 1.0 has no word for it: the end of the connection tells a player that the stream is gone, and a publisher
+    // that nobody listens to it any more.
+    if (reason == EndReason::stream_gone || reason == EndReason::taken_over ||
+        (reason == EndReason::timeout && session.publishes()))
         if (const auto c = connections_.find(session.connection); c != connections_.end()) close(c->second);
     outputs_.push_back(End{std::move(session), reason});
 }

@@ -31,6 +31,7 @@ struct PerAddress {  // what one address may have and do
     size_t connections = 128;
     size_t sessions = 256;
     unsigned requests = 200;  // a second; for twice as many there is credit
+    size_t streams = 16;      // that it publishes
     bool operator==(const PerAddress&) const = default;
 };
 
@@ -45,6 +46,7 @@ struct ServerSettings {
     std::vector<User> users;  // none: everybody may watch
     Duration session_timeout = std::chrono::seconds(60);
     PerAddress per_address;
+    bool publish = false;  // whether anybody may
 };
 
 struct Peer {
@@ -71,6 +73,31 @@ struct Setup {
     Ip viewer, local;
     Transport wanted;  // of those that the client offers, the first that we can do
 };
+struct Admit {  // may the stream be published?
+    Ticket ticket = 0;
+    std::string stream;
+    Ip publisher;
+};
+struct Receive {  // SETUP of a publisher: where the track comes in
+    Ticket ticket = 0;
+    SessionId session = 0;
+    std::string stream;
+    size_t order = 0;  // among the tracks that were announced
+    AnnouncedTrack track;
+    Endpoint publisher;
+    Ip local;
+    Transport wanted;
+};
+struct Record {
+    Ticket ticket = 0;
+    SessionId session = 0;
+};
+struct Media {  // RTP or RTCP, interleaved
+    SessionId session = 0;
+    std::string track;
+    bool rtcp = false;
+    std::vector<std::byte> bytes;
+};
 struct Play {
     Ticket ticket = 0;
     SessionId session = 0;
@@ -86,12 +113,9 @@ struct End {  // all that was set up for it is free again
     Session session;
     EndReason reason{};
 };
-using Output = std::variant<Send, Close, Describe, Setup, Play, Pause, Leave, End>;
+using Output = std::variant<Send, Close, Describe, Setup, Play, Pause, Leave, Admit, Receive, Record, Media, End>;
 
-// Answers.
-struct Refusal {
-    int status = 500;
-};
+// Answers; and Refusal.
 struct Described {
     std::string sdp;
 };
@@ -99,6 +123,8 @@ struct Granted {
     std::string track;
     Transport transport;  // as it goes into the answer
 };
+struct Admitted {};
+struct Recording {};
 struct Playing {
     struct First {  // the packet that is sent first
         std::string track;
@@ -107,13 +133,14 @@ struct Playing {
     };
     std::vector<First> tracks;
 };
-using Answer = std::variant<Refusal, Described, Granted, Playing>;
+using Answer = std::variant<Refusal, Described, Granted, Playing, Admitted, Recording>;
 
 struct ServerCounters {
     std::map<std::pair<Method, int>, uint64_t> requests;  // by method and status
     uint64_t malformed = 0;                               // that were no requests at all
     uint64_t connections = 0;
     std::map<std::string_view, uint64_t> refused;  // connections, by reason
+    uint64_t stray_frames = 0;                     // interleaved ones that belong to no track that is recorded
     uint64_t sessions = 0;
     std::array<uint64_t, static_cast<size_t>(EndReason::count_)> ended{};
 };
@@ -138,19 +165,26 @@ public:
     const ServerCounters& counters() const noexcept { return counters_; }
 
 private:
+    struct Channel {
+        SessionId session = 0;
+        std::string track;
+        bool rtcp = false;
+    };
     struct Connection {
         ConnectionId id = 0;
         Peer peer;
         Parser parser;
         std::string agent;
         std::string nonce;
-        Instant active{};              // the last whole message
-        std::optional<Instant> begun;  // when the message began that is not complete
-        bool waiting = false;          // for an answer
+        Instant active{};                      // the last whole message
+        std::optional<Instant> begun;          // when the message began that is not complete
+        bool waiting = false;                  // for an answer
+        std::optional<Session> announced;      // what the session will be that SETUP makes
+        std::map<uint16_t, Channel> channels;  // their sessions may be gone
         bool closing = false;
     };
     struct Address {
-        size_t connections = 0, sessions = 0;
+        size_t connections = 0, sessions = 0, streams = 0;
         double credit = 0;  // requests
         Instant filled{};
     };
@@ -166,6 +200,16 @@ private:
     void handle(Instant now, Connection& c, const Request& request);
     Response dispatch(Instant now, Connection& c, const Request& request, Method method);
     Response setup(Instant now, Connection& c, const Request& request, Session* session, Response response);
+    // Publishers: record.cpp.
+    Response announce(Instant now, Connection& c, const Request& request, Session* session, Response response);
+    Response receive(Instant now, Connection& c, const Request& request, Session* session, Response response,
+                     const std::vector<Transport>& offered);
+    Response record(Connection& c, Session* session, Response response);
+    void take(Instant now, Connection& c, Frame frame);
+    std::optional<Pair> free_channels(const Connection& c, const Transport& wanted, SessionId session,
+                                      const std::string& track) const;
+    bool room_for_session(Instant now, const Ip& who);
+    void identify(Session& fresh, SessionId id, const Connection& c);
     Response play(Connection& c, const Request& request, Session* session, Response response);
     Response teardown(const Request& request, Session* session, Response response);
     std::optional<Response> unauthorized(Connection& c, const Request& request, Response response);
@@ -180,6 +224,8 @@ private:
     void finish(Asked& asked, Described& described);
     void finish(Instant now, Asked& asked, const Granted& granted);
     void finish(Asked& asked, const Playing& playing);
+    void finish(Asked& asked, const Admitted& admitted);
+    void finish(Asked& asked, const Recording& recording);
 
     const ServerSettings settings_;
     const std::function<uint64_t()> random_;

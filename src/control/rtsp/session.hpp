@@ -1,14 +1,17 @@
 #pragma once
-// One viewer's session (RFC 2326 appendix A.2) and what each method does to it: all of it in one table.
+// One session, a viewer's or a publisher's (RFC 2326 appendix A.2), and what each method does to it: all of it in one
+// table.
 #include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/address.hpp"
 #include "base/time.hpp"
+#include "control/rtsp/announce.hpp"
 #include "control/rtsp/transport.hpp"
 
 namespace penstock::rtsp {
@@ -38,10 +41,10 @@ constexpr Method method_of(std::string_view text) {  // methods are told apart b
     return Method::other;
 }
 
-enum class State : uint8_t { init, ready, playing };
-constexpr std::string_view name(State state) {
-    return state == State::init ? "init" : state == State::ready ? "ready" : "playing";
-}
+enum class State : uint8_t { init, ready, playing, recording, count_ };
+inline constexpr std::array<std::string_view, static_cast<size_t>(State::count_)> kStates{"init", "ready", "playing",
+                                                                                          "recording"};
+constexpr std::string_view name(State state) { return kStates[static_cast<size_t>(state)]; }
 
 struct Transition {
     State from;
@@ -57,6 +60,11 @@ inline constexpr Transition kTransitions[] = {
     {State::playing, Method::play, State::playing},  // of clients that keep a session alive by it
     {State::playing, Method::pause, State::ready},
     {State::playing, Method::teardown, State::init},
+    // Publishers, who come to ready by ANNOUNCE and SETUP.
+    {State::ready, Method::record, State::recording},
+    {State::recording, Method::record, State::recording},
+    {State::recording, Method::pause, State::ready},
+    {State::recording, Method::teardown, State::init},
 };
 constexpr std::optional<State> after(State from, Method method) {
     for (const Transition& t : kTransitions)
@@ -64,9 +72,18 @@ constexpr std::optional<State> after(State from, Method method) {
     return std::nullopt;
 }
 
-enum class EndReason : uint8_t { teardown, timeout, stream_gone, replaced, stopped, count_ };
+enum class EndReason : uint8_t {
+    teardown,
+    timeout,
+    connection_lost,
+    stream_gone,
+    replaced,
+    taken_over,
+    stopped,
+    count_
+};
 inline constexpr std::array<std::string_view, static_cast<size_t>(EndReason::count_)> kEndReasons{
-    "teardown", "timeout", "stream_gone", "replaced", "stopped"};
+    "teardown", "timeout", "connection_lost", "stream_gone", "replaced", "taken_over", "stopped"};
 constexpr std::string_view name(EndReason reason) { return kEndReasons[static_cast<size_t>(reason)]; }
 
 using ConnectionId = uint64_t;
@@ -83,7 +100,10 @@ struct Session {
     State state = State::init;
     std::string agent;
     Instant started{};
-    Instant heard{};  // the last sign of life: a request, or RTCP
+    Instant heard{};                        // the last sign of life: a request, RTCP, or a publisher's media
+    std::vector<AnnouncedTrack> announced;  // a publisher's; empty: it is a viewer
+
+    bool publishes() const noexcept { return !announced.empty(); }
 };
 
 }  // namespace penstock::rtsp

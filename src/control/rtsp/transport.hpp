@@ -32,6 +32,8 @@ struct Transport {
     bool operator==(const Transport&) const = default;
 };
 
+// Whether it is a publisher's. Old FFmpeg (before 0.11) writes mode=receive.
+inline bool records(const Transport& t) { return t.mode == "RECORD" || t.mode == "RECEIVE"; }
 // At least one; an alternative that makes no sense is left out, all of them are an error.
 Result<std::vector<Transport>> parse_transport(std::string_view header);
 std::string write(const Transport& transport);

@@ -14,6 +14,8 @@ struct Target {
 
 // "rtsp://node:554/camera-1/video?token=5" -> {camera-1, video}. Nothing when it names no stream.
 std::optional<Target> target_of(std::string_view url);
+// The first part of its path, whatever follows: a publisher's tracks may have names with slashes. Empty: none.
+std::string_view stream_of(std::string_view url);
 // The URL to which track names are appended: without query and trailing slashes.
 std::string_view base_of(std::string_view url);
 

@@ -1,0 +1,89 @@
+#include "control/rtsp/announce.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "control/config/differences.hpp"
+#include "control/config/standards.hpp"
+#include "control/rtsp/limits.hpp"
+#include "control/rtsp/url.hpp"
+#include "control/sdp/description.hpp"
+
+namespace penstock::rtsp {
+namespace {
+
+std::unexpected<Refusal> refuse(int status, std::string why) {
+    return std::unexpected(Refusal{status, std::move(why)});
+}
+
+// As the configuration would admit it.
+std::expected<config::Track, Refusal> track_of(const sdp::Media& media) {
+    config::Track track;
+    track.media = media.type;
+    if (media.type != "video" && media.type != "audio" && media.type != "application")
+        return refuse(400, "SDP: m= is video, audio or application");
+    if (media.protocol != "RTP/AVP" && media.protocol != "RTP/AVPF") return refuse(461, "SDP: m= is RTP/AVP");
+    const std::string_view format = media.formats.empty() ? "" : std::string_view(media.formats.front());
+    const auto type = number<uint8_t>(format);
+    // RFC 5761 section 4: 72 to 76 cannot be told from RTCP.
+    if (!type || *type > 127 || (*type >= 72 && *type <= 76))
+        return refuse(400, "SDP: m= names a payload type of 0-71 or 77-127");
+    track.payload_type = *type;
+    if (const auto map = media.rtpmap(format)) {
+        track.encoding = *map;
+    } else if (const auto known = config::static_encoding(*type)) {
+        track.encoding = *known;
+    }
+    const auto rate = config::clock_rate(track.encoding);
+    if (!rate) return refuse(400, fmt::format("SDP: a=rtpmap:{} NAME/CLOCK is wanted", *type));
+    track.clock_rate = *rate;
+    track.fmtp = media.fmtp(format).value_or("");
+    if (track.fmtp.size() > kLongestFmtp ||
+        !std::ranges::all_of(track.fmtp, [](char c) { return c >= ' ' && c <= '~'; }))
+        return refuse(400, fmt::format("SDP: a=fmtp is at most {} printable characters", kLongestFmtp));
+    return track;
+}
+
+}  // namespace
+
+std::expected<std::vector<AnnouncedTrack>, Refusal> announced(std::string_view sdp) {
+    const auto description = sdp::parse(sdp);
+    if (!description) return refuse(400, "SDP: " + description.error().text);
+    if (description->media.empty() || description->media.size() > kMostTracks)
+        return refuse(400, fmt::format("SDP: 1 to {} media are taken", kMostTracks));
+    config::Stream stream;
+    std::vector<AnnouncedTrack> all;
+    for (const sdp::Media& media : description->media) {
+        auto track = track_of(media);
+        if (!track) return std::unexpected(std::move(track.error()));
+        stream.tracks.push_back(*track);
+        std::string control(find(media.attributes, "control").value_or(""));
+        // Encoders that write no a=control, or the aggregate one: they count as FFmpeg does in its own.
+        if (control.empty() || control == "*") control = fmt::format("streamid={}", all.size());
+        all.push_back({{}, std::move(control), std::move(*track)});
+    }
+    const auto names = config::track_names(stream);
+    for (size_t i = 0; i < all.size(); i++) all[i].name = names[i];
+    return all;
+}
+
+const AnnouncedTrack* track_of(std::span<const AnnouncedTrack> tracks, std::string_view url) {
+    const std::string_view whole = url.substr(0, url.find_last_not_of('/') + 1), bare = base_of(url);
+    const AnnouncedTrack* best = nullptr;
+    for (const AnnouncedTrack& track : tracks) {
+        const auto names = [&](std::string_view text) {  // an absolute a=control, or a relative one
+            return text == track.control || text.ends_with("/" + track.control);
+        };
+        // FFmpeg appends its control to all of the URL, behind a query too: rtsp://node/cam?key=5/streamid=0.
+        if ((names(whole) || names(bare)) && (best == nullptr || track.control.size() > best->control.size()))
+            best = &track;
+    }
+    // Encoders with one track that set up the stream itself.
+    if (const auto target = target_of(url); best == nullptr && tracks.size() == 1 && target && target->track.empty())
+        best = &tracks.front();
+    return best;
+}
+
+}  // namespace penstock::rtsp
