@@ -176,7 +176,11 @@ Result<void> Node::open_rtsp() {
                                      follow_destinations();
                                      changed();
                                  },
-                             .streams_changed = [this] { follow_changes(); }});
+                             .streams_changed =
+                                 [this] {
+                                     follow_changes();
+                                     publish();  // at once: a publisher sends as soon as it is told that it may
+                                 }});
     if (!rtsp) return fail(rtsp.error().text);
     rtsp_ = std::move(*rtsp);
     for (const Endpoint& at : config_.rtsp.listen) log_.info("RTSP: listening on {}", at.text());

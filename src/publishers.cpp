@@ -64,6 +64,14 @@ rtsp::Answer Publishers::receive(const rtsp::Receive& receive) {
     return rtsp::Granted{track->name, std::move(granted)};
 }
 
+// What operators added to the track of the one who publishes the stream until now.
+const std::vector<config::Output>* Publishers::outputs(const std::string& stream, const std::string& track) const {
+    if (const mesh::Stream* known = around_.mesh.stream(stream))
+        for (const auto& of : known->tracks)
+            if (of->name == track) return &of->config.outputs;
+    return nullptr;
+}
+
 Publishers::Recorded Publishers::record(rtsp::SessionId id) {
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) return {rtsp::Refusal{455}, std::nullopt};
@@ -73,7 +81,10 @@ Publishers::Recorded Publishers::record(rtsp::SessionId id) {
     auto why = objection(stream);
     if (!why) {
         std::vector<config::Track> wanted;
-        for (const Track& track : tracks) wanted.push_back(track.config);
+        for (const Track& track : tracks) {
+            wanted.push_back(track.config);
+            if (const auto* output = outputs(stream, track.name)) wanted.back().outputs = *output;
+        }
         if (auto brought = around_.mesh.bring(stream, std::move(wanted)); !brought) why = brought.error().text;
     }
     if (why) {

@@ -62,6 +62,7 @@ private:
         std::vector<Track> tracks;  // in their order
     };
 
+    const std::vector<config::Output>* outputs(const std::string& stream, const std::string& track) const;
     std::optional<std::string> objection(const std::string& stream) const;
 
     Surroundings around_;

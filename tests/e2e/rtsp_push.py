@@ -2,14 +2,15 @@
 decode is compared, picture by picture, with what the file that is pushed decodes to."""
 import re
 import signal
+import threading
+import time
 
 from cases import cases
 from judge import Capture
 from lab import run, wait_for
-from media import VIDEO_PT
 from relay import LAN, SOURCE, WAN, Relay, assert_ledger, receiver_address, rtp_packet
 from rtsp import Client
-from rtsp_play import is_part_of, sessions, wait_sessions
+from rtsp_play import is_part_of, sessions
 
 PUSH, WATCH = f"rtsp://{LAN[4]}/live", f"rtsp://{WAN[4]}/live"
 SDP = ("v=0\r\no=- 0 0 IN IP4 10.1.0.2\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
@@ -140,4 +141,166 @@ def test_pushed(what):
         assert metrics.sum("penstock_ingest_drops_total") == metrics.sum("penstock_rtsp_stray_frames_total") == 0
         assert (metrics.sum("penstock_ingest_packets_total") > 100) == (transport == "tcp")
         assert re.search(rf"RTSP session \w{{8}}: {SOURCE[4]} published 'live' \((video|audio), (video|audio)\) over {transport.upper()} .* ended by (teardown|connection_lost); agent '.+'", penstock.text())
+        assert_ledger(metrics)
+
+
+class Pusher(Client):
+    """A publisher of few words."""
+
+    def __init__(self, namespace, host=LAN[4], name="live"):
+        super().__init__(namespace, host=host, name=name)
+
+    def announce(self, sdp=SDP, **headers):
+        return self.request("ANNOUNCE", body=sdp, **{"Content-Type": "application/sdp", **headers})
+
+    def push(self, transport="RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"):
+        """Up to RECORD; the first status that is not 200, or 200."""
+        reply = self.announce()
+        if reply.status == 200:
+            reply = self.request("SETUP", f"{self.url}/streamid=0", Transport=transport)
+        if reply.status == 200:
+            self.session, self.transport = reply["Session"].split(";")[0], reply["Transport"]
+            reply = self.request("RECORD")
+        return reply
+
+    def frame(self, payload, channel=0):
+        return self.send(b"$" + bytes([channel]) + len(payload).to_bytes(2, "big") + payload)
+
+
+@cases(transport=("tcp", "udp"))
+def test_killed(transport):
+    """A publisher that is killed is gone: over TCP at once, over UDP after its timeout. Its viewers are told, nothing lingers."""
+    with Relay(1) as lab:
+        penstock = lab.start_penstock(lab.node, config(lab, "listen: [\":554\"], publish: {}, session_timeout: 5s"))
+        process = ffmpeg(lab, film(lab), transport)
+        wait_published(penstock, process)
+        viewer = Client(lab.receivers[0], name="live")
+        viewer.setup("video")
+        assert viewer.request("PLAY").status == 200 and viewer.packet("video")
+        process.child.kill()
+        process.child.wait()
+        if transport == "udp":  # it is still there: silence is not yet the end
+            assert len(sessions(penstock)) == 2
+
+        def ended():
+            viewer.report("video")  # it stays as long as the stream does
+            return gone(penstock)
+        wait_for(ended, f"all to be gone\n{penstock.text()[-1500:]}", 3 if transport == "tcp" else 12, every=0.5)
+        assert viewer.closed()
+        metrics = penstock.metrics()
+        assert metrics.sum("penstock_rtsp_sessions_ended_total", reason="connection_lost" if transport == "tcp" else "timeout") == 1
+        assert metrics.sum("penstock_rtsp_sessions_ended_total", reason="stream_gone") == 1
+        assert metrics.sum("penstock_rtsp_port_pairs_taken") == 0
+        assert f"published 'live' (video, audio) over {transport.upper()}" in penstock.text()
+        again = ffmpeg(lab, lab.file("film.mp4"), transport)  # and the name is free again
+        wait_published(penstock, again)
+        assert_ledger(penstock.metrics())
+
+
+def test_second():
+    """A second publisher is refused; where takeover is allowed it gets the stream, and viewers and outputs go on."""
+    with Relay(1) as lab:
+        configured = ("streams:\n  - { name: camera-1, tracks: [{ media: video, payload_type: 96, encoding: H264/90000, "
+                      f"sources: [{{ rtp: \"{LAN[4]}:21000\" }}] }}] }}\n")
+        for takeover in (False, True):
+            penstock = lab.start_penstock(lab.node, config(lab, f"listen: [\":554\"], publish: {{ takeover: {str(takeover).lower()} }}", configured))
+            assert Pusher(lab.source, name="camera-1").announce().status == 403
+            first, waiting = Pusher(lab.source), Pusher(lab.source)
+            assert waiting.announce().status == 200  # both see a free name
+            assert first.push().status == 200
+            viewer = Client(lab.receivers[0], name="live")
+            viewer.setup("video")
+            assert viewer.request("PLAY").status == 200
+            first.frame(rtp_packet(1, b"first"))
+            assert viewer.packet("video")[0].endswith(b"first")
+            penstock.cli("add", "output", "live", f"rtp://{receiver_address(1)}:6000")
+            second = Pusher(lab.source)
+            reply = second.push()
+            if not takeover:
+                assert reply.status == 403 and "is published already" in penstock.text()
+                waiting.request("SETUP", f"{waiting.url}/streamid=0", Transport="RTP/AVP/TCP;unicast;mode=record")
+                waiting.session = None
+                first.frame(rtp_packet(2, b"still"))
+                assert viewer.packet("video")[0].endswith(b"still")
+            else:
+                assert reply.status == 200 and first.closed()
+                second.frame(rtp_packet(700, b"second", ssrc=7))
+                assert viewer.packet("video")[0].endswith(b"second")
+                assert len(penstock.show("stream live")["legs"]) == 2  # the output stayed
+                assert penstock.metrics().sum("penstock_rtsp_sessions_ended_total", reason="taken_over") == 1
+                penstock.cli("del", "stream", "live")
+                assert second.closed() and viewer.closed()
+                wait_for(lambda: gone_but(penstock, "camera-1"), "all to be gone")
+            assert_ledger(penstock.metrics())
+            penstock.stop()
+
+
+def gone_but(penstock, name):
+    return not sessions(penstock) and [row["stream"] for row in penstock.show("stream all")["streams"]] == [name]
+
+
+def test_wrong():
+    """Wrong announcements and orders; who sends from elsewhere; what comes before RECORD, and too much of it."""
+    with Relay(1) as lab:
+        penstock = lab.start_penstock(lab.node, config(lab, "listen: [\":554\"], publish: {}, per_address: { streams: 2 }"))
+        pusher = Pusher(lab.source)
+        for status, said in ((415, pusher.announce(**{"Content-Type": "text/plain"})), (400, pusher.announce("nonsense")), (400, pusher.announce(SDP.replace("H264/90000", "H264"))),
+                             (461, pusher.announce(SDP.replace("RTP/AVP", "RTP/SAVP"))), (400, Pusher(lab.source, name="a/b").announce()), (455, pusher.request("RECORD")),
+                             (455, pusher.request("SETUP", f"{pusher.url}/streamid=0", Transport="RTP/AVP/TCP;mode=record")), (200, pusher.announce()),
+                             (404, pusher.request("SETUP", f"{pusher.url}/streamid=1", Transport="RTP/AVP/TCP;mode=record")),
+                             (461, pusher.request("SETUP", f"{pusher.url}/streamid=0", Transport="RTP/SAVP/TCP;mode=record"))):
+            assert said.status == status, (status, said.status, said.headers)
+        udp = "RTP/AVP;unicast;client_port=5000-5001;mode=record"
+        assert pusher.push(udp).status == 200
+        port = int(re.search(r"server_port=(\d+)-", pusher.transport).group(1))
+        lab.source.ip("address", "add", "10.1.0.77/24", "dev", "eth0")
+        stranger = lab.source.socket(bind=("10.1.0.77", 0))
+        publisher = lab.source.socket(bind=(SOURCE[4], 0))  # of another port than it announced
+        received = lambda: penstock.metrics().sum("penstock_path_packets_total", stream="live")
+
+        def both():
+            stranger.sendto(rtp_packet(1), (LAN[4], port))
+            publisher.sendto(rtp_packet(2), (LAN[4], port))
+            return received()
+        wait_for(both, "the publisher's packets")
+        assert penstock.metrics().drops()["no_flow"] > 0
+        other = Pusher(lab.source, name="other")
+        assert other.announce().status == 200
+        other.frame(b"early").frame(b"early", 9)
+        assert other.push().status == 200
+        other.frame(rtp_packet(1, bytes(3000))).frame(rtp_packet(2)).frame(b"\x80\xc8\0\6" + bytes(24), 1)
+        wait_for(lambda: penstock.metrics().sum("penstock_path_rtcp_packets_total", stream="other") == 1, "its RTCP")
+        metrics = penstock.metrics()
+        assert metrics.sum("penstock_rtsp_stray_frames_total") == 2 and metrics.sum("penstock_ingest_drops_total", reason="too_long") == 1
+        assert Pusher(lab.source, name="third").announce().status == 453
+        assert_ledger(penstock.metrics())
+
+
+def test_heavy():
+    """20 Mbit/s interleaved arrive without loss, while others ask for reports and change streams."""
+    with Relay(1) as lab:
+        penstock = lab.start_penstock(lab.node, config(lab))
+        pusher = Pusher(lab.source)
+        assert pusher.push().status == 200
+        penstock.cli("add", "output", "live", f"rtp://{receiver_address(1)}:6000")
+        heard = Capture(lab.receivers[0], "eth0", "udp port 6000", bytes_each=80)
+        wait_for(lambda: penstock.metrics().sum("penstock_leg_ready") == 1, "the leg to be ready")
+        count, size = 4 * 20_000_000 // 8 // 1300, 1288
+        packets = [rtp_packet(number, bytes(size)) for number in range(count)]
+
+        def send():
+            started = time.monotonic()
+            for number, packet in enumerate(packets):
+                pusher.frame(packet)
+                time.sleep(max(0, started + number / count * 4 - time.monotonic()))
+        thread = threading.Thread(target=send)
+        thread.start()
+        while thread.is_alive():
+            penstock.metrics()
+            penstock.show("stream live")
+        thread.join()
+        wait_for(lambda: penstock.metrics().sum("penstock_leg_packets_total", stream="live") == count, "all of it to leave")
+        metrics = penstock.metrics()
+        assert metrics.sum("penstock_ingest_drops_total") == 0 and metrics.sum("penstock_path_lost_packets_total") == 0
+        assert heard.stop() and heard.rtp_streams(6000)[0].packets == count
         assert_ledger(metrics)
