@@ -277,10 +277,10 @@ def test_wrong():
 
 
 def test_heavy():
-    """20 Mbit/s interleaved arrive without loss, while others ask for reports and change streams."""
+    """20 Mbit/s interleaved, by IPv6, arrive without loss while others ask for reports."""
     with Relay(1) as lab:
         penstock = lab.start_penstock(lab.node, config(lab))
-        pusher = Pusher(lab.source)
+        pusher = Pusher(lab.source, host=LAN[6])
         assert pusher.push().status == 200
         penstock.cli("add", "output", "live", f"rtp://{receiver_address(1)}:6000")
         heard = Capture(lab.receivers[0], "eth0", "udp port 6000", bytes_each=80)

@@ -93,6 +93,7 @@ TEST_CASE("the life of a publisher", "[rtsp]") {
     CHECK(stage.ask(1, setup("streamid=0", "RTP/AVP;multicast;mode=record")) == 461);
     CHECK(stage.ask(1, setup("streamid=0",
                              "RTP/SAVP/TCP;mode=record,RTP/AVP;unicast;client_port=1-2;mode=\"RECORD\"")) == 200);
+    CHECK(stage.ask(1, setup("streamid=1", kUdp)) == 455);  // the announcement is that session's
     CHECK(stage.ask(1, setup("streamid=1", kUdp, kSession)) == 200);
     CHECK(stage.ask(1, setup("streamid=1", kUdp, kSession)) == 200);  // anew
     CHECK(stage.ask(1, setup("video", "RTP/AVP;unicast;client_port=5000-5001", kSession)) == 455);

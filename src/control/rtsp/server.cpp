@@ -174,6 +174,8 @@ void Server::finish(Instant now, Asked& asked, const Granted& granted) {
         tokens_.emplace(fresh.token, fresh.id);
         counters_.sessions++;
         found = sessions_.emplace(fresh.id, fresh).first;
+        if (const auto c = connections_.find(asked.connection); c != connections_.end() && fresh.publishes())
+            c->second.announced.reset();  // it is the session's by now
     }
     Session& session = found->second;
     session.heard = now;
