@@ -230,9 +230,14 @@ TEST_CASE("a publisher's frames", "[rtsp]") {
     stage.connect(2);  // the frames of another connection are not its own
     stage.say(2, frame(0, "x"));
     CHECK(stage.server.counters().stray_frames == 3);
+    CHECK(stage.ask(1, kTeardown) == 200);
+    stage.ask(1, announce(kHead + kVideo));
+    CHECK(stage.ask(1, setup("streamid=0", kTcp)) == 200);  // of a session that is gone they are free again
+    CHECK(stage.said.substr(stage.said.rfind("Transport: "))
+              .starts_with("Transport: RTP/AVP/TCP;unicast;interleaved=0-1;"));
     stage.server.disconnected(1);
     stage.drain();
-    CHECK(stage.done.back() == "end 1 connection_lost");
+    CHECK(stage.done.back() == "end 2 connection_lost");
     CHECK(stage.server.sessions().empty());
 }
 
