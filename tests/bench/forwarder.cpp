@@ -28,6 +28,8 @@ private:
         dataplane::WorkerPlan plan;
         plan.rx.push_back({.ethdev = stage.rx()});
         for (int port = 0; port < 2; port++) plan.tx.emplace_back(stage.tx(), uint16_t{0}, load.share);
+        plan.ports.resize(1);
+        plan.ingest = stage.by_tcp();
         plan.pools = stage.pools();
         return plan;
     }

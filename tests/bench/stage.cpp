@@ -51,7 +51,8 @@ Result<std::unique_ptr<Stage>> Stage::make(Log& log) {
     stage->sink_ = std::move(*sink);
 
     stage->ring_ = rte_ring_create("in", 2 * kBatch, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-    if (stage->ring_ == nullptr) return fail("no memory for a ring");
+    stage->by_tcp_ = rte_ring_create("by_tcp", kBatch, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    if (stage->ring_ == nullptr || stage->by_tcp_ == nullptr) return fail("no memory for a ring");
     const int rx = rte_eth_from_rings("in", &stage->ring_, 1, &stage->ring_, 1, 0);
     if (rx < 0) return fail("no port on a ring");
     stage->rx_ = static_cast<uint16_t>(rx);

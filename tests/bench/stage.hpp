@@ -30,6 +30,7 @@ public:
 
     uint16_t rx() const noexcept { return rx_; }
     uint16_t tx() const noexcept { return sink_->tx().front().ethdev; }
+    rte_ring* by_tcp() const noexcept { return by_tcp_; }  // empty, as it is where nobody pushes by TCP
     dataplane::Pools pools() const noexcept { return {packets_.get(), headers_.get()}; }
 
 private:
@@ -39,6 +40,7 @@ private:
     dataplane::Pool packets_, headers_;
     std::unique_ptr<dataplane::Port> sink_;
     rte_ring* ring_ = nullptr;
+    rte_ring* by_tcp_ = nullptr;
     uint16_t rx_ = 0;
 };
 
