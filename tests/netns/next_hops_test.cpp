@@ -460,7 +460,12 @@ TEST_CASE("thousands of destinations follow a change of routes within a second")
     // Looked at now and then only: looking at 5000 after each of 5000 answers would be the slow part.
     REQUIRE(run_until(node.loop, every(1500), 5s));
     namespaces.node("ip route replace 10.9.0.0/16 via 10.0.0.3 mtu 1400");
-    CHECK(run_until(node.loop, every(1400), 1s));
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    constexpr auto kWithin = 10s;  // beside another sanitizer's programs, on two cores
+#else
+    constexpr auto kWithin = 1s;
+#endif
+    CHECK(run_until(node.loop, every(1400), kWithin));
 }
 
 TEST_CASE("when notifications are lost everything is asked anew") {
