@@ -31,4 +31,15 @@ inline constexpr double kGuessCost = 4;
 inline constexpr size_t kMostConnections = 4096;
 inline constexpr size_t kMostSessions = 8192;
 
+// A camera that we pull from.
+inline constexpr Duration kConnectTime = std::chrono::seconds(5);      // for TCP
+inline constexpr Duration kAnswerTime = std::chrono::seconds(10);      // for each answer
+inline constexpr Duration kTeardownTime = std::chrono::seconds(2);     // for the answer to TEARDOWN
+inline constexpr unsigned kMostRedirects = 5;                          // one after another
+inline constexpr unsigned kMostProofs = 2;                             // of a password, for one request
+inline constexpr size_t kMostPulledTracks = 8;                         // of one description
+inline constexpr Duration kDefaultTimeout = std::chrono::seconds(60);  // RFC 2326 section 12.37
+inline constexpr Duration kLongestKeepalive = std::chrono::seconds(60);
+inline constexpr Duration kShortestKeepalive = std::chrono::seconds(1);
+
 }  // namespace penstock::rtsp
