@@ -5,9 +5,11 @@
 #include <deque>
 
 #include "control/rtsp/pull.hpp"
+#include "control/rtsp/url.hpp"
 
 using namespace penstock;
 using namespace penstock::rtsp;
+using config::location_of;
 using namespace std::chrono_literals;
 
 namespace {

@@ -8,6 +8,7 @@
 
 #include "base/address.hpp"
 #include "base/log.hpp"
+#include "control/config/location.hpp"
 #include "flow/port.hpp"
 #include "rtp/fec/st2022.hpp"
 
@@ -137,10 +138,24 @@ struct Track {
     bool operator==(const Track&) const = default;
 };
 
+enum class Reach : uint8_t { automatic, udp, tcp, multicast };  // automatic: UDP, and TCP where that does not arrive
+
+// A stream that is fetched from a camera.
+struct Pull {
+    Location location;
+    Reach reach = Reach::automatic;
+    bool on_demand = false;           // only while somebody watches
+    std::chrono::seconds linger{10};  // on_demand: it goes on for so long after the last one
+    std::chrono::seconds wait{5};     // how long a viewer waits for the camera
+    bool from_any = false;            // take packets from any sender, not from the announced one alone
+    bool operator==(const Pull&) const = default;
+};
+
 struct Stream {
     std::string name;
     Mark at;
     std::vector<Track> tracks;
+    std::optional<Pull> rtsp{};  // instead of tracks: the camera describes them
     bool operator==(const Stream&) const = default;
 };
 

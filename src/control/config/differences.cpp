@@ -113,6 +113,7 @@ std::vector<std::string> differences(const Stream& before, const Stream& now) {
     for (size_t b = 0; b < before.tracks.size(); b++)
         if (std::ranges::find(was, std::optional(b)) == was.end())
             found.push_back(fmt::format("track {} removed", names_before[b]));
+    if (before.rtsp != now.rtsp) found.emplace_back("rtsp changed");
     if (found.empty() && before != now) found.emplace_back("order of tracks changed");
     return found;
 }

@@ -18,6 +18,7 @@ Control read_control(const Value& value);
 Metrics read_metrics(const Value& value);
 Media read_media(const Value& value);
 Rtsp read_rtsp(const Value& value);
+Pull read_pull(const Value& value);  // of a stream
 std::vector<Port> read_ports(const Value& value);
 // `ports` is what `port:` may name.
 std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& ports);

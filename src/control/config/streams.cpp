@@ -204,6 +204,12 @@ Track read_track(const Value& value, const Ports& ports) {
 }
 
 void read_tracks(const Map& map, Stream& stream, const Ports& ports) {
+    if (const Value rtsp = map["rtsp"]) {
+        stream.rtsp = read_pull(rtsp);
+        if (const Value tracks = map["tracks"])
+            tracks.problem(tracks.key_at(), "does not go with `rtsp`: the camera says which tracks there are");
+        return;
+    }
     const Value tracks = map.required("tracks");
     const size_t count = tracks.each([&](const Value& entry) { stream.tracks.push_back(read_track(entry, ports)); });
     if (count == 0 && (tracks.is(Kind::list) || tracks.is(Kind::null)))
@@ -211,7 +217,7 @@ void read_tracks(const Map& map, Stream& stream, const Ports& ports) {
 }
 
 Stream read_stream(const Value& value, const Ports& ports) {
-    static constexpr std::string_view kKeys[] = {"name", "tracks"};
+    static constexpr std::string_view kKeys[] = {"name", "tracks", "rtsp"};
     Stream stream;
     const Map map{value, kKeys};
     const Value name = map.required("name");
@@ -231,7 +237,7 @@ std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& po
 }
 
 Stream read_stream(const Value& value, std::string_view name, const std::vector<Port>& ports) {
-    static constexpr std::string_view kKeys[] = {"tracks"};
+    static constexpr std::string_view kKeys[] = {"tracks", "rtsp"};
     Stream stream;
     stream.name = name;
     stream.at = value.at();

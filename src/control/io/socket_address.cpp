@@ -32,4 +32,16 @@ SocketAddress socket_address(const Endpoint& endpoint, unsigned scope) {
     return address;
 }
 
+Endpoint endpoint_of(const sockaddr_storage& storage) {
+    if (storage.ss_family == AF_INET) {
+        sockaddr_in in;
+        std::memcpy(&in, &storage, sizeof in);
+        return {Ip::v4(std::as_bytes(std::span{&in.sin_addr, 1}).first<4>()), ntohs(in.sin_port)};
+    }
+    sockaddr_in6 in;
+    std::memcpy(&in, &storage, sizeof in);
+    // IPv4 on a socket of both kinds comes as IPv4-mapped, which is what Ip has inside.
+    return {Ip::v6(std::as_bytes(std::span{&in.sin6_addr, 1}).first<16>()), ntohs(in.sin6_port)};
+}
+
 }  // namespace penstock::io

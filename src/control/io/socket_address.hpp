@@ -15,4 +15,6 @@ struct SocketAddress {
 // `scope`: the index of the interface, for IPv6 addresses that mean nothing without one (link-local); else ignored.
 SocketAddress socket_address(const Endpoint& endpoint, unsigned scope = 0);
 
+Endpoint endpoint_of(const sockaddr_storage& storage);  // of IPv4 or IPv6
+
 }  // namespace penstock::io

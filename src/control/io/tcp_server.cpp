@@ -14,18 +14,6 @@
 namespace penstock::io {
 namespace {
 
-Endpoint endpoint_of(const sockaddr_storage& storage) {
-    if (storage.ss_family == AF_INET) {
-        sockaddr_in in;
-        std::memcpy(&in, &storage, sizeof in);
-        return {Ip::v4(std::as_bytes(std::span{&in.sin_addr, 1}).first<4>()), ntohs(in.sin_port)};
-    }
-    sockaddr_in6 in;
-    std::memcpy(&in, &storage, sizeof in);
-    // IPv4 on a socket of both kinds comes as IPv4-mapped, which is what Ip has inside.
-    return {Ip::v6(std::as_bytes(std::span{&in.sin6_addr, 1}).first<16>()), ntohs(in.sin6_port)};
-}
-
 template <class Get>
 Endpoint name_of(int fd, Get get) {
     sockaddr_storage storage{};

@@ -9,7 +9,6 @@
 #include "control/config/standards.hpp"
 #include "control/rtsp/limits.hpp"
 #include "control/rtsp/url.hpp"
-#include "control/sdp/description.hpp"
 
 namespace penstock::rtsp {
 namespace {
@@ -18,8 +17,9 @@ std::unexpected<Refusal> refuse(int status, std::string why) {
     return std::unexpected(Refusal{status, std::move(why)});
 }
 
-// As the configuration would admit it.
-std::expected<config::Track, Refusal> track_of(const sdp::Media& media) {
+}  // namespace
+
+std::expected<config::Track, Refusal> track_in(const sdp::Media& media) {
     config::Track track;
     track.media = media.type;
     if (media.type != "video" && media.type != "audio" && media.type != "application")
@@ -46,8 +46,6 @@ std::expected<config::Track, Refusal> track_of(const sdp::Media& media) {
     return track;
 }
 
-}  // namespace
-
 std::expected<std::vector<AnnouncedTrack>, Refusal> announced(std::string_view sdp) {
     const auto description = sdp::parse(sdp);
     if (!description) return refuse(400, "SDP: " + description.error().text);
@@ -56,7 +54,7 @@ std::expected<std::vector<AnnouncedTrack>, Refusal> announced(std::string_view s
     config::Stream stream;
     std::vector<AnnouncedTrack> all;
     for (const sdp::Media& media : description->media) {
-        auto track = track_of(media);
+        auto track = track_in(media);
         if (!track) return std::unexpected(std::move(track.error()));
         stream.tracks.push_back(*track);
         std::string control(find(media.attributes, "control").value_or(""));

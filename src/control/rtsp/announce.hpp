@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "control/config/config.hpp"
+#include "control/sdp/description.hpp"
 
 namespace penstock::rtsp {
 
@@ -22,6 +23,8 @@ struct AnnouncedTrack {
     bool operator==(const AnnouncedTrack&) const = default;
 };
 
+// As the configuration would admit it, without sources.
+std::expected<config::Track, Refusal> track_in(const sdp::Media& media);
 std::expected<std::vector<AnnouncedTrack>, Refusal> announced(std::string_view sdp);
 // The track that the URL of a SETUP names; null: none.
 const AnnouncedTrack* track_of(std::span<const AnnouncedTrack> tracks, std::string_view url);

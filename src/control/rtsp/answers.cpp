@@ -5,6 +5,7 @@
 
 #include "base/text.hpp"
 #include "control/rtsp/client.hpp"
+#include "control/rtsp/url.hpp"
 
 namespace penstock::rtsp {
 namespace {
@@ -257,7 +258,7 @@ bool Client::takes_channels(const Pair& channels) const {
 void Client::redirect(Instant now, std::string_view to) {
     if (++redirects_ > kMostRedirects)
         return over(Failure::redirects, fmt::format("more than {} redirections", kMostRedirects));
-    auto next = location_of(resolve(location_.url, trimmed(to)));
+    auto next = config::location_of(resolve(location_.url, trimmed(to)));
     if (!next) return over(Failure::redirects, fmt::format("it leads to where we cannot go: {}", next.error().text));
     if (next->user.empty()) {
         next->user = location_.user;

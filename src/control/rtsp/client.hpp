@@ -12,16 +12,18 @@
 
 #include "base/address.hpp"
 #include "base/time.hpp"
+#include "control/config/location.hpp"
 #include "control/rtsp/client_session.hpp"
 #include "control/rtsp/digest.hpp"
 #include "control/rtsp/limits.hpp"
-#include "control/rtsp/location.hpp"
 #include "control/rtsp/message.hpp"
 #include "control/rtsp/parser.hpp"
 #include "control/rtsp/transport.hpp"
 #include "control/sdp/description.hpp"
 
 namespace penstock::rtsp {
+
+using config::Location;
 
 enum class Way : uint8_t { udp, tcp, multicast };
 constexpr std::string_view name(Way way) { return way == Way::udp ? "udp" : way == Way::tcp ? "tcp" : "multicast"; }

@@ -75,6 +75,7 @@ std::string_view reason_of(int status) {
         case 500: return "Internal Server Error";
         case 501: return "Not Implemented";
         case 503: return "Service Unavailable";
+        case 504: return "Gateway Time-out";
         case 505: return "RTSP Version Not Supported";
         case 551: return "Option Not Supported";
         default: return status < 400 ? "OK" : "Error";

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "control/config/config.hpp"
 #include "control/rtsp/client.hpp"
 
 namespace penstock::rtsp {
@@ -25,7 +26,7 @@ inline constexpr Duration kFirstPacketTime = std::chrono::seconds(3);
 inline constexpr Duration kSilence = std::chrono::seconds(10);  // a source that stopped
 inline constexpr Duration kTcpRemembered = std::chrono::minutes(10);
 
-enum class Reach : uint8_t { automatic, udp, tcp, multicast };  // automatic: UDP, and TCP where that does not arrive
+using config::Reach;
 
 struct PullSettings {
     Location location;

@@ -1,5 +1,7 @@
 #include "control/rtsp/url.hpp"
 
+#include <algorithm>
+
 namespace penstock::rtsp {
 namespace {
 
@@ -14,6 +16,13 @@ std::string_view path_of(std::string_view url) {
     }
     if (!url.starts_with('/')) return {};  // a path alone, without scheme and host, is understood
     return url.substr(1);
+}
+
+// "rtsp://host:port" of an absolute URL.
+std::string_view root_of(std::string_view url) {
+    const size_t scheme = url.find("://");
+    if (scheme == std::string_view::npos) return {};
+    return url.substr(0, std::min(url.find_first_of("/?", scheme + 3), url.size()));
 }
 
 }  // namespace
@@ -36,6 +45,18 @@ std::optional<Target> target_of(std::string_view url) {
     if (slash != std::string_view::npos) target.track = path.substr(slash + 1);
     if (target.stream.empty() || target.track.find('/') != std::string::npos) return std::nullopt;
     return target;
+}
+
+std::string resolve(std::string_view base, std::string_view relative) {
+    if (relative.empty() || relative == "*") return std::string(base);
+    if (relative.find("://") != std::string_view::npos) return std::string(relative);
+    if (relative.starts_with('/')) return std::string(root_of(base)) + std::string(relative);
+    // Not as RFC 3986 has it, which would drop what follows the last slash. Dahua, Hikvision: the base ends with a
+    // query
+    // ("...?channel=1&subtype=0"), and the track is what is written behind all of it.
+    std::string url(base);
+    if (!url.ends_with('/') && !relative.starts_with('?')) url += '/';
+    return url + std::string(relative);
 }
 
 }  // namespace penstock::rtsp

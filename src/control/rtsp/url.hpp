@@ -18,5 +18,8 @@ std::optional<Target> target_of(std::string_view url);
 std::string_view stream_of(std::string_view url);
 // The URL to which track names are appended: without query and trailing slashes.
 std::string_view base_of(std::string_view url);
+// What `relative`, of a camera's a=control, Content-Base or Location, stands for where `base` is the URL of the whole
+// (RFC 2326 appendix C.1.1).
+std::string resolve(std::string_view base, std::string_view relative);
 
 }  // namespace penstock::rtsp

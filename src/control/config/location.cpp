@@ -1,12 +1,11 @@
-#include "control/rtsp/location.hpp"
+#include "control/config/location.hpp"
 
 #include <algorithm>
 
 #include "base/address.hpp"
 #include "base/text.hpp"
-#include "control/rtsp/message.hpp"
 
-namespace penstock::rtsp {
+namespace penstock::config {
 namespace {
 
 constexpr std::string_view kScheme = "rtsp://";
@@ -27,18 +26,16 @@ std::optional<std::string> decoded(std::string_view text) {
     return out;
 }
 
+bool is_scheme(std::string_view text) {
+    return std::ranges::equal(text, kScheme,
+                              [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b; });
+}
+
 bool is_host(std::string_view text) {
     return !text.empty() && text.size() <= 253 && std::ranges::all_of(text, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
                c == '_';
     });
-}
-
-// "rtsp://host:port" of an absolute URL.
-std::string_view root_of(std::string_view url) {
-    const size_t scheme = url.find("://");
-    if (scheme == std::string_view::npos) return {};
-    return url.substr(0, std::min(url.find_first_of("/?", scheme + 3), url.size()));
 }
 
 }  // namespace
@@ -47,7 +44,7 @@ Result<Location> location_of(std::string_view url) {
     if (url.size() > kLongestUrl) return fail("the URL is too long");
     if (!std::ranges::all_of(url, [](char c) { return c > ' ' && c <= '~'; }))
         return fail("the URL has characters that must be written as %XX");
-    if (url.size() < kScheme.size() || !same_name(url.substr(0, kScheme.size()), kScheme))
+    if (url.size() < kScheme.size() || !is_scheme(url.substr(0, kScheme.size())))
         return fail("the URL does not begin with rtsp://");
     const std::string_view rest = url.substr(kScheme.size());
     const size_t path = std::min(rest.find_first_of("/?"), rest.size());
@@ -86,16 +83,10 @@ Result<Location> location_of(std::string_view url) {
     return l;
 }
 
-std::string resolve(std::string_view base, std::string_view relative) {
-    if (relative.empty() || relative == "*") return std::string(base);
-    if (relative.find("://") != std::string_view::npos) return std::string(relative);
-    if (relative.starts_with('/')) return std::string(root_of(base)) + std::string(relative);
-    // Not as RFC 3986 has it, which would drop what follows the last slash. Dahua, Hikvision: the base ends with a
-    // query
-    // ("...?channel=1&subtype=0"), and the track is what is written behind all of it.
-    std::string url(base);
-    if (!url.ends_with('/') && !relative.starts_with('?')) url += '/';
-    return url + std::string(relative);
+std::string shown(const Location& location) {
+    const std::string_view url = location.url;
+    const size_t end = std::min(url.find('?'), url.find("user="));
+    return end >= url.size() ? location.url : std::string(url.substr(0, end)) + "...";
 }
 
-}  // namespace penstock::rtsp
+}  // namespace penstock::config

@@ -1,13 +1,12 @@
 #pragma once
-// Where a camera's stream is: an rtsp:// URL taken apart, and the URLs of its tracks as its description tells them.
+// Where a camera's stream is: an rtsp:// URL taken apart. Pure.
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.hpp"
 
-namespace penstock::rtsp {
+namespace penstock::config {
 
 struct Location {
     std::string host;  // a name or an address, IPv6 without its brackets
@@ -22,8 +21,8 @@ inline constexpr size_t kLongestUrl = 2048;
 // "rtsp://user:pass@10.0.0.7:554/stream1". The error never repeats the text: a password may be in it.
 Result<Location> location_of(std::string_view url);
 
-// What `relative`, of an a=control, a Content-Base or a Location header, stands for where `base` is the URL of the
-// whole (RFC 2326 appendix C.1.1).
-std::string resolve(std::string_view base, std::string_view relative);
+// The URL for logs and tables: some cameras take passwords in the query ("?user=..&password=..") or instead of it
+// (XM: "/user=admin_password=.."), so all behind the first "?" or "user=" is left out.
+std::string shown(const Location& location);
 
-}  // namespace penstock::rtsp
+}  // namespace penstock::config
