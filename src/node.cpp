@@ -85,7 +85,7 @@ Result<void> Node::open() {
         loop_.stop();
     });
     for (const auto step : {&Node::open_dataplane, &Node::open_mesh, &Node::open_metrics, &Node::open_control,
-                            &Node::open_telemetry, &Node::open_rtsp})
+                            &Node::open_telemetry, &Node::open_rtsp, &Node::open_pulls})
         if (auto done = (this->*step)(); !done) return done;
     return {};
 }
@@ -162,13 +162,34 @@ Result<void> Node::open_control() {
     return {};
 }
 
+// Streams of cameras: of the file, and those that operators add.
+Result<void> Node::open_pulls() {
+    pulls_ =
+        std::make_unique<Pulls>(Pulled::Surroundings{.loop = loop_,
+                                                     .log = log_,
+                                                     .mesh = *mesh_,
+                                                     .ingest = dataplane_->ingest(),
+                                                     .ports = *port_pairs_,
+                                                     .port_of = [this](const Ip& local) { return port_of(local); },
+                                                     .changed =
+                                                         [this] {
+                                                             follow_changes();
+                                                             publish();  // at once: a camera sends as soon as it is
+                                                                         // asked to, beginning with the key frame
+                                                         }});
+    pulls_->follow_model();
+    return {};
+}
+
 Result<void> Node::open_rtsp() {
+    port_pairs_.emplace(config_.media.first_port, config_.media.last_port);
     if (config_.rtsp.listen.empty()) return {};
     auto rtsp =
         Rtsp::open(config_, {.loop = loop_,
                              .log = log_,
                              .mesh = *mesh_,
                              .ingest = dataplane_->ingest(),
+                             .ports = *port_pairs_,
                              .claim_ports = std::ranges::any_of(
                                  ports_, [](const flow::PortInfo& p) { return p.driver == flow::Driver::af_packet; }),
                              .changed =
@@ -180,7 +201,9 @@ Result<void> Node::open_rtsp() {
                                  [this] {
                                      follow_changes();
                                      publish();  // at once: a publisher sends as soon as it is told that it may
-                                 }});
+                                 },
+                             .wake = [this](const std::string& stream,
+                                            Pulled::Told told) { return pulls_->wake(stream, std::move(told)); }});
     if (!rtsp) return fail(rtsp.error().text);
     rtsp_ = std::move(*rtsp);
     for (const Endpoint& at : config_.rtsp.listen) log_.info("RTSP: listening on {}", at.text());
@@ -232,6 +255,7 @@ void Node::run() {
     if (unanswered_.empty()) start_workers();
     loop_.run();
     if (rtsp_) rtsp_->stop();
+    pulls_->stop();
 }
 
 }  // namespace penstock

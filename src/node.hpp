@@ -24,6 +24,7 @@
 #include "control/metrics/text.hpp"
 #include "dataplane/dataplane.hpp"
 #include "dataplane/telemetry.hpp"
+#include "pulls.hpp"
 #include "rtsp.hpp"
 
 namespace penstock {
@@ -45,6 +46,8 @@ private:
     Result<void> open_control();
     Result<void> open_telemetry();
     Result<void> open_rtsp();
+    Result<void> open_pulls();
+    std::optional<std::string> port_of(const Ip& local) const;
     struct Claim {
         int wanted = 0;  // sources
         bool held = false;
@@ -111,6 +114,8 @@ private:
     std::unique_ptr<io::ControlSocket> control_;
     std::unique_ptr<dataplane::Telemetry> telemetry_;
     io::EventLoop::Watch telemetry_watch_;
+    std::optional<rtsp::PortPairs> port_pairs_;  // of media.ports, for all that RTSP sets up
+    std::unique_ptr<Pulls> pulls_;
     std::unique_ptr<Rtsp> rtsp_;         // null: the configuration does not listen for it
     std::map<uint16_t, uint64_t> done_;  // packets and copies by worker, a second ago
     std::vector<unsigned> cores_;        // by worker

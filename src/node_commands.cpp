@@ -7,6 +7,7 @@
 #include "control/capture/report.hpp"
 #include "control/cli/edit.hpp"
 #include "control/cli/reloaded.hpp"
+#include "control/cli/url.hpp"
 #include "control/config/load.hpp"
 #include "node.hpp"
 
@@ -89,7 +90,7 @@ Reply Node::execute(const cli::Command& command, bool json) {
             const std::string& name = command.arguments[0];
             if (mesh_->stream(name))
                 return refusal(fmt::format("stream '{}' is there already; del stream it first", name), json);
-            auto stream = config::load_stream(name, command.arguments[1], config_.ports);
+            auto stream = config::load_stream(name, cli::stream_settings(command.arguments[1]), config_.ports);
             if (!stream) return refusal(cli::text_of(stream.error(), true), json);
             if (auto put = mesh_->put(*stream); !put) return refusal(put.error().text, json);
             follow_changes();
@@ -139,6 +140,7 @@ Reply Node::show(const cli::Command& command, bool json) const {
         case Action::show_rtsp_sessions:
             if (!rtsp_) return refusal("RTSP is off: the configuration has no rtsp.listen", json);
             return report(rtsp_->sessions(), json);
+        case Action::show_rtsp_sources: return report(pulls_->sources(), json);
         case Action::show_config: return report(cli::show_config(*mesh_), json);
         case Action::show_stream:
         case Action::show_stream_path:

@@ -54,6 +54,7 @@ void Node::follow_changes() {
     const auto is_group = [](const config::Source& source) { return source.rtp.ip.is_multicast(); };
     if (std::ranges::any_of(sources.added, is_group) || std::ranges::any_of(sources.removed, is_group)) follow_groups();
     if (rtsp_) rtsp_->follow_model();
+    if (pulls_) pulls_->follow_model();
     changed();
 }
 
@@ -103,6 +104,14 @@ void Node::follow(const config::Source& source, bool added) {
             claims_.erase(claim);
         }
     }
+}
+
+std::optional<std::string> Node::port_of(const Ip& local) const {
+    for (const flow::PortInfo& port : ports_) {
+        const auto addresses = next_hops_->addresses(port.netdev);
+        if (std::ranges::find(addresses, local) != addresses.end()) return port.name;
+    }
+    return std::nullopt;
 }
 
 // If it is possible by now: the address may come to the interface later.

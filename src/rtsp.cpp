@@ -1,13 +1,12 @@
 #include "rtsp.hpp"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "control/metrics/rtsp.hpp"
 #include "control/rtsp/offer.hpp"
+#include "random_bits.hpp"
 #include "version.hpp"
 
 namespace penstock {
@@ -18,12 +17,6 @@ using namespace std::chrono_literals;
 // RTP-Info names the packet that leaves first, so the answer to PLAY waits for it; but not longer than this.
 constexpr auto kFirstPacketWithin = 250ms;
 constexpr auto kLookEvery = 2ms;
-
-uint64_t random_bits() {
-    uint64_t bits = 0;
-    if (getrandom(&bits, sizeof bits, 0) != sizeof bits) std::abort();  // cannot be once the kernel's pool is ready
-    return bits;
-}
 
 rtsp::ServerSettings settings_of(const config::Config& config) {
     rtsp::ServerSettings s;
@@ -49,7 +42,7 @@ std::optional<uint32_t> ssrc_of(const mesh::Track& track) {
 Rtsp::Rtsp(const config::Config& config, Surroundings around)
     : around_(std::move(around)),
       server_(settings_of(config), random_bits),
-      ports_(config.media.first_port, config.media.last_port),
+      ports_(around_.ports),
       publishers_({.log = around_.log,
                    .mesh = around_.mesh,
                    .ingest = around_.ingest,
@@ -98,18 +91,24 @@ void Rtsp::on(const rtsp::Send& send) { tcp_->send(send.to, send.bytes); }
 void Rtsp::on(const rtsp::Close& close) { tcp_->close(close.connection); }
 
 void Rtsp::on(const rtsp::Describe& describe) {
-    rtsp::Answer answer = rtsp::Refusal{404};
-    if (const mesh::Stream* stream = around_.mesh.stream(describe.stream)) {
-        std::vector<rtsp::OfferedTrack> tracks;
-        for (const auto& track : stream->tracks) tracks.push_back({track->name, track->config});
-        if (auto sdp = rtsp::offer(describe.stream, tracks, describe.local)) {
-            answer = rtsp::Described{std::move(*sdp)};
-        } else {
-            around_.log.warning("RTSP cannot describe stream '{}': {}", describe.stream, sdp.error().text);
-            answer = rtsp::Refusal{503};
-        }
-    }
-    server_.answer(Clock::now(), describe.ticket, std::move(answer));
+    const mesh::Stream* stream = around_.mesh.stream(describe.stream);
+    const auto told = [this, describe](int status) {
+        server_.answer(Clock::now(), describe.ticket, status == 0 ? description(describe) : rtsp::Refusal{status});
+        drain();
+    };
+    if (stream != nullptr && stream->tracks.empty() && around_.wake(describe.stream, told)) return;
+    told(0);
+}
+
+rtsp::Answer Rtsp::description(const rtsp::Describe& describe) {
+    const mesh::Stream* stream = around_.mesh.stream(describe.stream);
+    if (stream == nullptr) return rtsp::Refusal{404};
+    std::vector<rtsp::OfferedTrack> tracks;
+    for (const auto& track : stream->tracks) tracks.push_back({track->name, track->config});
+    auto sdp = rtsp::offer(describe.stream, tracks, describe.local);
+    if (sdp) return rtsp::Described{std::move(*sdp)};
+    around_.log.warning("RTSP cannot describe stream '{}': {}", describe.stream, sdp.error().text);
+    return rtsp::Refusal{503};
 }
 
 void Rtsp::on(const rtsp::Setup& setup) { server_.answer(Clock::now(), setup.ticket, grant(setup)); }

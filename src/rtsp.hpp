@@ -30,9 +30,12 @@ public:
         Log& log;
         mesh::Mesh& mesh;
         dataplane::Ingest& ingest;
+        rtsp::PortPairs& ports;
         bool claim_ports = false;
         std::function<void()> changed;
         std::function<void()> streams_changed;  // more than viewers did
+        // A stream without tracks is asked for: whether a camera is to bring them, which `told` tells of (Pulls::wake).
+        std::function<bool(const std::string& stream, std::function<void(int status)> told)> wake;
     };
     static Result<std::unique_ptr<Rtsp>> open(const config::Config& config, Surroundings around);
 
@@ -58,6 +61,7 @@ private:
     void on(const rtsp::Send& send);
     void on(const rtsp::Close& close);
     void on(const rtsp::Describe& describe);
+    rtsp::Answer description(const rtsp::Describe& describe);
     void on(const rtsp::Setup& setup);
     void on(const rtsp::Play& play);
     void on(const rtsp::Pause& pause);
@@ -78,7 +82,7 @@ private:
 
     Surroundings around_;
     rtsp::Server server_;
-    rtsp::PortPairs ports_;
+    rtsp::PortPairs& ports_;
     io::ClaimedPorts claimed_;
     Publishers publishers_;
     std::map<rtsp::SessionId, Tracks> watched_;

@@ -33,9 +33,11 @@ constexpr Grammar kCommands[] = {
     {"show stream STREAM repair", Action::show_stream_repair,
      "what FEC recovered, what it could not, and what is made of it"},
     {"show rtsp sessions", Action::show_rtsp_sessions, "who watches what, since when, and what it reports"},
+    {"show rtsp sources", Action::show_rtsp_sources, "which cameras streams come from, and why one does not"},
     {"show drops", Action::show_drops, "packets and copies that went no further, by reason"},
     {"add stream STREAM SETTINGS...", Action::add_stream,
-     "as in the file: add stream cam {tracks: [{media: audio, payload_type: 0, sources: [{rtp: \"10.0.0.1:5004\"}]}]}"},
+     "as in the file: add stream cam {tracks: [{media: audio, payload_type: 0, sources: [{rtp: \"10.0.0.1:5004\"}]}]}; "
+     "or of a camera: add stream gate rtsp://user:pass@10.0.0.7/live transport=tcp start=on_demand"},
     {"add track STREAM SETTINGS...", Action::add_track,
      "as in the file: add track cam {media: audio, payload_type: 0, sources: [{rtp: \"10.0.0.1:5004\"}]}"},
     {"add source STREAM URL...", Action::add_source,

@@ -25,6 +25,7 @@ enum class Action : uint8_t {
     show_drops,
     show_capture,
     show_rtsp_sessions,
+    show_rtsp_sources,
     add_stream,
     add_track,
     add_source,

@@ -355,7 +355,17 @@ Report show_config(const mesh::Mesh& mesh) {
             s.rows.push_back(std::move(r));
         }
     }
-    return {{std::move(s), state_of(mesh)}};
+    Section pulls{"pulls",
+                  "from cameras",
+                  {{"stream", "stream"}, {"url", "rtsp"}, {"transport", "transport"}, {"start", "start"}},
+                  {}};
+    static constexpr std::string_view kReaches[] = {"auto", "udp", "tcp", "multicast"};
+    for (const auto& [name, stream] : mesh.streams())
+        if (const auto& pull = stream.config.rtsp)
+            pulls.rows.push_back(Row{name, shown(pull->location),
+                                     std::string(kReaches[static_cast<size_t>(pull->reach)]),
+                                     std::string(pull->on_demand ? "on_demand" : "always")});
+    return {{std::move(s), std::move(pulls), state_of(mesh)}};
 }
 
 }  // namespace penstock::cli

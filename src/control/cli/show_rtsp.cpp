@@ -34,4 +34,28 @@ Report show_rtsp_sessions(const std::vector<RtspSession>& all) {
     return {{std::move(sessions), std::move(tracks)}};
 }
 
+Report show_rtsp_sources(const std::vector<RtspSource>& all) {
+    using Row = std::vector<Cell>;
+    Section sources{"sources",
+                    "",
+                    {{"stream", "stream"},
+                     {"state", "state"},
+                     {"seconds", "seconds"},
+                     {"transport", "by"},
+                     {"start", "start"},
+                     {"connects", "connects"},
+                     {"tries", "failed"},
+                     {"next_seconds", "next in"},
+                     {"url", "url"},
+                     {"failure", "last failure"},
+                     {"why", "why"}},
+                    {}};
+    const auto text = [](const std::string& words) { return words.empty() ? Cell{} : Cell{words}; };
+    for (const RtspSource& s : all)
+        sources.rows.push_back(Row{s.stream, s.state, s.seconds, s.transport, s.start, s.connects, s.tries,
+                                   s.next_seconds ? Cell{*s.next_seconds} : Cell{}, s.url, text(s.failure),
+                                   text(s.why)});
+    return {{std::move(sources)}};
+}
+
 }  // namespace penstock::cli

@@ -1,6 +1,7 @@
 #pragma once
-// The answer of `show rtsp sessions`. Pure. docs/cli.md lists the JSON keys.
+// The answers of `show rtsp sessions` and `show rtsp sources`. Pure. docs/cli.md lists the JSON keys.
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,15 @@ struct RtspSession {
     std::vector<Track> tracks;
 };
 
+struct RtspSource {
+    std::string stream, url, state, transport, start;  // the URL without what might be a password
+    double seconds = 0;                                // in this state
+    uint64_t connects = 0, tries = 0;
+    std::optional<double> next_seconds;
+    std::string failure, why;
+};
+
+Report show_rtsp_sources(const std::vector<RtspSource>& sources);
 Report show_rtsp_sessions(const std::vector<RtspSession>& sessions);
 
 }  // namespace penstock::cli

@@ -25,6 +25,30 @@ std::string Url::yaml() const {
     return text + "}";
 }
 
+std::string stream_settings(std::string_view text) {
+    if (!text.starts_with("rtsp://")) return std::string(text);
+    const auto quoted = [](std::string_view words) {
+        std::string out = "\"";
+        for (const char c : words) {
+            if (c == '"' || c == '\\') out += '\\';
+            out += c;
+        }
+        return out + '"';
+    };
+    std::string yaml = "{rtsp: {url: " + quoted(text.substr(0, text.find(' ')));
+    text.remove_prefix(std::min(text.size(), text.find(' ')));
+    while (!text.empty()) {
+        text.remove_prefix(std::min(text.size(), text.find_first_not_of(' ')));
+        const std::string_view option = text.substr(0, text.find(' '));
+        text.remove_prefix(option.size());
+        if (option.empty()) break;
+        const size_t equals = std::min(option.find('='), option.size());
+        yaml += fmt::format(", {}: {}", quoted(option.substr(0, equals)),
+                            quoted(equals == option.size() ? "" : option.substr(equals + 1)));
+    }
+    return yaml + "}}";
+}
+
 Result<Url> parse_url(std::string_view url) {
     constexpr std::string_view kScheme = "rtp://";
     if (!url.starts_with(kScheme))

@@ -20,4 +20,8 @@ struct Url {
 
 Result<Url> parse_url(std::string_view url);
 
+// What `add stream` is given, as in the file: "rtsp://10.0.0.7/live transport=tcp" is {rtsp: {url: .., transport: ..}},
+// and all else stands as it is.
+std::string stream_settings(std::string_view text);
+
 }  // namespace penstock::cli

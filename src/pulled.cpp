@@ -1,0 +1,240 @@
+#include "pulled.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "control/config/differences.hpp"
+#include "control/rtsp/announce.hpp"
+#include "random_bits.hpp"
+#include "version.hpp"
+
+namespace penstock {
+Pulled::Pulled(std::string stream, config::Pull config, const Surroundings& around)
+    : stream_(std::move(stream)),
+      config_(std::move(config)),
+      around_(around),
+      pull_({config_.location, config_.reach, fmt::format("penstock/{}", kVersion)}, random_bits),
+      tcp_(around.loop, {.connected =
+                             [this](const Endpoint& remote, const Endpoint& local) {
+                                 remote_ = remote;
+                                 local_ = local;
+                                 pull_.connected(Clock::now(), remote.ip);
+                                 drain();
+                             },
+                         .received =
+                             [this](std::span<const std::byte> bytes) {
+                                 pull_.receive(Clock::now(), bytes);
+                                 drain();
+                             },
+                         .disconnected =
+                             [this](std::string_view why) {
+                                 pull_.disconnected(Clock::now(), why);
+                                 drain();
+                             }}) {
+    // Tracks of a camera that the stream had before are there already, and perhaps watched.
+    const mesh::Stream* known = around_.mesh.stream(stream_);
+    if (!config_.on_demand || (known != nullptr && !known->tracks.empty())) start();
+}
+
+Pulled::~Pulled() { give_ports_back(); }
+
+void Pulled::start() {
+    watched_ = Clock::now();
+    if (pull_.wanted()) return;
+    pull_.start(watched_);
+    drain();
+}
+
+void Pulled::stop() {
+    pull_.stop(Clock::now());
+    drain();
+    around_.mesh.withdraw(stream_);
+    around_.changed();
+}
+
+void Pulled::leave() {
+    left_ = true;
+    tell(404);
+    pull_.stop(Clock::now());
+    drain();
+}
+
+void Pulled::wait_for(Told told) {
+    waiting_.push_back({std::move(told), Clock::now() + config_.wait});
+    start();
+}
+
+void Pulled::tell(int status) {
+    for (const Waiting& waiting : std::exchange(waiting_, {})) waiting.told(status);
+}
+
+void Pulled::drain() {
+    if (std::exchange(draining_, true)) return;
+    while (const auto output = pull_.poll(Clock::now()))
+        std::visit([this](const auto& wanted) { on(wanted); }, *output);
+    draining_ = false;
+    if (pull_.idle()) give_ports_back();
+}
+
+void Pulled::on(const rtsp::client::Connect& connect) {
+    for (Track& track : tracks_) {
+        track.rtp.reset();
+        track.rtcp.reset();
+    }
+    tcp_.connect(connect.host, connect.port);
+}
+
+void Pulled::on(const rtsp::client::Described& described) {
+    tracks_.clear();
+    std::vector<rtsp::Wanted> wanted;
+    const auto& media = described.description.media;
+    if (local_.ip != ports_at_) give_ports_back();
+    ports_at_ = local_.ip;
+    for (size_t m = 0; m < media.size() && tracks_.size() < rtsp::kMostPulledTracks; m++) {
+        auto track = rtsp::track_in(media[m]);
+        if (!track) {
+            around_.log.debug("RTSP pull '{}': a track is left out: {}", stream_, track.error().why);
+            continue;
+        }
+        // Interleaved media is addressed to a pair, too: it is what the workers know the track by.
+        rtsp::Wanted want{m, std::nullopt};
+        if (pull_.way() != rtsp::Way::multicast) {
+            const auto port = take_port(tracks_.size());
+            if (!port) return pull_.give_up(Clock::now(), rtsp::Failure::no_ports, "no free pair in media.ports");
+            want.client_port = rtsp::Pair{*port, static_cast<uint16_t>(*port + 1)};
+        }
+        wanted.push_back(want);
+        tracks_.push_back({m, std::move(*track)});
+    }
+    pull_.set_up(Clock::now(), std::move(wanted));
+}
+
+std::optional<uint16_t> Pulled::take_port(size_t track) {
+    if (track < ports_.size()) return ports_[track];
+    const auto port = around_.ports.take([&](uint16_t rtp) {
+        return !around_.mesh.takes({local_.ip, rtp, 0}) &&
+               !around_.mesh.takes({local_.ip, static_cast<uint16_t>(rtp + 1), 0});
+    });
+    if (port) ports_.push_back(*port);
+    return port;
+}
+
+void Pulled::give_ports_back() {
+    for (const uint16_t port : std::exchange(ports_, {})) around_.ports.give_back(port);
+}
+
+void Pulled::on(const rtsp::client::Granted& granted) {
+    if (left_) return;
+    find_sources(granted);
+    if (auto brought = bring(); !brought)
+        return pull_.give_up(Clock::now(), rtsp::Failure::refused, brought.error().text);
+    around_.changed();
+    packets_ = 0;
+    delivers_ = false;
+    tell(0);
+    pull_.play(Clock::now());
+}
+
+void Pulled::find_sources(const rtsp::client::Granted& granted) {
+    for (size_t t = 0; t < tracks_.size(); t++) {
+        const rtsp::Transport& transport = granted.tracks[t].transport;
+        config::Source source;
+        if (pull_.way() == rtsp::Way::multicast) {
+            source.rtp = {*Ip::parse(*transport.destination), transport.port->rtp};
+            source.port = around_.port_of(local_.ip);
+        } else {
+            source.rtp = {local_.ip, ports_[t]};
+        }
+        if (pull_.way() == rtsp::Way::tcp)
+            source.from = remote_.ip;
+        else if (!config_.from_any)
+            source.from = Ip::parse(*transport.source);
+        tracks_[t].config.sources = {source};
+    }
+}
+
+Result<void> Pulled::bring() {
+    const mesh::Stream* before = around_.mesh.stream(stream_);
+    config::Stream now;
+    for (const Track& track : tracks_) now.tracks.push_back(track.config);
+    // Outputs that operators added stay with the track of their name.
+    if (before != nullptr) {
+        const auto names = config::track_names(now);
+        for (const auto& track : before->tracks)
+            for (size_t t = 0; t < names.size(); t++)
+                if (names[t] == track->name) now.tracks[t].outputs = track->config.outputs;
+    }
+    if (auto brought = around_.mesh.bring(stream_, now.tracks); !brought) return brought;
+    if (pull_.way() != rtsp::Way::tcp) return {};
+    const auto& made = around_.mesh.stream(stream_)->tracks;
+    for (size_t t = 0; t < tracks_.size(); t++) {
+        const Endpoint rtp = tracks_[t].config.sources[0].rtp;
+        tracks_[t].rtp.emplace(remote_, rtp, made[t]->owner);
+        tracks_[t].rtcp.emplace(remote_, Endpoint{rtp.ip, static_cast<uint16_t>(rtp.port + config::kRtcpPort)},
+                                made[t]->owner);
+    }
+    return {};
+}
+
+void Pulled::on(const rtsp::client::Received& received) {
+    const auto track = std::ranges::find(tracks_, received.media, &Track::media);
+    if (track == tracks_.end() || !track->rtp) return;
+    around_.ingest.offer(received.rtcp ? *track->rtcp : *track->rtp, received.packet);
+}
+
+void Pulled::on(const rtsp::client::Over& over) {
+    if (!over.failure) return;
+    const rtsp::PullFacts& facts = pull_.facts();
+    const bool at_once = facts.next && *facts.next <= Clock::now();  // the other way, instead
+    if (std::exchange(said_, over.failure) != over.failure)
+        around_.log.warning("RTSP pull '{}': {}: {}; {}", stream_, name(*over.failure), over.why,
+                            at_once ? "it is tried by TCP" : "it is tried again, with growing pauses up to 30 s");
+    if (!at_once) tell(status_of(*over.failure));
+}
+
+bool Pulled::watched() const {
+    if (!waiting_.empty()) return true;
+    const mesh::Stream* stream = around_.mesh.stream(stream_);
+    return stream != nullptr && std::ranges::any_of(stream->tracks, [](const auto& track) {
+               return !track->viewers.empty() || !track->outputs.empty();
+           });
+}
+
+void Pulled::tick() {
+    const Instant now = Clock::now();
+    if (pull_.playing()) look_for_media();
+    pull_.expire(now);
+    drain();
+    const auto late = std::ranges::partition(waiting_, [&](const Waiting& w) { return now < w.deadline; });
+    std::vector<Waiting> over(std::make_move_iterator(late.begin()), std::make_move_iterator(late.end()));
+    waiting_.erase(late.begin(), late.end());
+    const auto& failure = pull_.facts().failure;
+    for (const Waiting& w : over) w.told(failure && pull_.facts().tries != 0 ? status_of(*failure) : 504);
+    if (!config_.on_demand || left_ || !pull_.wanted()) return;
+    if (watched()) watched_ = now;
+    if (now - watched_ >= config_.linger) {
+        around_.log.info("RTSP pull '{}': nobody has watched for {} s: stopped", stream_, config_.linger.count());
+        stop();
+    }
+}
+
+void Pulled::look_for_media() {
+    const mesh::Stream* stream = around_.mesh.stream(stream_);
+    if (stream == nullptr) return;
+    uint64_t packets = 0;
+    std::string names;
+    for (const auto& track : stream->tracks) {
+        names += fmt::format("{}{}", names.empty() ? "" : ", ", track->name);
+        for (const mesh::Path& path : track->paths) packets += path.state->reception.counters().packets.read();
+    }
+    if (packets <= std::exchange(packets_, packets)) return;
+    pull_.media(Clock::now());
+    if (std::exchange(delivers_, true)) return;
+    said_.reset();
+    around_.log.info("RTSP pull '{}': {} comes from {} by {}", stream_, names, shown(config_.location),
+                     name(pull_.way()));
+}
+
+}  // namespace penstock
