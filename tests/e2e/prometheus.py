@@ -17,7 +17,8 @@ CONTRACT = ["path_packets_total", "path_bytes_total", "path_lost_packets_total",
 def test_documented():
     """docs/metrics.md names every metric that a forwarder has, and none that it has not."""
     with Relay(1) as lab:
-        penstock = lab.start_penstock(lab.node, config(lab, stream("camera-1", 20000, leg(1))) + "rtsp: { listen: [\":8554\"] }\n")
+        gate = "  - { name: gate, rtsp: { url: \"rtsp://h/\", start: on_demand } }\n"
+        penstock = lab.start_penstock(lab.node, config(lab, stream("camera-1", 20000, leg(1)), gate) + "rtsp: { listen: [\":8554\"] }\n")
         wait_legs(penstock, 1)
         Sender(lab.source, LAN[4], 20000).send(100)
         wait_forwarded(penstock, 100)

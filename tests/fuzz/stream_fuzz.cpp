@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string_view yaml{reinterpret_cast<const char*>(data), size};
     const auto stream = load_stream("camera-1", yaml, ports);
     if (stream) {
-        EXPECT(stream->name == "camera-1" && !stream->tracks.empty());
+        EXPECT(stream->name == "camera-1" && stream->tracks.empty() == stream->rtsp.has_value());
         for (const Track& track : stream->tracks) {
             EXPECT(!track.media.empty() && track.clock_rate > 0);
             EXPECT(track.sources.size() == 1 || track.sources.size() == 2);

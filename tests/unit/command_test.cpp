@@ -246,3 +246,12 @@ TEST_CASE("a stream on one line means what it means in the file", "[cli]") {
               "sources: [{rtp: \"10.0.0.1:5004\"}], outputs: [{rtp: \"10.0.1.1:1\"}, {rtp: \"10.0.1.1:1\"}]}]}",
           "already");
 }
+
+TEST_CASE("add stream takes the URL of a camera") {
+    using cli::stream_settings;
+    CHECK(stream_settings("{tracks: []}") == "{tracks: []}");
+    CHECK(stream_settings("rtsp://h/x") == "{rtsp: {url: \"rtsp://h/x\"}}");
+    CHECK(stream_settings("rtsp://u:\"\\@h/x  transport=tcp start=on_demand") ==
+          "{rtsp: {url: \"rtsp://u:\\\"\\\\@h/x\", \"transport\": \"tcp\", \"start\": \"on_demand\"}}");
+    CHECK(stream_settings("rtsp://h/ a") == "{rtsp: {url: \"rtsp://h/\", \"a\": \"\"}}");
+}

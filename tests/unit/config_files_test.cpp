@@ -56,7 +56,9 @@ TEST_CASE("the reference loads as it is, and with all its settings in force") {
     const Config as_it_is = right(yaml);
     CHECK(as_it_is.node == "host");
     CHECK(as_it_is.ports.size() == 1);
-    CHECK(as_it_is.streams.size() == 1);
+    REQUIRE(as_it_is.streams.size() == 2);
+    const Pull camera{*location_of("rtsp://10.0.0.7/stream1"), Reach::automatic, true};  // the rest as by default
+    CHECK(as_it_is.streams[1].rtsp == camera);
     const Config all = right(uncommented(yaml));
     CHECK(all.node == "edge-1");
     CHECK(all.ports.size() == 8);
@@ -104,7 +106,7 @@ TEST_CASE("the reference shows every key") {
         {"ports", {"[{ ?: 0 }]"}},
         {"streams",
          {"[{ ?: 0 }]", "[{ tracks: [{ ?: 0 }] }]", "[{ tracks: [{ sources: [{ ?: 0 }] }] }]",
-          "[{ tracks: [{ outputs: [{ ?: 0 }] }] }]"}}};
+          "[{ tracks: [{ outputs: [{ ?: 0 }] }] }]", "[{ rtsp: { ?: 0 } }]"}}};
     std::set<std::string> keys;
     for (const std::string& section : allowed_in("zzz: 0")) {
         keys.insert(section);

@@ -261,3 +261,37 @@ TEST_CASE("repair ports collide as RTP and RTCP ports do") {
                 ", fec: { scheme: st2022-1, columns: 5, rows: " + std::to_string(rows) + " } },\n ";
     expect(with_output(many), {{13, 9, "more than 8 different settings of `fec`"}});
 }
+
+TEST_CASE("a stream is a camera's, or has tracks") {
+    const auto with = [](const std::string& settings) {
+        return "ports: [{ name: lan, driver: \"null\" }]\nstreams:\n  - name: gate\n    rtsp: { " + settings + " }\n";
+    };
+    const auto pull = right(with("url: \"rtsp://u:p%40ss@cam:8554/a\", transport: tcp, start: on_demand, linger: 60s, "
+                                 "wait: 9s, from: any"))
+                          .streams[0]
+                          .rtsp;
+    REQUIRE(pull);
+    CHECK(*pull == Pull{{"cam", 8554, "rtsp://cam:8554/a", "u", "p@ss"},
+                        Reach::tcp,
+                        true,
+                        std::chrono::seconds(60),
+                        std::chrono::seconds(9),
+                        true});
+    CHECK(right(with("url: \"rtsp://cam/\"")).streams[0].rtsp == Pull{{"cam", 554, "rtsp://cam/", "", ""}});
+    expect(std::vector<Case>{
+        {with("transport: udp"), {{4, 11, "streams[0].rtsp: 'url' is missing"}}},
+        {with("url: \"rtsp://u:secret%@h/\""), {{4, 18, "two hexadecimal digits"}}},
+        {with("url: rtsp://h/, transport: quic"), {{4, 40, "one of auto, udp, tcp, multicast"}}},
+        {with("url: rtsp://h/, start: later"), {{4, 36, "one of always, on_demand"}}},
+        {with("url: rtsp://h/, wait: 61s"), {{4, 35, "a time from 1s to 60s"}}},
+        {with("url: rtsp://h/, linger: 5s"), {{4, 29, "goes with `start: on_demand` only"}}},
+        {with("url: rtsp://h/") + "    tracks: []\n", {{5, 5, "the camera says which tracks there are"}}},
+    });
+    const auto wrong = load(with("url: \"rtsp://u:secret%@h/\""), environment, "host");
+    CHECK(wrong.error()[0].text.find("secret") == std::string::npos);
+    // XM: the password stands in the path.
+    for (const auto& [url, seen] : {std::pair{"rtsp://u:p@h/live?password=x", "rtsp://h/live..."},
+                                    {"rtsp://h/user=admin_password=x_channel=1", "rtsp://h/..."},
+                                    {"rtsp://h/live", "rtsp://h/live"}})
+        CHECK(shown(*location_of(url)) == seen);
+}

@@ -1,5 +1,6 @@
 // What the show commands tell of a small model.
 #include "control/cli/show.hpp"
+#include "control/metrics/pulls.hpp"
 
 #include "mesh_cases.hpp"
 #include "support/fec.hpp"
@@ -359,4 +360,29 @@ TEST_CASE("show stream repair tells what FEC made good, and what is made of it",
     CHECK(text(cli::show_config(mesh).sections[0], 0, "fec") == "st2022-1");
     CHECK(text(cli::show_config(mesh).sections[0], 1, "fec") == "st2022-1 4x4 row+column block");
     CHECK(unknown(cli::show_config(mesh).sections[0], 3, "fec"));
+}
+
+TEST_CASE("cameras are shown without their passwords", "[show]") {
+    auto mesh = model();
+    config::Stream gate;
+    gate.name = "gate";
+    gate.rtsp = config::Pull{*config::location_of("rtsp://eve:sesame@10.0.0.7/live"), config::Reach::tcp, true};
+    REQUIRE(mesh.put(gate));
+    const auto report = cli::show_config(mesh);
+    const Section& pulls = report.sections[2];
+    REQUIRE(pulls.rows.size() == 1);
+    CHECK(text(pulls, 0, "url") == "rtsp://10.0.0.7/live");
+    CHECK(text(pulls, 0, "transport") == "tcp");
+    CHECK(text(pulls, 0, "start") == "on_demand");
+    CHECK(report.json().find("sesame") == std::string::npos);
+
+    rtsp::PullFacts facts;
+    CHECK(metrics::render(std::span<const metrics::PullOf>{}).empty());
+    facts.state = "playing";
+    facts.connects = 3;
+    facts.failures[static_cast<size_t>(rtsp::Failure::closed)] = 2;
+    const std::string all = metrics::render(std::vector<metrics::PullOf>{{"gate", facts}});
+    CHECK(all.find("penstock_rtsp_pull_playing{stream=\"gate\"} 1\n") != std::string::npos);
+    CHECK(all.find("penstock_rtsp_pull_connects_total{stream=\"gate\"} 3\n") != std::string::npos);
+    CHECK(all.find("penstock_rtsp_pull_failures_total{stream=\"gate\",reason=\"closed\"} 2\n") != std::string::npos);
 }

@@ -365,7 +365,7 @@ Report show_config(const mesh::Mesh& mesh) {
             pulls.rows.push_back(Row{name, shown(pull->location),
                                      std::string(kReaches[static_cast<size_t>(pull->reach)]),
                                      std::string(pull->on_demand ? "on_demand" : "always")});
-    return {{std::move(s), std::move(pulls), state_of(mesh)}};
+    return {{std::move(s), state_of(mesh), std::move(pulls)}};
 }
 
 }  // namespace penstock::cli

@@ -33,7 +33,13 @@ void Client::disconnected(Instant, std::string_view why) {
 void Client::receive(Instant now, std::span<const std::byte> bytes) {
     if (!connected_) return;
     parser_.receive(bytes);
-    while (connected_) {
+    work(now);
+    if (parser_.waiting() > kMostPipelined) over(Failure::malformed, "it sends and sends before it is asked");
+}
+
+// What comes while control chooses waits: so nothing depends on how the bytes were cut.
+void Client::work(Instant now) {
+    while (connected_ && step_ != Step::choosing && step_ != Step::ready) {
         auto message = parser_.next();
         if (!message) return over(Failure::malformed, fmt::format("it sent no RTSP: {}", message.error().why));
         if (!*message) return;
@@ -68,6 +74,7 @@ void Client::set_up(Instant now, std::vector<Wanted> tracks) {
     wanted_ = std::move(tracks);
     step_ = Step::setup;
     next_track(now);
+    work(now);
 }
 
 // Asks for the first track that is not granted.
@@ -97,6 +104,7 @@ void Client::play(Instant now) {
     Headers headers;
     headers.add("Range", "npt=0.000-");
     request(now, Method::play, whole_, std::move(headers));
+    work(now);
 }
 
 void Client::stop(Instant now) {

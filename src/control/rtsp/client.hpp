@@ -98,6 +98,7 @@ public:
     Duration keepalive() const noexcept { return keepalive_; }
 
 private:
+    void work(Instant now);
     void on(Instant now, const Response& response);
     void on(Instant now, const Request& request);
     void on(const Frame& frame);
