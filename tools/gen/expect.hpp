@@ -1,7 +1,7 @@
 #pragma once
 // What a run must come to: lines "NAME: OP NUMBER", which are YAML too. OP is one of == != <= >= < >. What begins with
-// "advice" is shown beside the figure and judges nothing: a machine's latency is nobody's fault. Names with a dot are of
-// others (node.rx_missed) and are not looked at here.
+// "advice" is shown beside the figure and judges nothing: a machine's latency is nobody's fault. Names with a dot are
+// of others (node.rx_missed) and are not looked at here.
 #include <string>
 #include <string_view>
 #include <vector>

@@ -54,7 +54,9 @@ std::vector<Finding> findings_of(const Tally& tally, const Sending& sending) {
         silent += streams[s].received == 0;
     }
     const flow::Latency latency = tally.latency();
-    const auto ratio = [](uint64_t a, uint64_t b) { return b == 0 ? 0 : static_cast<double>(a) / static_cast<double>(b); };
+    const auto ratio = [](uint64_t a, uint64_t b) {
+        return b == 0 ? 0 : static_cast<double>(a) / static_cast<double>(b);
+    };
     const double seconds = std::max(sending.seconds, 1e-9);
     const auto [least, most] = std::ranges::minmax(shares.empty() ? std::vector{0.0} : shares);
     std::vector<Finding> all{
@@ -119,11 +121,11 @@ std::string table_of(const Tally& tally, const std::vector<Finding>& findings) {
     text += fmt::format("\n{:24}{:>6}{:>10}{:>12}{:>8}{:>8}{:>8}{:>10}{:>10}{:>10}   ms\n", "stream", "legs", "sent",
                         "received", "lost", "late", "twice", "p50", "p99", "p99.9");
     for (const uint32_t s : std::span(order).first(shown))
-        text += fmt::format("{:24}{:>6}{:>10}{:>12}{:>8}{:>8}{:>8}{:>10.3f}{:>10.3f}{:>10.3f}\n", name_of(tally, s),
-                            streams[s].legs, streams[s].sent, streams[s].received, lost(s), streams[s].late,
-                            streams[s].duplicates, streams[s].latency.percentile(0.5) * kMilli,
-                            streams[s].latency.percentile(0.99) * kMilli,
-                            streams[s].latency.percentile(0.999) * kMilli);
+        text +=
+            fmt::format("{:24}{:>6}{:>10}{:>12}{:>8}{:>8}{:>8}{:>10.3f}{:>10.3f}{:>10.3f}\n", name_of(tally, s),
+                        streams[s].legs, streams[s].sent, streams[s].received, lost(s), streams[s].late,
+                        streams[s].duplicates, streams[s].latency.percentile(0.5) * kMilli,
+                        streams[s].latency.percentile(0.99) * kMilli, streams[s].latency.percentile(0.999) * kMilli);
     if (shown < streams.size())
         text += fmt::format("... of {} streams, those that lost most; --json FILE has all\n", streams.size());
     return text;
@@ -142,7 +144,8 @@ std::string json_of(const Tally& tally, const std::vector<Finding>& findings) {
     const auto streams = tally.totals();
     for (uint32_t s = 0; s < streams.size(); s++)
         text += fmt::format(
-            "{}\n  {{\"name\": \"{}\", \"legs\": {}, \"sent\": {}, \"wanted\": {}, \"received\": {}, \"reordered\": {}, "
+            "{}\n  {{\"name\": \"{}\", \"legs\": {}, \"sent\": {}, \"wanted\": {}, \"received\": {}, \"reordered\": "
+            "{}, "
             "\"duplicates\": {}, \"latency_p50_ms\": {:.6g}, \"latency_p99_ms\": {:.6g}, \"latency_p999_ms\": {:.6g}}}",
             s == 0 ? "" : ",", name_of(tally, s), streams[s].legs, streams[s].sent, wanted_of(tally, s, streams[s]),
             streams[s].received, streams[s].late, streams[s].duplicates, streams[s].latency.percentile(0.5) * kMilli,

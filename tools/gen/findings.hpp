@@ -14,9 +14,9 @@ namespace penstock::gen {
 
 // What the sender alone knows.
 struct Sending {
-    double seconds = 0;          // from the first packet to the last
-    uint64_t frames = 0;         // of media, on all paths
-    uint64_t lost_on_path = 0;   // that the plan made a path lose
+    double seconds = 0;         // from the first packet to the last
+    uint64_t frames = 0;        // of media, on all paths
+    uint64_t lost_on_path = 0;  // that the plan made a path lose
     uint64_t wired = 0, lost_on_wire = 0;
     std::array<uint64_t, kGarbageNames.size()> garbage{};
     flow::Latency lateness;  // how long after its time a packet was handed to the port

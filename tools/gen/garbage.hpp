@@ -20,6 +20,8 @@ struct Garbage {
 
 // The garbage after packet `number` of a stream; the kinds come in turn.
 Garbage garbage_for(const Group& group, uint32_t stream, const Endpoint& to, uint64_t number) noexcept;
-inline size_t garbage_kind(uint32_t stream, uint64_t number) noexcept { return (stream + number) % kGarbageNames.size(); }
+inline size_t garbage_kind(uint32_t stream, uint64_t number) noexcept {
+    return (stream + number) % kGarbageNames.size();
+}
 
 }  // namespace penstock::gen

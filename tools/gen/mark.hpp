@@ -1,7 +1,7 @@
 #pragma once
-// What a packet of media carries behind its RTP header, so that whoever receives it, by whatever address, knows which it
-// is and when it was to be sent; and everything of a packet that follows from its stream and number alone, so that neither
-// end has to remember it.
+// What a packet of media carries behind its RTP header, so that whoever receives it, by whatever address, knows which
+// it is and when it was to be sent; and everything of a packet that follows from its stream and number alone, so that
+// neither end has to remember it.
 #include <optional>
 #include <span>
 

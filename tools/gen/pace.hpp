@@ -1,6 +1,6 @@
 #pragma once
-// When the packets of one path of a group are due: all its streams in turn, evenly spaced, so that packet k of the group
-// belongs to stream k modulo their count and nothing need be remembered of a stream.
+// When the packets of one path of a group are due: all its streams in turn, evenly spaced, so that packet k of the
+// group belongs to stream k modulo their count and nothing need be remembered of a stream.
 #include <cstdint>
 
 #include "plan.hpp"
@@ -23,6 +23,7 @@ public:
     uint64_t moment() const noexcept { return start_ + offset(next_); }
     uint64_t nominal() const noexcept { return nominal_ + offset(next_); }
 
+    uint64_t total() const noexcept { return total_; }
     uint64_t packets() const noexcept { return next_; }
     uint32_t stream() const noexcept { return static_cast<uint32_t>(next_ % count_); }
     uint64_t number() const noexcept { return next_ / count_; }

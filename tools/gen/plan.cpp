@@ -38,7 +38,8 @@ Wrong take_endpoint(std::string_view text, Endpoint& into) {
 
 // "200", "64-1300", "64*7+576*4+1400": bytes, a range, several with their weights
 Wrong take_sizes(std::string_view text, std::vector<Size>& into) {
-    static constexpr std::string_view kWhat = "bytes of RTP: 200, 64-1300 or 64*7+576*4+1400 (weights), each 44 to 1472";
+    static constexpr std::string_view kWhat =
+        "bytes of RTP: 200, 64-1300 or 64*7+576*4+1400 (weights), each 44 to 1472";
     into.clear();
     for (const std::string_view part : split(text, "+")) {
         const auto weighted = split(part, "*");
@@ -99,7 +100,8 @@ Wrong take_wire_key(std::string_view key, std::string_view value, Wire& wire) {
 }
 
 template <class Item>
-Wrong take_line(std::span<const std::string_view> words, Item& item, Wrong (*take_key)(std::string_view, std::string_view, Item&)) {
+Wrong take_line(std::span<const std::string_view> words, Item& item,
+                Wrong (*take_key)(std::string_view, std::string_view, Item&)) {
     for (const std::string_view word : words) {
         const size_t equals = word.find('=');
         if (equals == std::string_view::npos) return fmt::format("'{}' is no KEY=VALUE", word);
@@ -114,8 +116,8 @@ Wrong complete(Group& group, size_t number) {
     if (group.name.empty()) group.name = fmt::format("streams-{}", number);
     for (const Path& path : group.paths)
         if (path.to.port + 2 * (std::min(group.count, group.per_address) - 1) > 65535)
-            return fmt::format("port {} and 2 more for each of {} streams is beyond 65535: lower per-address", path.to.port,
-                               std::min(group.count, group.per_address));
+            return fmt::format("port {} and 2 more for each of {} streams is beyond 65535: lower per-address",
+                               path.to.port, std::min(group.count, group.per_address));
     return {};
 }
 
@@ -149,13 +151,15 @@ Result<Plan> parse_plan(std::string_view text) {
         } else if (words.front() == "wire") {
             Wire wire;
             wrong = take_line<Wire>(rest, wire, take_wire_key);
-            if (wrong.empty() && (wire.from.port == 0 || wire.to.port == 0)) wrong = "a wire needs from= and to=ADDRESS:PORT";
+            if (wrong.empty() && (wire.from.port == 0 || wire.to.port == 0))
+                wrong = "a wire needs from= and to=ADDRESS:PORT";
             plan.wires.push_back(wire);
         } else {
             wrong = fmt::format("'{}': a line begins with streams or wire", words.front());
         }
         if (!wrong.empty()) return fail(fmt::format("{}: {}", line, wrong));
-        if (plan.streams() > kMaxStreams) return fail(fmt::format("{}: more than {} streams in all", line, kMaxStreams));
+        if (plan.streams() > kMaxStreams)
+            return fail(fmt::format("{}: more than {} streams in all", line, kMaxStreams));
     }
     if (plan.groups.empty()) return fail("1: no streams: a plan needs a line `streams to=ADDRESS:PORT pps=NUMBER`");
     return plan;

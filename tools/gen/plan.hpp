@@ -12,9 +12,9 @@ namespace penstock::gen {
 
 // One way by which the packets of a group are sent. The paths of a group carry the same packets, byte by byte.
 struct Path {
-    Endpoint to;               // of the first stream
-    double loss = 0;           // share of packets that it loses, at random
-    double skew = 0;           // seconds that it lags behind
+    Endpoint to;      // of the first stream
+    double loss = 0;  // share of packets that it loses, at random
+    double skew = 0;  // seconds that it lags behind
     bool operator==(const Path&) const = default;
 };
 
@@ -24,7 +24,8 @@ struct Size {
     bool operator==(const Size&) const = default;
 };
 
-// Streams n = 0, 1, ... of a group go to the port of the first plus 2n; after `per_address` of them, to the next address.
+// Streams n = 0, 1, ... of a group go to the port of the first plus 2n; after `per_address` of them, to the next
+// address.
 struct Group {
     std::string name;
     uint32_t count = 1;
@@ -42,8 +43,8 @@ struct Group {
     Endpoint destination(const Path& path, uint32_t stream) const;
 };
 
-// What arrives for `from` is sent to `to` instead, and so are the ports above (FEC: + 2 and + 4): a lossy network between
-// two outputs and sources of a forwarder.
+// What arrives for `from` is sent to `to` instead, and so are the ports above (FEC: + 2 and + 4): a lossy network
+// between two outputs and sources of a forwarder.
 struct Wire {
     Endpoint from, to;
     double loss = 0;
@@ -63,7 +64,8 @@ struct Plan {
 };
 
 // One group or wire a line: "streams name=video to=10.1.0.1:20000 pps=100 size=1300" or
-// "wire from=10.3.9.1:6000 to=10.1.0.1:22000 loss=0.02"; "#" begins a comment. An error says LINE: what, and what is allowed.
+// "wire from=10.3.9.1:6000 to=10.1.0.1:22000 loss=0.02"; "#" begins a comment. An error says LINE: what, and what is
+// allowed.
 Result<Plan> parse_plan(std::string_view text);
 
 std::string_view plan_help();

@@ -32,11 +32,11 @@ public:
     std::vector<StreamTotals> totals() const;  // by stream
     size_t legs() const noexcept { return legs_.size(); }
     flow::Latency latency() const noexcept { return flow::Latency::of(latency_); }
-    uint64_t media() const noexcept { return media_; }    // packets, duplicates included
-    uint64_t other() const noexcept { return other_; }    // FEC, RTCP, neighbours' chatter
-    uint64_t damaged() const noexcept { return damaged_; }  // a byte of RTP, or a checksum, is not as it was sent
+    uint64_t media() const noexcept { return media_; }        // packets, duplicates included
+    uint64_t other() const noexcept { return other_; }        // FEC, RTCP, neighbours' chatter
+    uint64_t damaged() const noexcept { return damaged_; }    // a byte of RTP, or a checksum, is not as it was sent
     uint64_t unwanted() const noexcept { return unwanted_; }  // streams that are not in the plan
-    uint64_t beyond() const noexcept { return beyond_; }  // of legs above the limit
+    uint64_t beyond() const noexcept { return beyond_; }      // of legs above the limit
 
 private:
     struct LegKey {

@@ -31,10 +31,10 @@ public:
         }
     }
 
-    uint32_t fresh() const noexcept { return fresh_; }            // seen for the first time, late ones included
-    uint32_t late() const noexcept { return late_; }              // after one with a higher number
+    uint32_t fresh() const noexcept { return fresh_; }  // seen for the first time, late ones included
+    uint32_t late() const noexcept { return late_; }    // after one with a higher number
     uint32_t duplicates() const noexcept { return duplicates_; }
-    uint32_t stale() const noexcept { return stale_; }            // older than the window
+    uint32_t stale() const noexcept { return stale_; }  // older than the window
 
 private:
     bool marked(uint64_t n) const noexcept { return bits_[n / 64 % bits_.size()] >> n % 64 & 1; }
