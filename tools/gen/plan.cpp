@@ -144,7 +144,7 @@ Result<Plan> parse_plan(std::string_view text) {
         Wrong wrong;
         if (words.front() == "streams") {
             Group group;
-            group.from = {*Ip::parse("10.1.0.2"), 5000};
+            group.from = {*Ip::parse("10.1.0.9"), 5000};
             wrong = take_line<Group>(rest, group, take_group_key);
             if (wrong.empty()) wrong = complete(group, plan.groups.size() + 1);
             plan.groups.push_back(std::move(group));
@@ -174,7 +174,7 @@ std::string_view plan_help() {
     name=TEXT        in the report [streams-N]
     count=N          so many streams [1]
     per-address=N    after so many of them comes the next address [4000]
-    from=A:P         the sender [10.1.0.2:5000]
+    from=A:P         the sender [10.1.0.9:5000]
     size=BYTES       of RTP with its header: 200, 64-1300 or, with weights, 64*7+576*4+1400 [200]
     pt=N clock=HZ    RTP payload type and clock [96, 90000]
     copies=N         that each packet shall arrive in [1]
