@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 from lab import ROOT, Skip, wait_for
-from relay import LAN, Relay, Sender, endpoint, receiver_address, wait_forwarded, wait_legs
+from relay import LAN, WAN, Relay, Sender, endpoint, receiver_address, wait_forwarded, wait_legs
 from rtsp import Client
 from steady import config, leg, stream
 
@@ -32,7 +32,8 @@ def test_json():
         repaired = stream("camera-1", 20000, leg(1) + ", fec: { scheme: st2022-1 }", leg(2)).replace(
             "20000\"", "20000\", fec: { scheme: st2022-1 }")
         streams = (repaired, stream("gate", 20010, leg(1, 6010)))
-        penstock = lab.start_penstock(lab.node, config(lab, *streams) + "rtsp: { listen: [\":554\"] }\n")
+        away = "  - { name: away, rtsp: { url: \"rtsp://%s:555/away\", start: on_demand } }\n" % WAN[4]  # a camera to show
+        penstock = lab.start_penstock(lab.node, config(lab, *streams, away) + "rtsp: { listen: [\":554\"] }\n")
         wait_legs(penstock, 3)
         assert Client(lab.receivers[0]).setup("video").status == 200  # an RTSP session to show
         Sender(lab.source, LAN[4], 20000).send(100)
