@@ -24,7 +24,7 @@ using namespace penstock::bench;
 
 constexpr size_t kSize = 1300, kStride = 1344;
 constexpr size_t kHot = 128, kCold = (size_t{128} << 20) / kStride;
-constexpr rtp::fec::Matrix kMatrix{};
+constexpr rtp::fec::Code kCode{};
 constexpr unsigned kRound = 2000;  // packets a sample
 constexpr unsigned kRounds = 300;
 // Rounds before the first sample: then all memory of a decoder of each of kMany streams was used.
@@ -55,15 +55,15 @@ struct Written {
     std::array<std::byte, 2048> bytes;
     size_t size = 0;
     void take(const rtp::fec::Repair& repair) {
-        std::memcpy(bytes.data(), repair.header.data(), repair.header.size());
-        std::memcpy(bytes.data() + repair.header.size(), repair.body.data(), repair.body.size());
-        size = repair.header.size() + repair.body.size();
+        std::memcpy(bytes.data(), repair.head.bytes.data(), repair.head.size);
+        std::memcpy(bytes.data() + repair.head.size, repair.body.data(), repair.body.size());
+        size = repair.head.size + repair.body.size();
     }
 };
 
 void encode(Packets& packets, uint32_t flows, const char* cache) {
     std::vector<std::unique_ptr<rtp::fec::Encoder>> encoders(flows);
-    for (auto& e : encoders) e = std::make_unique<rtp::fec::Encoder>(kMatrix, 1472);
+    for (auto& e : encoders) e = std::make_unique<rtp::fec::Encoder>(kCode, 1472);
     std::vector<uint16_t> sequences(flows);
     std::vector<Written> out(64);
     size_t made = 0;
@@ -84,7 +84,7 @@ void decode(Packets& packets, uint32_t flows, const char* cache) {
     // Repair is made beforehand; that it is the sum of other bytes is not noticed, for none is used.
     std::vector<std::unique_ptr<rtp::fec::Decoder>> decoders(flows);
     for (auto& d : decoders) d = std::make_unique<rtp::fec::Decoder>(1472);
-    rtp::fec::Encoder encoder(kMatrix, 1472);
+    rtp::fec::Encoder encoder(kCode, 1472);
     std::vector<Written> repairs(0x10000);
     std::vector<std::byte> packet(kSize);
     for (uint32_t n = 0; n < 0x20000; n++) {
@@ -104,7 +104,7 @@ void decode(Packets& packets, uint32_t flows, const char* cache) {
             const uint16_t sequence = sequences[f]++;
             decoder.media(packets.next(sequence));
             const Written& w = repairs[sequence];
-            if (w.size != 0) decoder.repair(std::span{w.bytes}.first(w.size));
+            if (w.size != 0) decoder.repair({}, std::span{w.bytes}.first(w.size));
             if (decoder.recover()) std::abort();  // nothing was lost
         }
         if (round >= kWarm) samples.add(static_cast<double>(rte_rdtsc_precise() - start) / kRound);

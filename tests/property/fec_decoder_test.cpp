@@ -1,4 +1,5 @@
-// ST 2022-1 decoder against a model that peels sets of numbers. Every recovered packet is compared byte by byte.
+// The decoder, by every scheme, against a model that peels sets of numbers. Every recovered packet is compared byte by
+// byte.
 #include "rtp/fec/decoder.hpp"
 
 #include <catch2/catch.hpp>
@@ -7,14 +8,15 @@
 
 using namespace penstock;
 using namespace penstock::test;
+using rtp::fec::Code;
 using rtp::fec::Decoder;
 using rtp::fec::Encoder;
-using rtp::fec::Line;
 using rtp::fec::Matrix;
 
 namespace {
 
 constexpr size_t kMost = 60;  // bytes of body
+constexpr rtp::fec::Carriage kFlexfec{rtp::fec::Scheme::flexfec, 120}, kUlpfec{rtp::fec::Scheme::ulpfec, 120};
 
 struct Sent {
     uint64_t number;  // of a media packet
@@ -22,19 +24,30 @@ struct Sent {
     std::optional<LineModel> line;  // of a repair packet
 };
 
-// Media and repair packets in the order in which they were sent.
-std::vector<Sent> send(const Matrix& matrix, Random& random, uint64_t from, uint64_t count) {
+// Media and repair packets in the order in which they were sent. Among the media, repair takes numbers of theirs.
+std::vector<Sent> send(const Code& code, Random& random, uint64_t from, uint64_t count) {
     std::vector<Sent> sent;
-    Encoder encoder(matrix, 12 + kMost);
-    for (uint64_t n = from; n < from + count; n++) {
-        sent.push_back({n, any_media_packet(random, n, kMost), {}});
+    Encoder encoder(code, 12 + kMost);
+    uint64_t number = from;
+    for (uint64_t n = from; n < from + count; n++, number++) {
+        sent.push_back({number, any_media_packet(random, n, kMost), {}});
         const auto repair = encoder.protect(sent.back().packet);
+        if (encoder.renumbers()) {
+            REQUIRE(encoder.sequence() == static_cast<uint16_t>(number));
+            sent.back().packet[2] = static_cast<std::byte>(number >> 8 & 0xff);
+            sent.back().packet[3] = static_cast<std::byte>(number & 0xff);
+        }
         if (!repair) continue;
-        const auto header = rtp::fec::parse_repair(whole(*repair));
-        LineModel line{header->line, {}};
-        const auto behind = static_cast<uint16_t>(static_cast<uint16_t>(n) - header->base);
-        for (uint64_t i = 0; i < header->count; i++) line.members.push_back(n - behind + i * header->offset);
-        sent.push_back({0, whole(*repair), line});
+        const Bytes packet = whole(*repair);
+        const auto parsed = rtp::fec::parse_repair(code.carriage, packet);
+        REQUIRE(parsed);
+        const auto& members = parsed->header.members;
+        LineModel line{parsed->header.line, {}};
+        const auto behind = static_cast<uint16_t>(static_cast<uint16_t>(number) - members.base);
+        for (unsigned i = 0; i < members.count; i++)
+            if (members.includes(i)) line.members.push_back(number - behind + uint64_t{i} * members.offset);
+        if (encoder.renumbers()) number++;
+        sent.push_back({number, packet, line});
     }
     return sent;
 }
@@ -47,9 +60,10 @@ std::map<uint64_t, Bytes> media_of(const std::vector<Sent>& sent) {
 }
 
 // Gives it to the decoder; each packet that comes out of it is checked and added to `recovered`.
-void arrive(Decoder& decoder, const Sent& s, const std::map<uint64_t, Bytes>& media, std::set<uint64_t>& recovered) {
+void arrive(Decoder& decoder, const Code& code, const Sent& s, const std::map<uint64_t, Bytes>& media,
+            std::set<uint64_t>& recovered) {
     if (s.line) {
-        decoder.repair(s.packet);
+        decoder.repair(code.carriage, s.packet);
     } else {
         decoder.media(s.packet);
     }
@@ -64,18 +78,20 @@ void arrive(Decoder& decoder, const Sent& s, const std::map<uint64_t, Bytes>& me
 }
 
 // Every pattern of loss of the first matrix and of its repair.
-void exhaust(const Matrix& matrix) {
+void exhaust(const Code& code) {
     Random random;
+    const Matrix& matrix = code.matrix;
     const uint64_t size = uint64_t{matrix.columns} * matrix.rows, from = 0x10000 - size / 2;
     // A matrix before it, so that a first packet is there to be counted from, and one after it.
-    const auto sent = send(matrix, random, from - size, 3 * size);
+    const auto sent = send(code, random, from - size, 3 * size);
     const auto media = media_of(sent);
     std::vector<size_t> mortal;
     for (size_t i = 0; i < sent.size(); i++) {
         const uint64_t first = sent[i].line ? sent[i].line->members.front() : sent[i].number;
         if (first >= from && first < from + size) mortal.push_back(i);
     }
-    REQUIRE(mortal.size() == size + matrix.columns + (matrix.row_repair ? matrix.rows : 0u));
+    REQUIRE(mortal.size() ==
+            size + (matrix.column_repair ? matrix.columns : 0u) + (matrix.row_repair ? matrix.rows : 0u));
     for (uint64_t pattern = 0; pattern < uint64_t{1} << mortal.size(); pattern++) {
         std::vector<bool> lost(sent.size());
         for (size_t i = 0; i < mortal.size(); i++) lost[mortal[i]] = (pattern >> i & 1) != 0;
@@ -86,7 +102,7 @@ void exhaust(const Matrix& matrix) {
             if (lost[i] && !sent[i].line) lost_media.insert(sent[i].number);
             if (lost[i]) continue;
             if (sent[i].line) lines.push_back(*sent[i].line);
-            arrive(decoder, sent[i], media, recovered);
+            arrive(decoder, code, sent[i], media, recovered);
         }
         if (recovered != recoverable(lost_media, lines)) FAIL("pattern " << pattern);
     }
@@ -95,29 +111,30 @@ void exhaust(const Matrix& matrix) {
 }  // namespace
 
 TEST_CASE("every pattern of loss of 3x3, repair packets included", "[fec]") {
-    exhaust({.columns = 3, .rows = 3, .row_repair = true, .staggered = false});
+    exhaust(st2022({.columns = 3, .rows = 3}));
+    exhaust({.carriage = kFlexfec, .matrix = {.columns = 3, .rows = 3}});
 }
-TEST_CASE("every pattern of loss of 4x3", "[fec]") {
-    exhaust({.columns = 4, .rows = 3, .row_repair = true, .staggered = false});
-}
-TEST_CASE("every pattern of loss of columns only, 4x3", "[fec]") {
-    exhaust({.columns = 4, .rows = 3, .row_repair = false, .staggered = false});
+TEST_CASE("every pattern of loss of 4x3", "[fec]") { exhaust(st2022({.columns = 4, .rows = 3})); }
+TEST_CASE("every pattern of loss of columns only or rows only, 4x3", "[fec]") {
+    exhaust(st2022({.columns = 4, .rows = 3, .row_repair = false}));
+    exhaust({.carriage = kFlexfec, .matrix = {.columns = 4, .rows = 3, .row_repair = false}, .mask = true});
+    exhaust({.carriage = kUlpfec, .matrix = {.columns = 4, .rows = 3, .row_repair = false}});
+    exhaust({.carriage = kUlpfec, .matrix = {.columns = 4, .rows = 3, .column_repair = false}});
 }
 
 TEST_CASE("what rows and columns can repair is repaired, over loss, reordering, duplicates and wrap-around", "[fec]") {
     Random random;
     uint64_t total = 0;
-    for (int run = 0; run < 120; run++) {
-        const Matrix matrix = any_matrix(random);
+    for (int run = 0; run < 200; run++) {
+        const Code code = any_code(random, true);
+        const Matrix& matrix = code.matrix;
         const uint64_t size = uint64_t{matrix.columns} * matrix.rows, from = random.between(0xf000, 0x10000);
         const uint64_t count = std::max<uint64_t>(8 * size, 400);
         const double loss = random.below<double>(25) / 100, burst = random.chance(0.5) ? 0 : 0.005;
         const double twice = random.chance(0.5) ? 0 : 0.05;
         const uint64_t reordering = random.chance(0.4) ? 0 : random.below<uint64_t>(60);
-        INFO("run " << run << ": " << int{matrix.columns} << 'x' << int{matrix.rows}
-                    << (matrix.row_repair ? " 2-D" : "") << (matrix.staggered ? " staggered" : "") << " loss " << loss
-                    << " reordering " << reordering);
-        const auto sent = send(matrix, random, from, count);
+        INFO("run " << run << ": " << named(code) << " loss " << loss << " reordering " << reordering);
+        const auto sent = send(code, random, from, count);
         const auto media = media_of(sent);
         std::set<uint64_t> lost;
         std::vector<LineModel> lines;
@@ -142,7 +159,7 @@ TEST_CASE("what rows and columns can repair is repaired, over loss, reordering, 
         std::set<uint64_t> recovered, arrived;
         for (const auto& [when, i] : arrivals) {
             if (!sent[i].line) arrived.insert(sent[i].number);
-            arrive(decoder, sent[i], media, recovered);
+            arrive(decoder, code, sent[i], media, recovered);
         }
         std::set<uint64_t> repaired;  // a packet that was overtaken by its repair is both recovered and received
         for (const uint64_t n : recovered)
@@ -159,7 +176,8 @@ TEST_CASE("what rows and columns can repair is repaired, over loss, reordering, 
 TEST_CASE("a packet is given out once: as received or as recovered", "[fec]") {
     Random random;
     for (int run = 0; run < 30; run++) {
-        const auto sent = send(any_matrix(random), random, 500, 1200);
+        const Code code = any_code(random, true);
+        const auto sent = send(code, random, 500, 1200);
         const auto media = media_of(sent);
         std::vector<std::pair<uint64_t, size_t>> arrivals;
         for (size_t i = 0; i < sent.size(); i++)
@@ -171,7 +189,7 @@ TEST_CASE("a packet is given out once: as received or as recovered", "[fec]") {
         Decoder decoder(12 + kMost, {}, 1024);
         std::map<unsigned, unsigned> out;
         for (const auto& [when, i] : arrivals) {
-            if (sent[i].line) decoder.repair(sent[i].packet);
+            if (sent[i].line) decoder.repair(code.carriage, sent[i].packet);
             if (!sent[i].line && decoder.media(sent[i].packet)) out[at16(sent[i].packet, 2)]++;
             while (const auto packet = decoder.recover()) out[at16(*packet, 2)]++;
         }
@@ -186,7 +204,8 @@ TEST_CASE("what is neither received nor recovered is counted when it leaves the 
     Random random;
     for (int run = 0; run < 30; run++) {
         const uint64_t count = 2000;
-        const auto sent = send(any_matrix(random), random, 0xfe00, count);
+        const Code code = any_code(random);
+        const auto sent = send(code, random, 0xfe00, count);
         const auto media = media_of(sent);
         const double loss = random.below<double>(40) / 100;
         Decoder decoder(12 + kMost, {}, 256);
@@ -198,7 +217,7 @@ TEST_CASE("what is neither received nor recovered is counted when it leaves the 
                 lost += sent[i].line ? 0 : 1;
                 continue;
             }
-            arrive(decoder, sent[i], media, recovered);
+            arrive(decoder, code, sent[i], media, recovered);
         }
         CHECK(decoder.counters().unrecovered.read() + recovered.size() == lost);
     }
@@ -207,8 +226,8 @@ TEST_CASE("what is neither received nor recovered is counted when it leaves the 
 TEST_CASE("repair of a former life of the source never touches the present one", "[fec]") {
     Random random;
     for (int run = 0; run < 200; run++) {
-        const Matrix matrix = any_matrix(random);
-        const auto before = send(matrix, random, 1000, 300);
+        const Code code = any_code(random);
+        const auto before = send(code, random, 1000, 300);
         // The same numbers again or nearly, with other timestamps.
         std::vector<Sent> after;
         std::map<uint64_t, Bytes> media = media_of(before), former = media;
@@ -227,7 +246,7 @@ TEST_CASE("repair of a former life of the source never touches the present one",
                 late.push_back(s);
             } else if (s.line || !random.chance(0.1)) {
                 std::set<uint64_t> recovered;
-                arrive(decoder, s, media, recovered);
+                arrive(decoder, code, s, media, recovered);
             }
         }
         for (const Sent& s : after) media[s.number] = s.packet;
@@ -235,7 +254,7 @@ TEST_CASE("repair of a former life of the source never touches the present one",
         for (size_t i = 0; i < after.size(); i++) {
             if (i >= 2 && random.chance(0.1)) continue;  // two in a row are what makes a new life
             decoder.media(after[i].packet);
-            while (given < late.size() && given < i) decoder.repair(late[given++].packet);
+            while (given < late.size() && given < i) decoder.repair(code.carriage, late[given++].packet);
             if (i < 2) continue;
             while (const auto packet = decoder.recover()) {
                 INFO("run " << run << " sequence " << at16(*packet, 2));

@@ -26,58 +26,96 @@ Decoder::Decoder(size_t largest, std::optional<uint8_t> payload_type, uint32_t w
       there_(window / 64),
       sizes_(window),
       packets_(window, kLead + largest),
-      sums_(kEquations, kLead + largest) {}
+      sums_(kEquations + 1, kLead + largest),
+      renumbering_(-1, kRemembered) {}
 
 bool Decoder::media(std::span<const std::byte> packet) noexcept {
-    const uint16_t sequence = wire::load16(&packet[2]);
-    const uint32_t ssrc = wire::load32(&packet[8]);
-    const uint64_t newest_before = numbering_.newest();
-    auto place = numbering_.place(sequence, ssrc);
-    if (!place || packet.size() > largest_) return true;
-    if (!place->restarted && there(place->number)) {
-        const bool same = wire::load32(&kept(place->number)[4]) == wire::load32(&packet[4]);
-        if (same) return place->number < start_;  // what came before the start was not given out
-        place = numbering_.restart(sequence, ssrc);
-    }
-    if (place->restarted) restart(newest_before);
-    const uint64_t number = place->number;
-    if (number > numbering_.newest()) advance(number);
-    if (!within(number)) return true;  // too late to be of use here
-    keep(number, packet);
-    if (number <= last_pending_) known(number);
+    if (packet.size() > largest_) return true;
+    bool known_already = false;
+    const auto number = place(packet, known_already);
+    if (known_already) return *number < start_;  // what came before the start was not given out
+    if (!number) return true;
+    if (*number > numbering_.newest()) advance(*number);
+    if (!within(*number)) return true;  // too late to be of use here
+    keep(*number, packet);
+    if (*number <= last_pending_) known(*number);
     ready_ |= early_;
     early_ = 0;
     return true;
 }
 
-void Decoder::repair(std::span<const std::byte> packet) noexcept {
-    const auto header = parse_repair(packet);
-    if (!header || packet.size() - kRepairHeader > largest_ - kMediaHeader) return counters_.refused.add();
-    (header->line == Line::row ? counters_.repair_rows : counters_.repair_columns).add();
-    if (!numbering_.started() || of_former_life(wire::load32(&packet[4]))) return counters_.useless.add();
-    Equation equation{.first = numbering_.nearest(header->base),
-                      .header = *header,
+// The number of a packet, of a source that restarted also. None: a stray.
+std::optional<uint64_t> Decoder::place(std::span<const std::byte> packet, bool& known_already) noexcept {
+    const uint16_t sequence = wire::load16(&packet[2]);
+    const uint32_t ssrc = wire::load32(&packet[8]);
+    const uint64_t newest_before = numbering_.newest();
+    auto place = numbering_.place(sequence, ssrc);
+    if (!place) return std::nullopt;
+    if (!place->restarted && there(place->number)) {
+        known_already = timestamp(place->number) == wire::load32(&packet[4]);
+        if (known_already) return place->number;
+        place = numbering_.restart(sequence, ssrc);
+    }
+    if (place->restarted) restart(newest_before);
+    return place->number;
+}
+
+// A repair packet among the media takes a number that no media packet will have. Where it came in order, what follows
+// closes up; what was sent on already stays as it is.
+void Decoder::occupy(std::span<const std::byte> packet) noexcept {
+    bool known_already = false;
+    const auto number = place(packet, known_already);
+    if (!number || known_already) return;
+    if (*number >= numbering_.newest()) {
+        renumbers_ = true;
+        renumbering_.step_after(*number);
+    }
+    if (*number > numbering_.newest()) advance(*number);
+    if (!within(*number)) return;
+    keep(*number, packet.first(kMediaHeader));
+    sizes_[*number % window_] = 0;  // no member of any sum
+    if (*number <= last_pending_) known(*number);
+    ready_ |= early_;
+    early_ = 0;
+}
+
+std::span<const std::byte> Decoder::renumbered(std::span<const std::byte> packet) noexcept {
+    std::byte* const to = sums_[kEquations] + kLead;
+    std::memcpy(to, packet.data(), packet.size());
+    wire::store16(to + 2, renumbered(wire::load16(&packet[2])));
+    return {to, packet.size()};
+}
+
+void Decoder::repair(const Carriage& carriage, std::span<const std::byte> packet) noexcept {
+    if (carriage.among_media) occupy(packet);
+    const auto parsed = parse_repair(carriage, packet);
+    if (!parsed || parsed->body.size() > largest_ - kMediaHeader) return counters_.refused.add();
+    counters_.repair[static_cast<size_t>(parsed->header.line)].add();
+    if (!numbering_.started() || (parsed->ssrc && *parsed->ssrc != numbering_.ssrc()) ||
+        of_former_life(wire::load32(&packet[4])))
+        return counters_.useless.add();
+    Equation equation{.first = numbering_.nearest(parsed->header.members.base),
+                      .header = parsed->header,
                       .unknown = 0,
-                      .size = static_cast<uint32_t>(packet.size() - kRepairHeader)};
+                      .size = static_cast<uint32_t>(parsed->body.size())};
     const uint64_t newest = std::max(numbering_.newest(), equation.last());
     if (equation.first + window_ <= newest || newest > numbering_.newest() + window_ / 2)
         return counters_.useless.add();
-    for (uint64_t n = equation.first; n <= equation.last(); n += header->offset) {
-        if (there(n)) continue;
+    equation.each([&](uint64_t n) {
+        if (there(n)) return;
         equation.unknown++;
         equation.unknown_sum += n;
-    }
+    });
     if (equation.unknown == 0) return counters_.unneeded.add();
 
     bool twice = false;
     for_each_bit(pending_, [&](unsigned i) {
         const Equation& other = equations_[i];
-        twice |= other.first == equation.first && other.header.offset == header->offset &&
-                 other.header.count == header->count;
+        twice |= other.first == equation.first && other.members() == equation.members();
     });
     if (twice) return counters_.useless.add();
     const unsigned i = place_for_equation();
-    std::memcpy(sums_[i] + kLead + kMediaHeader, packet.data() + kRepairHeader, equation.size);
+    std::memcpy(sums_[i] + kLead + kMediaHeader, parsed->body.data(), equation.size);
     equations_[i] = equation;
     pending_ |= uint64_t{1} << i;
     if (equation.unknown == 1) ready_ |= uint64_t{1} << i;
@@ -119,21 +157,23 @@ std::optional<std::span<const std::byte>> Decoder::solve(unsigned i) noexcept {
     FieldSum fields = equation.header.fields;
     uint32_t neighbour = 0;
     bool fits = true;
-    for (uint64_t n = equation.first; n <= equation.last(); n += equation.header.offset) {
-        if (n == equation.unknown_sum) continue;
+    equation.each([&](uint64_t n) {
+        if (n == equation.unknown_sum) return;
         const auto member = kept(n);
+        fits = fits && !member.empty();  // it is a repair packet
+        if (!fits) return;
         const auto of_member = FieldSum::of(member);
         fits = fits && of_member.length <= equation.size;
         xor_.one(body, member.data() + kMediaHeader, std::min<size_t>(of_member.length, equation.size));
         fields.add(of_member);
         neighbour = of_member.timestamp;
-    }
+    });
     fits = fits && fields.length <= equation.size;
     if (fits) {
         const std::span rest{body + fields.length, equation.size - fields.length};
         write_media_header(packet, fields, static_cast<uint16_t>(equation.unknown_sum), numbering_.ssrc());
         fits = std::ranges::all_of(rest, [](std::byte b) { return b == std::byte{0}; }) &&
-               (equation.header.count == 1 || near(fields.timestamp, neighbour)) &&
+               (equation.members().single() || near(fields.timestamp, neighbour)) &&
                (!payload_type_ || *payload_type_ == (fields.flags & 0x7f)) &&
                Header::parse({packet, kMediaHeader + fields.length}).has_value();
     }
@@ -149,7 +189,7 @@ std::optional<std::span<const std::byte>> Decoder::solve(unsigned i) noexcept {
 // late.
 bool Decoder::of_former_life(uint32_t timestamp) const noexcept {
     return restarted_ && numbering_.newest() < start_ + window_ &&
-           !near(timestamp, wire::load32(&kept(numbering_.newest())[4]));
+           !near(timestamp, this->timestamp(numbering_.newest()));
 }
 
 void Decoder::restart(uint64_t newest_before) noexcept {
@@ -165,6 +205,7 @@ void Decoder::restart(uint64_t newest_before) noexcept {
     pending_ = ready_ = early_ = last_pending_ = 0;
     std::ranges::fill(there_, 0);
     start_ = numbering_.newest();
+    renumbering_.forget();
 }
 
 // What is overwritten then, and never came, is lost for good.

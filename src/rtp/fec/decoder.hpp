@@ -1,6 +1,6 @@
 #pragma once
-// Recovers the media packets of one track from SMPTE ST 2022-1 repair packets, whatever matrix they come from: only
-// their headers are believed. Written by the one worker that owns the track; the counters are read by control.
+// Recovers the media packets of one track from repair packets, by whatever schemes and matrices they come: only their
+// headers are believed. Written by the one worker that owns the track; the counters are read by control.
 //
 // The last packets are kept as copies, so that no receive buffer waits for repair. A repair packet is an equation over
 // numbers; one with a single unknown gives that packet, which may be what another equation waited for: recover() until
@@ -12,19 +12,20 @@
 #include <vector>
 
 #include "base/counter.hpp"
+#include "base/wire.hpp"
+#include "rtp/fec/repair.hpp"
 #include "rtp/fec/slots.hpp"
-#include "rtp/fec/st2022.hpp"
 #include "rtp/fec/xor.hpp"
 #include "rtp/numbering.hpp"
+#include "rtp/renumbering.hpp"
 
 namespace penstock::rtp::fec {
 
 struct DecoderCounters {
     Counter recovered;
-    Counter unrecovered;  // left the window without having arrived or been recovered
-    Counter repair_columns;
-    Counter repair_rows;
-    Counter unneeded;  // repair packets whose media were all there
+    Counter unrecovered;                 // left the window without having arrived or been recovered
+    std::array<Counter, kLines> repair;  // that came
+    Counter unneeded;                    // repair packets whose media were all there
     Counter
         useless;  // repair packets that came twice, too early or too late, or that more was lost of than they repair
     Counter refused;   // repair packets that are malformed, or contradict the media
@@ -43,8 +44,8 @@ public:
 
     // `packet` is valid RTP. False: it is known already, recovered or received.
     bool media(std::span<const std::byte> packet) noexcept;
-    // `packet` is any UDP payload that came to a repair port.
-    void repair(std::span<const std::byte> packet) noexcept;
+    // `packet` is any UDP payload that came as repair; among the media, it is valid RTP.
+    void repair(const Carriage& carriage, std::span<const std::byte> packet) noexcept;
     // The next packet that can be recovered, valid until the next call; call until there is none.
     std::optional<std::span<const std::byte>> recover() noexcept {
         if (ready_ == 0) [[likely]]
@@ -52,12 +53,19 @@ public:
         return solve();
     }
 
+    // Whether repair came among the media: what goes on is to be numbered as if there had been none.
+    bool renumbers() const noexcept { return renumbers_; }
+    uint16_t renumbered(uint16_t sequence) const noexcept { return renumbering_.of(numbering_.nearest(sequence)); }
+    // A recovered packet with its new number, valid as long as that.
+    std::span<const std::byte> renumbered(std::span<const std::byte> packet) noexcept;
+
     const DecoderCounters& counters() const noexcept { return counters_; }
 
 private:
     static constexpr unsigned kEquations = 64;                    // a bit each in a word; the oldest gives way
     static constexpr size_t kLead = Slots::kLine - kMediaHeader;  // so that bodies begin at a cache line
     static constexpr uint32_t kBehind = 1024;
+    static constexpr size_t kRemembered = 256;  // repair packets among the media
     // Of a recovered packet's timestamp from its neighbour's: 46 s at 90 kHz. Sums over packets of two lives of a
     // source give any timestamp.
     static constexpr uint32_t kMaxTimestampStep = 1u << 22;
@@ -68,14 +76,24 @@ private:
         uint32_t unknown = 0;      // members that are not there
         uint64_t unknown_sum = 0;  // of their numbers: of a single one, the number
         uint32_t size = 0;         // bytes of body
-        uint64_t last() const noexcept { return first + header.reach(); }
+        const Members& members() const noexcept { return header.members; }
+        uint64_t last() const noexcept { return first + members().reach(); }
         bool has(uint64_t number) const noexcept {
-            return number >= first && number <= last() && (number - first) % header.offset == 0;
+            return number >= first && number <= last() && (number - first) % members().offset == 0 &&
+                   members().includes(static_cast<unsigned>((number - first) / members().offset));
+        }
+        template <class F>
+        void each(F f) const noexcept {
+            uint64_t n = first;
+            for (unsigned i = 0; i < members().count; i++, n += members().offset)
+                if (members().includes(i)) f(n);
         }
     };
 
     std::optional<std::span<const std::byte>> solve() noexcept;
     std::optional<std::span<const std::byte>> solve(unsigned equation) noexcept;
+    std::optional<uint64_t> place(std::span<const std::byte> packet, bool& known_already) noexcept;
+    void occupy(std::span<const std::byte> packet) noexcept;
     void restart(uint64_t newest_before) noexcept;
     void advance(uint64_t to) noexcept;
     std::span<const std::byte> keep(uint64_t number, std::span<const std::byte> packet) noexcept;
@@ -87,6 +105,7 @@ private:
     std::span<const std::byte> kept(uint64_t number) const noexcept {
         return {packets_[number % window_] + kLead, sizes_[number % window_]};
     }
+    uint32_t timestamp(uint64_t number) const noexcept { return wire::load32(packets_[number % window_] + kLead + 4); }
     static bool near(uint32_t a, uint32_t b) noexcept { return a - b + kMaxTimestampStep <= 2 * kMaxTimestampStep; }
     bool of_former_life(uint32_t timestamp) const noexcept;
     bool within(uint64_t number) const noexcept {
@@ -113,7 +132,10 @@ private:
     uint64_t pending_ = 0, ready_ = 0, early_ = 0;
     uint64_t last_pending_ = 0;  // no pending equation has a later number
     std::array<Equation, kEquations> equations_{};
-    Slots sums_;  // their packets to be, each kLead bytes into its slot: bodies, and headers in the end
+    Slots
+        sums_;  // their packets to be, each kLead bytes into its slot: bodies, and headers in the end; one to renumber
+    Renumbering renumbering_;
+    bool renumbers_ = false;
     DecoderCounters counters_;
 };
 

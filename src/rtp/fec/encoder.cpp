@@ -10,28 +10,34 @@ namespace penstock::rtp::fec {
 namespace {
 
 // All rows and columns of two matrices may be open at once.
-size_t most_open(const Matrix& m) noexcept { return 2 * (size_t{m.columns} + (m.row_repair ? m.rows : 0u)); }
+size_t most_open(const Matrix& m) noexcept {
+    return 2 * (size_t{m.column_repair ? m.columns : uint8_t{0}} + (m.row_repair ? m.rows : 0u));
+}
 
 }  // namespace
 
-Encoder::Encoder(const Matrix& matrix, size_t largest)
-    : matrix_(matrix),
+Encoder::Encoder(const Code& code, size_t largest)
+    : code_(code),
+      matrix_(code.matrix),
       largest_(largest),
       xor_(fastest_xor()),
-      slots_(most_open(matrix), largest - kMediaHeader),
-      rows_(size_t{2} * matrix.rows),
-      columns_(matrix.columns) {
-    free_.reserve(most_open(matrix));
-    for (size_t i = most_open(matrix); i-- > 0;) free_.push_back(static_cast<uint16_t>(i));
+      slots_(most_open(matrix_), largest - kMediaHeader),
+      rows_(size_t{2} * matrix_.rows),
+      columns_(matrix_.columns),
+      renumbering_(1, code.carriage.among_media ? kRemembered : 1) {
+    free_.reserve(most_open(matrix_));
+    for (size_t i = most_open(matrix_); i-- > 0;) free_.push_back(static_cast<uint16_t>(i));
     // Spread evenly over the rows, so that one column is complete about every `rows` packets.
-    if (matrix.staggered)
-        for (size_t i = 0; i < columns_.size(); i++) columns_[i].stagger = i * matrix.rows / matrix.columns;
+    if (matrix_.staggered)
+        for (size_t i = 0; i < columns_.size(); i++) columns_[i].stagger = i * matrix_.rows / matrix_.columns;
 }
 
 std::optional<Repair> Encoder::protect(std::span<const std::byte> packet) noexcept {
     const auto place = numbering_.place(wire::load16(&packet[2]), wire::load32(&packet[8]));
+    if (place && place->restarted) start();
+    if (renumbers()) [[unlikely]]
+        renumber(place ? place->number : numbering_.nearest(wire::load16(&packet[2])), place.has_value());
     if (!place) return {};
-    if (place->restarted) start();
     if (place->number < start_) return {};  // reordered before the very first
     if (packet.size() > largest_) {
         counters_.too_large.add();
@@ -46,13 +52,12 @@ std::optional<Repair> Encoder::protect(std::span<const std::byte> packet) noexce
         newest_ = cell;
         newest_timestamp_ = wire::load32(&packet[4]);
     }
-    Block* const block = block_at(columns_[cell.column], cell.row);
+    Block* const block = matrix_.column_repair ? block_at(columns_[cell.column], cell.row) : nullptr;
     add(matrix_.row_repair ? &row->sum : nullptr, block != nullptr ? &block->sum : nullptr, packet);
 
     if (block != nullptr && complete(*block)) column_due_ = std::min(column_due_, due(columns_[cell.column], *block));
     if (row->sum.count == matrix_.columns) {
-        counters_.rows.add();
-        return take(row->sum, Line::row, start_ + cell.row * matrix_.columns, row_sequence_++);
+        return take(row->sum, Line::row, start_ + cell.row * matrix_.columns);
     }
     return due_column();
 }
@@ -86,9 +91,8 @@ std::optional<Repair> Encoder::due_column() noexcept {
         column_due_ = next_due;
         return {};
     }
-    counters_.columns.add();
     const auto column = static_cast<uint64_t>(of_next - columns_.data());
-    return take(next->sum, Line::column, start_ + next->first_row * matrix_.columns + column, column_sequence_++);
+    return take(next->sum, Line::column, start_ + next->first_row * matrix_.columns + column);
 }
 
 void Encoder::start() noexcept {
@@ -106,6 +110,13 @@ void Encoder::start() noexcept {
     newest_ = {};
     newest_row_ = 0;
     column_due_ = kNever;
+    renumbering_.forget();
+    last_ = start_;
+}
+
+void Encoder::renumber(uint64_t number, bool placed) noexcept {
+    sequence_ = renumbering_.of(number);
+    if (placed && number > last_) last_ = number;
 }
 
 Encoder::Cell Encoder::cell_of(uint64_t number) const noexcept {
@@ -180,15 +191,47 @@ void Encoder::abandon(Sum& sum) noexcept {
     free_.push_back(std::exchange(sum.slot, kNoSlot));
 }
 
-Repair Encoder::take(Sum& sum, Line line, uint64_t base, uint16_t sequence) noexcept {
-    Repair repair{.line = line, .header = {}, .body = {slots_[sum.slot], sum.size}};
-    free_.push_back(std::exchange(sum.slot, kNoSlot));
+std::optional<Members> Encoder::members_of(Line line, uint64_t base) const noexcept {
+    const bool row = line == Line::row;
+    const Members plain{.base = static_cast<uint16_t>(base),
+                        .offset = row ? uint8_t{1} : matrix_.columns,
+                        .count = row ? matrix_.columns : matrix_.rows};
+    if (!renumbers()) return plain;
+    // By the numbers they are sent with: repair of other lines lies between them.
+    Mask mask;
+    const uint16_t first = renumbering_.of(base);
+    for (unsigned i = 0; i < plain.count; i++) {
+        const auto at = static_cast<uint16_t>(renumbering_.of(base + uint64_t{i} * plain.offset) - first);
+        if (at >= Mask::kMost) return std::nullopt;
+        mask.set(at);
+    }
+    return Members::of(first, mask);
+}
+
+std::optional<Repair> Encoder::take(Sum& sum, Line line, uint64_t base) noexcept {
+    Repair repair{.line = line, .head = {}, .body = {slots_[sum.slot], sum.size}};
+    const FieldSum fields = sum.fields;
+    const auto members = members_of(line, base);
+    uint16_t& stream =
+        code_.carriage.scheme == Scheme::st2022_1 && line == Line::column ? column_sequence_ : row_sequence_;
+    const Own own{.sequence = renumbers() ? renumbering_.next(last_) : stream,
+                  .timestamp = newest_timestamp_,
+                  .media_ssrc = numbering_.ssrc(),
+                  .body_size = sum.size};
     const RepairHeader header{.line = line,
-                              .base = static_cast<uint16_t>(base),
-                              .offset = line == Line::row ? uint8_t{1} : matrix_.columns,
-                              .count = line == Line::row ? matrix_.columns : matrix_.rows,
-                              .fields = sum.fields};
-    write_repair(repair.header, header, sequence, newest_timestamp_);
+                              .members = members.value_or(Members{}),
+                              .fields = fields,
+                              .columns_follow = line == Line::row && matrix_.column_repair};
+    const auto head = members ? write_repair(code_, header, own) : std::nullopt;
+    if (!head) {
+        abandon(sum);
+        return {};
+    }
+    free_.push_back(std::exchange(sum.slot, kNoSlot));
+    stream++;
+    if (renumbers()) renumbering_.step_after(last_);
+    (line == Line::row ? counters_.rows : counters_.columns).add();
+    repair.head = *head;
     return repair;
 }
 

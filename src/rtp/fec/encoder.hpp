@@ -1,5 +1,5 @@
 #pragma once
-// SMPTE ST 2022-1 repair packets of one media stream. Called with each media packet, it says which repair packet, if
+// Repair packets of one media stream, by any scheme. Called with each media packet, it says which repair packet, if
 // any, is to follow it: never more than one, so that repair is spread between the media. Written by the one worker that
 // owns the track; the counters are read by control.
 //
@@ -13,39 +13,45 @@
 #include <vector>
 
 #include "base/counter.hpp"
+#include "rtp/fec/repair.hpp"
 #include "rtp/fec/slots.hpp"
-#include "rtp/fec/st2022.hpp"
 #include "rtp/fec/xor.hpp"
 #include "rtp/numbering.hpp"
+#include "rtp/renumbering.hpp"
 
 namespace penstock::rtp::fec {
 
 struct Repair {
     Line line = Line::column;
-    std::array<std::byte, kRepairHeader> header{};
+    Head head{};
     std::span<const std::byte> body;  // valid until the next call of the encoder
 };
 
 struct EncoderCounters {
     Counter columns;  // repair packets made
     Counter rows;
-    Counter abandoned;  // rows and columns never sent, because a packet of theirs never came
+    Counter abandoned;  // rows and columns never sent: a packet of theirs never came, or the scheme cannot say them
     Counter too_large;  // media packets that are larger than the encoder has room for
 };
 
 class Encoder {
 public:
-    Encoder(const Matrix& matrix, size_t largest);  // `largest`: bytes of an RTP packet
+    Encoder(const Code& code, size_t largest);  // `largest`: bytes of an RTP packet
 
     // `packet` is valid RTP. What it returns is to be sent after it.
     std::optional<Repair> protect(std::span<const std::byte> packet) noexcept;
+
+    // Carriage::among_media: the sequence number with which the last protected packet is to be sent.
+    bool renumbers() const noexcept { return code_.carriage.among_media; }
+    uint16_t sequence() const noexcept { return sequence_; }
 
     const EncoderCounters& counters() const noexcept { return counters_; }
 
 private:
     static constexpr uint16_t kNoSlot = 0xffff;
     static constexpr uint64_t kNoRow = uint64_t{1} << 62, kNever = ~uint64_t{0};
-    static constexpr uint32_t kBehind = 1024;  // later than any matrix waits: still the same source
+    static constexpr uint32_t kBehind = 1024;   // later than any matrix waits: still the same source
+    static constexpr size_t kRemembered = 256;  // repair packets among the media: more than any matrix waits for
 
     struct Sum {
         FieldSum fields;
@@ -71,6 +77,7 @@ private:
     };
 
     void start() noexcept;
+    void renumber(uint64_t number, bool placed) noexcept;
     Cell cell_of(uint64_t number) const noexcept;
     Row* row_at(uint64_t row) noexcept;
     Block* block_at(Column& column, uint64_t row) noexcept;
@@ -82,9 +89,11 @@ private:
     }
     uint64_t due(const Column& column, const Block& block) const noexcept;
     std::optional<Repair> due_column() noexcept;
-    Repair take(Sum& sum, Line line, uint64_t base, uint16_t sequence) noexcept;
+    std::optional<Repair> take(Sum& sum, Line line, uint64_t base) noexcept;
+    std::optional<Members> members_of(Line line, uint64_t base) const noexcept;
 
-    const Matrix matrix_;
+    const Code code_;
+    const Matrix matrix_;  // of the code
     const size_t largest_;
     const Xor& xor_;
     Slots slots_;
@@ -99,7 +108,10 @@ private:
     std::vector<Column> columns_;
     uint64_t column_due_ = kNever;  // number of the media packet that the next column may follow
 
-    uint16_t row_sequence_ = 0, column_sequence_ = 0;
+    uint16_t row_sequence_ = 0, column_sequence_ = 0;  // ST 2022-1 has two repair streams; others use the first
+    Renumbering renumbering_;                          // of media among which repair is put
+    uint64_t last_ = 0;                                // the highest number that was given out
+    uint16_t sequence_ = 0;
     EncoderCounters counters_;
 };
 
