@@ -37,28 +37,63 @@ void protect(const flow::Fec& fec, std::span<const std::byte> packet, Repairs& r
     for (size_t i = 0; i < fec.repairs.size(); i++) repairs[i] = fec.repairs[i].encoder->protect(packet);
 }
 
+// Gives the packet in the mbuf another sequence number. Its UDP checksum is updated where the copies' are derived from
+// it (RFC 1624), not in the header that nobody reads any more.
+void renumber(rte_mbuf* m, Classified& in, uint16_t sequence) noexcept {
+    std::byte* const at = rte_pktmbuf_mtod_offset(m, std::byte*, in.payload_offset + 2);
+    const uint16_t before = wire::load16(at);
+    wire::store16(at, sequence);
+    if (in.udp_checksum == 0) return;
+    uint32_t sum = uint32_t{static_cast<uint16_t>(~in.udp_checksum)} + static_cast<uint16_t>(~before) + sequence;
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    in.udp_checksum = static_cast<uint16_t>(~sum);
+    if (in.udp_checksum == 0) in.udp_checksum = 0xffff;
+}
+
 }  // namespace
 
 // A valid media packet that was counted for its path and is the first of its number by any path.
-void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
+void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& arrived, const Flow& f) noexcept {
     const flow::Fec& fec = *f.fec;
+    Classified in = arrived;
     const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (fec.decoder != nullptr && !fec.decoder->media(packet)) {
         ledger_.duplicate++;
         return rte_pktmbuf_free(m);
     }
+    if (fec.decoder != nullptr && fec.decoder->renumbers()) [[unlikely]]
+        renumber(m, in, fec.decoder->renumbered(wire::load16(&packet[2])));
+    if (f.notes_first) [[unlikely]]
+        f.first->note(wire::load16(&packet[2]), wire::load32(&packet[4]));
     const Ip sender = f.has_sender ? flow::sender_of(bytes_of(m), in) : Ip{};
     Repairs repairs;
     protect(fec, packet, repairs);
-    replicate(from, m, in, f);
+    if (fec.renumbers) send_renumbered(fec, packet, in);
+    if (fec.renumbers && f.leg_count == 0 && !f.spread) {
+        ledger_.forwarded++;
+        rte_pktmbuf_free(m);
+    } else {
+        replicate(from, m, in, f);
+    }
     for (size_t i = 0; i < fec.repairs.size(); i++)
-        if (repairs[i]) send_repair(fec.repairs[i].of(repairs[i]->line), *repairs[i], in);
+        if (repairs[i]) send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);
     if (fec.decoder != nullptr) send_recovered(from, in, f, sender);
+}
+
+// RTP of another type than the media's: repair that shares their port, or nothing of ours.
+void Worker::take_other_type(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f,
+                             const rtp::Header& header) noexcept {
+    if (!f.has_fec || header.payload_type() != f.repair.payload_type) return drop(m, Drop::rtp_payload_type, &f);
+    if (f.repair.among_media)  // it has a number of the media's: missing, it would be lost
+        f.path->reception.receive(header.sequence(), header.timestamp(), header.ssrc(), in.payload_size, now_,
+                                  in_rtp_units(now_, f.clock_rate));
+    take_repair(from, m, in, f);
 }
 
 void Worker::take_repair(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     ledger_.repair++;
-    f.fec->decoder->repair(bytes_of(m).subspan(in.payload_offset, in.payload_size));
+    f.fec->decoder->repair(f.repair, bytes_of(m).subspan(in.payload_offset, in.payload_size));
     send_recovered(from, in, f, f.has_sender ? flow::sender_of(bytes_of(m), in) : Ip{});
     rte_pktmbuf_free(m);
 }
@@ -66,10 +101,13 @@ void Worker::take_repair(const RxQueue& from, rte_mbuf* m, const Classified& in,
 // Each recovered packet goes where a received one goes. It was not received, so it is in tx_wanted only.
 void Worker::send_recovered(const RxQueue& from, const Classified& in, const Flow& f, const Ip& sender) noexcept {
     const flow::Fec& fec = *f.fec;
-    while (const auto packet = fec.decoder->recover()) {
-        if (f.merge != nullptr && !f.merge->first(wire::load16(&(*packet)[2]), wire::load32(&(*packet)[8]))) continue;
+    while (const auto recovered = fec.decoder->recover()) {
+        if (f.merge != nullptr && !f.merge->first(wire::load16(&(*recovered)[2]), wire::load32(&(*recovered)[8])))
+            continue;
+        const auto packet = fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered;
         Repairs repairs;
-        protect(fec, *packet, repairs);
+        protect(fec, packet, repairs);
+        if (fec.renumbers) send_renumbered(fec, packet, in);
         rte_mbuf* m = nullptr;
         if (f.leg_count == 0 && !f.spread) {
             // There is nobody to send it to, as for a received one.
@@ -81,25 +119,39 @@ void Worker::send_recovered(const RxQueue& from, const Classified& in, const Flo
                        nullptr, in, {});
             }
         } else {
-            std::memcpy(extend(m, packet->size()), packet->data(), packet->size());
-            deliver(from, m, made(in, packet->size()), f, {wire::sum16(*packet), true}, sender);
+            std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
+            deliver(from, m, made(in, packet.size()), f, {wire::sum16(packet), true}, sender);
         }
         for (size_t i = 0; i < fec.repairs.size(); i++)
-            if (repairs[i]) send_repair(fec.repairs[i].of(repairs[i]->line), *repairs[i], in);
+            if (repairs[i])
+                send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);
     }
 }
 
-void Worker::send_repair(const Rendition& to, const rtp::fec::Repair& repair, const Classified& in) noexcept {
+// The packet that was protected last, with the number that it has among repair packets.
+void Worker::send_renumbered(const flow::Fec& fec, std::span<const std::byte> packet, const Classified& in) noexcept {
+    for (const flow::RepairRenditions& repair : fec.repairs) {
+        if (!repair.encoder->renumbers()) continue;
+        std::array<std::byte, 4> head;
+        std::memcpy(head.data(), packet.data(), 2);
+        wire::store16(&head[2], repair.encoder->sequence());
+        send_made(repair.media, head, packet.subspan(head.size()), in);
+    }
+}
+
+// A packet of our own making, in two pieces.
+void Worker::send_made(const Rendition& to, std::span<const std::byte> head, std::span<const std::byte> body,
+                       const Classified& in) noexcept {
     if (to.legs.empty()) return;
     rte_mbuf* m = nullptr;
     if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
         ledger_.tx_wanted += to.legs.size();
         return refuse(to.legs, Drop::no_buffer, nullptr, in, {});
     }
-    const size_t size = repair.header.size() + repair.body.size();
+    const size_t size = head.size() + body.size();
     std::byte* const at = extend(m, size);
-    std::memcpy(at, repair.header.data(), repair.header.size());
-    std::memcpy(at + repair.header.size(), repair.body.data(), repair.body.size());
+    std::memcpy(at, head.data(), head.size());
+    std::memcpy(at + head.size(), body.data(), body.size());
     fan_out(m, made(in, size), to.legs, to.shards[0].shareable, {wire::sum16({at, size}), true});
 }
 

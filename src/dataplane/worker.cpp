@@ -27,11 +27,6 @@ constexpr size_t kLegsAhead = 8, kStatesAhead = 4;
 
 __extension__ using Wide = unsigned __int128;
 
-// RFC 3550 section 6.4.1 wants the arrival in units of the RTP clock; only differences matter, so it may wrap.
-uint32_t in_rtp_units(uint64_t now, uint32_t clock_rate) noexcept {
-    return static_cast<uint32_t>((now >> 32) * clock_rate + ((now & 0xffffffff) * clock_rate >> 32));
-}
-
 Drop reason_of(rtp::Protocol protocol) noexcept {
     switch (protocol) {
         case rtp::Protocol::stun: return Drop::stun;
@@ -232,7 +227,7 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     const auto header = rtp::Header::parse(payload);
     if (!header) return drop(m, reason_of(header.error()), &f);
     if (f.payload_type != Flow::kAnyPayloadType && header->payload_type() != f.payload_type)
-        return drop(m, Drop::rtp_payload_type, &f);
+        return take_other_type(from, m, in, f, *header);
     f.path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
                               in_rtp_units(now_, f.clock_rate));
     if (f.merge != nullptr && !f.merge->first(header->sequence(), header->ssrc())) {
@@ -240,10 +235,10 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
         rte_pktmbuf_free(m);
         return;
     }
-    if (f.notes_first) [[unlikely]]
-        f.first->note(header->sequence(), header->timestamp());
     if (f.has_fec) [[unlikely]]
         return take_with_fec(from, m, in, f);
+    if (f.notes_first) [[unlikely]]
+        f.first->note(header->sequence(), header->timestamp());
     replicate(from, m, in, f);
 }
 

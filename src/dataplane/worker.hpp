@@ -20,6 +20,7 @@
 #include "flow/ledger.hpp"
 #include "flow/rewrite.hpp"
 #include "flow/table.hpp"
+#include "rtp/header.hpp"
 #include "rtp/mux.hpp"
 
 namespace penstock::dataplane {
@@ -63,6 +64,10 @@ inline std::span<const std::byte> bytes_of(const rte_mbuf* m) noexcept {
 
 // The workers' clock: seconds as 32.32 fixed point, from the TSC.
 uint64_t clock_now() noexcept;
+// RFC 3550 section 6.4.1 wants the arrival in units of the RTP clock; only differences matter, so it may wrap.
+inline uint32_t in_rtp_units(uint64_t now, uint32_t clock_rate) noexcept {
+    return static_cast<uint32_t>((now >> 32) * clock_rate + ((now & 0xffffffff) * clock_rate >> 32));
+}
 
 class Worker {
 public:
@@ -116,10 +121,14 @@ private:
     void serve_shares() noexcept;
     // FEC: fec.cpp.
     void take_with_fec(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void take_other_type(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
+                         const rtp::Header& header) noexcept;
     void take_repair(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void send_recovered(const RxQueue& from, const flow::Classified& in, const flow::Flow& f,
                         const Ip& sender) noexcept;
-    void send_repair(const flow::Rendition& to, const rtp::fec::Repair& repair, const flow::Classified& in) noexcept;
+    void send_renumbered(const flow::Fec& fec, std::span<const std::byte> packet, const flow::Classified& in) noexcept;
+    void send_made(const flow::Rendition& to, std::span<const std::byte> head, std::span<const std::byte> body,
+                   const flow::Classified& in) noexcept;
 
     // While a capture runs: capture.cpp.
     void follow(const flow::Capture& capture) noexcept;

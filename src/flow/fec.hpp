@@ -11,18 +11,23 @@
 
 namespace penstock::flow {
 
-// Repair for all receivers that want it of the same matrix: computed once, and two renditions of its own. Their legs
-// are few, one for each of these receivers, and the track's owner serves them all.
+// Repair for all receivers that want it by the same code: computed once, and renditions of its own. Their legs are few,
+// one for each of these receivers, and the track's owner serves them all. With one shard each.
 struct RepairRenditions {
     rtp::fec::Encoder* encoder = nullptr;  // never null
-    Rendition columns, rows;               // with one shard each
-    const Rendition& of(rtp::fec::Line line) const noexcept { return line == rtp::fec::Line::row ? rows : columns; }
+    Rendition repair;
+    Rendition rows;   // ST 2022-1, which has a port for rows: then the other is of columns
+    Rendition media;  // where the encoder renumbers: these receivers are in no other rendition of the media
+    const Rendition& of(rtp::fec::Line line) const noexcept {
+        return line == rtp::fec::Line::row && !rows.legs.empty() ? rows : repair;
+    }
 };
 
 struct Fec {
-    static constexpr size_t kMaxRenditions = 8;  // different matrices of one track
+    static constexpr size_t kMaxRenditions = 8;  // different codes of one track
 
     rtp::fec::Decoder* decoder = nullptr;  // null: no path of the track brings repair
+    bool renumbers = false;                // one of the encoders does
     std::vector<RepairRenditions> repairs;
     std::vector<std::shared_ptr<void>> states;  // keeps encoders and decoder alive
 };

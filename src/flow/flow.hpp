@@ -42,6 +42,9 @@ struct alignas(64) Flow {
 
     LatencyHistogram* latency = nullptr;  // of the track; null: nobody wants it measured
 
+    // Repair that comes on this key: to a port of its own (Kind::repair), or by its payload type among the media.
+    rtp::fec::Carriage repair{.payload_type = kAnyPayloadType};
+
     Ip sender;                                   // when has_sender: only packets from this address are the flow's
     std::shared_ptr<const Fec> fec;              // of RTP and repair
     std::shared_ptr<const Rendition> rendition;  // keeps legs alive

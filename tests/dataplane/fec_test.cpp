@@ -17,7 +17,7 @@ using rtp::fec::Line;
 
 namespace {
 
-constexpr rtp::fec::Matrix kMatrix{.columns = 4, .rows = 4, .row_repair = true, .staggered = false};
+constexpr rtp::fec::Code kCode{{}, {.columns = 4, .rows = 4}};
 constexpr uint16_t kIn = 0, kOut = 1;
 
 Bytes media(unsigned sequence) {
@@ -25,8 +25,13 @@ Bytes media(unsigned sequence) {
 }
 Bytes frame(const Bytes& payload, unsigned port = 20000) { return packet().udp(6000, port).payload(payload).build(); }
 Bytes whole(const rtp::fec::Repair& repair) {
-    Bytes packet(repair.header.begin(), repair.header.end());
+    Bytes packet(repair.head.span().begin(), repair.head.span().end());
     append(packet, repair.body);
+    return packet;
+}
+
+Bytes without_time(Bytes packet) {
+    std::fill(packet.begin() + 4, packet.begin() + 8, std::byte{0});
     return packet;
 }
 
@@ -46,7 +51,7 @@ struct FecState {
         if (plan.decode) decoder = std::make_shared<Decoder>(1472);
         fec->decoder = decoder.get();
         if (plan.receivers.empty()) return;
-        encoder = std::make_shared<Encoder>(kMatrix, 1472);
+        encoder = std::make_shared<Encoder>(kCode, 1472);
         auto& made = fec->repairs.emplace_back();
         made.encoder = encoder.get();
         const auto build = [&](flow::Rendition& rendition, auto& states, unsigned further) {
@@ -58,7 +63,7 @@ struct FecState {
             }
             rendition.shards.push_back({0, 0, static_cast<uint32_t>(rendition.legs.size()), plan.shareable});
         };
-        build(made.columns, columns, 2);
+        build(made.repair, columns, 2);
         build(made.rows, rows, 4);
     }
 };
@@ -97,7 +102,7 @@ TEST_CASE("repair packets leave behind the media, for those who want them", "[fe
     lab.publish(track.flows());
     const flow::Ledger before = lab.ledger();
 
-    Encoder model(kMatrix, 1472);
+    Encoder model(kCode, 1472);
     std::vector<Out> expected;
     unsigned repairs = 0;
     for (unsigned n = 65520; n < 65520 + 60; n++) {  // the sequence wraps
@@ -133,7 +138,7 @@ TEST_CASE("what repair brings back goes to every leg, and a late original to non
     lab.publish(track.flows());
     const flow::Ledger before = lab.ledger();
 
-    Encoder model(kMatrix, 1472);
+    Encoder model(kCode, 1472);
     std::vector<Bytes> sent;
     unsigned repair_packets = 0;
     for (unsigned n = 0; n < 48; n++) {
@@ -181,7 +186,7 @@ TEST_CASE("what is lost on both paths but one of which brings repair is sent onc
     flows.push_back(two.rtp);
     flows.push_back(two.rtcp);
     lab.publish(flows);
-    Encoder model(kMatrix, 1472);
+    Encoder model(kCode, 1472);
     std::vector<Bytes> sent;
     for (unsigned n = 0; n < 8; n++) {
         sent.push_back(media(n));
@@ -217,7 +222,7 @@ TEST_CASE("repair and what it brings back take buffers: when there are none they
     plan.fec = state.fec;
     const Track track = make_track(plan);
     lab.publish(track.flows());
-    Encoder model(kMatrix, 1472);
+    Encoder model(kCode, 1472);
     std::optional<Bytes> row;
     for (unsigned n = 0; n < 4; n++) {
         const auto repair = model.protect(media(n));
@@ -236,6 +241,80 @@ TEST_CASE("repair and what it brings back take buffers: when there are none they
     CHECK(track.legs[0]->drop(Drop::no_buffer).read() == 1);
     CHECK(state.rows[0]->drop(Drop::no_buffer).read() == 1);
     for (rte_mbuf* m : all) rte_pktmbuf_free(m);
+}
+
+TEST_CASE("repair among the media is taken out, made use of, and put in anew", "[fec]") {
+    constexpr rtp::fec::Carriage kAmong{rtp::fec::Scheme::ulpfec, 122, true};
+    constexpr rtp::fec::Code kRows{kAmong, {.columns = 4, .column_repair = false}};
+    const bool plain = GENERATE(true, false);  // somebody gets the media as they were
+    Lab lab;
+    auto fec = std::make_shared<flow::Fec>();
+    const auto decoder = std::make_shared<Decoder>(1472);
+    const auto encoder = std::make_shared<Encoder>(kRows, 1472);
+    flow::LegState media_state, repair_state;
+    fec->decoder = decoder.get();
+    fec->renumbers = true;
+    auto& made = fec->repairs.emplace_back();
+    made.encoder = encoder.get();
+    const auto build = [&](flow::Rendition& rendition, flow::LegState& state) {
+        rendition.legs.push_back(make_leg(leg_to("10.0.1.30:7000", kOut), &state, rendition.long_headers));
+        rendition.shards.push_back({0, 0, 1, 0});
+    };
+    build(made.repair, repair_state);
+    build(made.media, media_state);
+    TrackPlan plan;
+    plan.payload_type = 96;
+    if (plain) plan.legs = {leg_to("10.0.1.20:6000", kOut)};
+    plan.fec = fec;
+    plan.repair = kAmong;
+    const Track track = make_track(plan);
+    lab.publish(track.flows());
+    const flow::Ledger before = lab.ledger();
+
+    Encoder sender(kRows, 1472);
+    std::vector<Bytes> as_sent, on_the_wire;
+    unsigned arrived = 0, repairs = 0;
+    for (unsigned n = 65530; n < 65530 + 16; n++) {
+        as_sent.push_back(media(n & 0xffff));
+        const auto repair = sender.protect(as_sent.back());
+        Bytes packet = as_sent.back();
+        packet[2] = static_cast<std::byte>(sender.sequence() >> 8);
+        packet[3] = static_cast<std::byte>(sender.sequence() & 0xff);
+        on_the_wire.push_back(packet);
+        if (n != 65530 + 6) {
+            lab.arrive(frame(packet), kIn);
+            arrived++;
+        }
+        if (!repair) continue;
+        repairs++;
+        on_the_wire.push_back(whole(*repair));
+        lab.arrive(frame(on_the_wire.back()), kIn);
+    }
+    Bytes stray = media(3);
+    stray[1] = std::byte{97};  // neither media nor repair
+    lab.arrive(frame(stray), kIn);
+    lab.run();
+    std::map<unsigned, std::vector<Bytes>> received;
+    for (const Out& copy : out(lab)) received[copy.port].push_back(copy.payload);
+    const auto place = [](const Bytes& p) { return static_cast<uint16_t>(at16(p, 2) - 65530); };
+    for (auto& [port, packets] : received) std::ranges::sort(packets, {}, place);
+    CHECK(received[6000] == (plain ? as_sent : std::vector<Bytes>{}));
+    // The repair of the row that lacked a packet carries the time at which it became complete.
+    for (auto* packets : {&received[7000], &on_the_wire})
+        for (Bytes& p : *packets)
+            if ((at8(p, 1) & 0x7f) == 122) p = without_time(p);
+    CHECK(received[7000] == on_the_wire);
+    const flow::Ledger after = lab.ledger();
+    CHECK(after.forwarded - before.forwarded == arrived);
+    CHECK(after.repair - before.repair == repairs);
+    CHECK(after[Drop::rtp_payload_type] - before[Drop::rtp_payload_type] == 1);
+    const uint64_t copies = 16 * (plain ? 2 : 1) + repairs;
+    CHECK(after.tx_wanted - before.tx_wanted == copies);
+    CHECK(after.sent - before.sent == copies);
+    CHECK(media_state.packets.read() == 16);
+    CHECK(repair_state.packets.read() == repairs);
+    CHECK(track.path->reception.counters().missing.read() == 1);  // repair is not missing
+    CHECK(decoder->counters().recovered.read() == 1);
 }
 
 TEST_CASE("anything may come to a repair port", "[fec]") {
@@ -260,5 +339,5 @@ TEST_CASE("anything may come to a repair port", "[fec]") {
     CHECK(ledger[Drop::stun] == 1);
     CHECK(ledger[Drop::not_rtp] == 1);
     CHECK(state.decoder->counters().refused.read() == 2);
-    CHECK(state.decoder->counters().repair_rows.read() == 2);
+    CHECK(state.decoder->counters().repair[static_cast<size_t>(Line::row)].read() == 2);
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "flow/flow.hpp"
+#include "rtp/fec/st2022.hpp"
 #include "support/packet_builder.hpp"
 
 namespace penstock::test {
@@ -31,6 +32,7 @@ struct TrackPlan {
     uint8_t payload_type = flow::Flow::kAnyPayloadType;
     std::shared_ptr<flow::MergeState> merge = nullptr;
     std::shared_ptr<const flow::Fec> fec = nullptr;
+    rtp::fec::Carriage repair{.payload_type = flow::Flow::kAnyPayloadType};  // among the media when it has a type
     uint16_t rx_port = flow::Flow::kAnyPort;
     bool has_sender = false;
     Ip sender = {};
@@ -85,6 +87,7 @@ inline Track make_track(const TrackPlan& plan) {
         f->needs_checksum = rendition->needs_checksum;
         if (kind != flow::Kind::rtcp) f->fec = plan.fec;
         f->has_fec = f->fec != nullptr;
+        f->repair = plan.repair;
         f->rendition = std::move(rendition);
         return f;
     };

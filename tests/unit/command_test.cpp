@@ -182,7 +182,7 @@ TEST_CASE("an output on one line means what it means in the file", "[cli]") {
     const auto with_fec = config::load_output(repaired->yaml(), ports);
     REQUIRE(with_fec);
     CHECK(with_fec->ttl == 3);
-    CHECK(with_fec->fec == rtp::fec::Matrix{10, 5, true, false});
+    CHECK(with_fec->fec == config::OutputFec{.code = {{}, {.columns = 10, .rows = 5}}});
 
     for (const char* wrong : {"10.0.1.20:6000", "udp://10.0.1.20:6000", "", "rtp://10.0.1.20:6000?ttl",
                               "rtp://10.0.1.20:6000?=1", "rtp://10.0.1.20:6000\"}", "rtp://10.0.1.20:6000, ttl: 1",

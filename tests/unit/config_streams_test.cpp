@@ -200,14 +200,34 @@ TEST_CASE("forward error correction is read") {
                          " { rtp: 10.0.1.20:6010, fec: { scheme: st2022-1, columns: 20, rows: 5,\n"
                          "   mode: column, align: staggered } }, { rtp: 10.0.1.20:6020 }]"));
     const Track& track = c.streams[0].tracks[0];
-    CHECK(track.sources[0].fec == FecScheme::st2022_1);
+    CHECK(track.sources[0].fec == SourceFec{});
     CHECK(further_ports(track.sources[0]) == std::vector<uint16_t>{1, 2, 4});
-    CHECK(track.outputs[0].fec == rtp::fec::Matrix{10, 10, true, false});
-    CHECK(track.outputs[1].fec == rtp::fec::Matrix{20, 5, false, true});
+    CHECK(track.outputs[0].fec == OutputFec{});
+    CHECK(track.outputs[1].fec ==
+          OutputFec{.code = {{}, {.columns = 20, .rows = 5, .row_repair = false, .staggered = true}}});
     CHECK_FALSE(track.outputs[2].fec);
     CHECK(further_ports(track.outputs[0]) == std::vector<uint16_t>{1, 2, 4});
     CHECK(further_ports(track.outputs[1]) == std::vector<uint16_t>{1, 2});
     CHECK(further_ports(track.outputs[2]) == std::vector<uint16_t>{1});
+}
+
+TEST_CASE("FlexFEC and ULPFEC are read: repair on the port of the media, or on another") {
+    using rtp::fec::Scheme;
+    const Config c =
+        right(with_track("payload_type: 96, sources: [{ rtp: 10.0.0.1:20000, fec: { scheme: ulpfec } },\n"
+                         " { rtp: 10.0.0.2:20000, fec: { scheme: flexfec, payload_type: 99, port: +2 } }], outputs: [\n"
+                         " { rtp: 10.0.1.20:6000, fec: { scheme: flexfec, columns: 5, mode: row, header: mask } },\n"
+                         " { rtp: 10.0.1.20:6010, fec: { scheme: ulpfec, port: 6013, mode: column } },\n"
+                         " { rtp: 10.0.1.20:6020, fec: { scheme: ulpfec } }]"));
+    const Track& track = c.streams[0].tracks[0];
+    CHECK(track.sources[0].fec == SourceFec{{Scheme::ulpfec, 122, true}, 0});
+    CHECK(track.sources[1].fec == SourceFec{{Scheme::flexfec, 99}, 2});
+    CHECK(further_ports(track.sources[0]) == std::vector<uint16_t>{1});
+    CHECK(further_ports(track.sources[1]) == std::vector<uint16_t>{1, 2});
+    CHECK(track.outputs[0].fec == OutputFec{{{Scheme::flexfec, 110}, {.columns = 5, .column_repair = false}, true}, 0});
+    CHECK(track.outputs[1].fec ==
+          OutputFec{{{Scheme::ulpfec, 122}, {.columns = 6, .rows = 6, .row_repair = false}, false}, 3});
+    CHECK(track.outputs[2].fec == OutputFec{{{Scheme::ulpfec, 122, true}, {.column_repair = false}, false}, 0});
 }
 
 TEST_CASE("forward error correction that no standard knows is refused") {
@@ -226,6 +246,17 @@ TEST_CASE("forward error correction that no standard knows is refused") {
         {with_fec("{ scheme: st2022-1, mode: rows }"), {{5, 56, "row+column"}}},
         {with_fec("{ scheme: st2022-1, align: none }"), {{5, 57, "block, staggered"}}},
         {with_fec("{ scheme: st2022-1, depth: 5 }"), {{5, 50, "depth"}}},
+        {with_fec("{ scheme: st2022-1, port: same }"), {{5, 50, "ports of its own"}}},
+        {with_fec("{ scheme: st2022-1, mode: row }"), {{5, 56, "row+column, column"}}},
+        {with_fec("{ scheme: st2022-1, header: mask }"), {{5, 50, "flexfec only"}}},
+        {with_fec("{ scheme: flexfec, mode: row, rows: 5 }"), {{5, 60, "rows only"}}},
+        {with_fec("{ scheme: flexfec, port: +1 }"), {{5, 55, "not that of the RTCP"}}},
+        {with_fec("{ scheme: flexfec, payload_type: 95 }"), {{5, 63, "from 96 to 127"}}},
+        {with_fec("{ scheme: ulpfec, mode: row+column }"), {{5, 54, "column, row"}}},
+        {with_fec("{ scheme: ulpfec, mode: column, columns: 9 }"), {{5, 30, "54 packets: at most 40"}}},
+        {with_sources("{ rtp: 10.0.0.1:20000, fec: { scheme: flexfec } }"), {{5, 9, "say the `payload_type`"}}},
+        {with_track("payload_type: 110, sources: [{ rtp: 10.0.0.1:20000, fec: { scheme: flexfec } }]"),
+         {{4, 38, "is that of the media"}}},
         {with_output("{ rtp: 10.0.1.20:65533, fec: { scheme: st2022-1 } }"),
          {{5, 9, "no room for repair on port + 2 and + 4"}}},
         {with_output("{ rtp: 10.0.1.20:65534, fec: { scheme: st2022-1, mode: column } }"), {{5, 9, "at most 65533"}}},
@@ -245,7 +276,7 @@ TEST_CASE("repair ports collide as RTP and RTCP ports do") {
     right(with_output("{ rtp: 10.0.1.20:6000" + fec + ", { rtp: 10.0.1.20:6006" + fec));
     expect(std::vector<Case>{
         {two(first + fec, "{ rtp: 10.0.0.1:20002 }"),
-         {{5, 9, "on the repair ports of stream 's' (line 4), which are 20002 and 20004"}}},
+         {{5, 9, "on the repair ports of stream 's' (line 4): port 20002"}}},
         {two(first + fec, "{ rtp: 10.0.0.1:20003 }"), {{5, 9, "repair ports"}}},
         {two("{ rtp: 10.0.0.1:20004 }", first + fec), {{4, 20, "repair ports"}}},
         {with_output("{ rtp: 10.0.1.20:6000" + fec + ", { rtp: 10.0.1.20:6004 }"),

@@ -209,9 +209,9 @@ TEST_CASE("repair is one rendition for all outputs that want the same of it", "[
     mesh::Mesh mesh = model();
     auto video = track({from("10.0.0.1:20000")},
                        {to("10.0.1.20:6000"), to("10.0.1.21:6000"), to("10.0.1.22:6000"), to("10.0.1.23:6000")});
-    video.outputs[0].fec = rtp::fec::Matrix{5, 5, true, false};
-    video.outputs[1].fec = rtp::fec::Matrix{10, 4, false, true};
-    video.outputs[2].fec = rtp::fec::Matrix{5, 5, true, false};
+    video.outputs[0].fec = config::OutputFec{.code = {{}, {5, 5, true, false}}};
+    video.outputs[1].fec = config::OutputFec{.code = {{}, {10, 4, false, true}}};
+    video.outputs[2].fec = config::OutputFec{.code = {{}, {5, 5, true, false}}};
     put(mesh, stream({video}));
     CHECK(arriving(*mesh.compile(), "10.0.0.1:20000")->fec == nullptr);  // nobody can be reached yet
     for (const char* address : {"10.0.1.20", "10.0.1.21", "10.0.1.22", "10.0.1.23"})
@@ -226,20 +226,20 @@ TEST_CASE("repair is one rendition for all outputs that want the same of it", "[
     const auto& both = f->fec->repairs[0];
     const auto& columns = f->fec->repairs[1];
     CHECK(both.encoder != columns.encoder);
-    REQUIRE(both.columns.legs.size() == 2);
+    REQUIRE(both.repair.legs.size() == 2);
     REQUIRE(both.rows.legs.size() == 2);
     CHECK(both.rows.shards[0].shareable == 1);
     CHECK(both.rows.legs[0].tx_port == 2);  // those that take a shared payload come first
-    CHECK(udp_port(both.columns.legs[1], true) == 6002);
+    CHECK(udp_port(both.repair.legs[1], true) == 6002);
     CHECK(udp_port(both.rows.legs[1], true) == 6004);
-    CHECK(udp_port(both.columns.legs[1], false) == 20002);  // as the media come from the port that takes them
-    CHECK(columns.columns.legs.size() == 1);
+    CHECK(udp_port(both.repair.legs[1], false) == 20002);  // as the media come from the port that takes them
+    CHECK(columns.repair.legs.size() == 1);
     CHECK(columns.rows.legs.empty());
     CHECK(arriving(*table, "10.0.0.1:20002") == nullptr);  // no repair is expected
 
     // An output more that wants the same changes neither encoder nor counters.
     const auto* encoder = both.encoder;
-    const auto* counted = both.columns.legs[1].state;
+    const auto* counted = both.repair.legs[1].state;
     video.outputs.insert(video.outputs.begin(), to("10.0.1.24:6000"));
     video.outputs[0].fec = video.outputs[1].fec;
     put(mesh, stream({video}));
@@ -247,14 +247,14 @@ TEST_CASE("repair is one rendition for all outputs that want the same of it", "[
     const auto next = mesh.compile();
     const auto& more = arriving(*next, "10.0.0.1:20000")->fec->repairs[0];
     CHECK(more.encoder == encoder);
-    REQUIRE(more.columns.legs.size() == 3);
-    CHECK(more.columns.legs[2].state == counted);
+    REQUIRE(more.repair.legs.size() == 3);
+    CHECK(more.repair.legs[2].state == counted);
 }
 
 TEST_CASE("repair that arrives goes to the decoder of its track, by every path that brings it", "[mesh]") {
     mesh::Mesh mesh = model();
     auto video = track({from("10.0.0.1:20000"), from("10.0.0.1:20100")}, {to("10.0.1.20:6000")});
-    video.sources[1].fec = config::FecScheme::st2022_1;
+    video.sources[1].fec = config::SourceFec{};
     video.sources[1].from = ip("10.0.0.8");
     put(mesh, stream({video}));
     const auto table = mesh.compile();

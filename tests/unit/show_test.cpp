@@ -328,8 +328,8 @@ TEST_CASE("show worker all and show stream tell how long packets stay", "[show]"
 TEST_CASE("show stream repair tells what FEC made good, and what is made of it", "[show]") {
     mesh::Mesh mesh = model();
     auto video = track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000"), to("10.0.1.21:6000"), to("10.0.1.22:6000")});
-    video.sources[0].fec = config::FecScheme::st2022_1;
-    video.outputs[0].fec = video.outputs[1].fec = rtp::fec::Matrix{4, 4, true, false};
+    video.sources[0].fec = config::SourceFec{};
+    video.outputs[0].fec = video.outputs[1].fec = config::OutputFec{.code = st2022({.columns = 4, .rows = 4})};
     video.outputs[0].ttl = 1;
     put(mesh, stream({video, track({from("10.0.0.1:20010")}, {}, "audio")}));
     const mesh::Track& t = *mesh.tracks()[0];
@@ -338,7 +338,7 @@ TEST_CASE("show stream repair tells what FEC made good, and what is made of it",
         const Bytes packet = media_packet(n, 3000 * n, numbered(50));
         const auto repair = t.encodings.at(0).encoder->protect(packet);
         if (n != 5 && n != 6) t.decoder->media(packet);
-        if (repair) t.decoder->repair(whole(*repair));
+        if (repair) t.decoder->repair(kSt2022, whole(*repair));
         while (t.decoder->recover()) {
         }
     }
@@ -350,7 +350,7 @@ TEST_CASE("show stream repair tells what FEC made good, and what is made of it",
     CHECK(text(in, 0, "by") == "fec");
     CHECK(number(in, 0, "recovered") == 2);
     CHECK(number(in, 0, "unrecovered") == 0);
-    CHECK(number(in, 0, "repair_columns") == t.decoder->counters().repair_columns.read());
+    CHECK(number(in, 0, "repair_columns") == t.decoder->counters().repair[0].read());
     CHECK(number(in, 0, "repair_rows") == 8);
     CHECK(number(in, 0, "refused") == 0);
     REQUIRE(out.rows.size() == 1);

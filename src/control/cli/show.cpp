@@ -20,7 +20,7 @@ double jitter_ms(const mesh::Track& track, const rtp::ReceptionCounters& c) {
 
 uint64_t drops_of(const mesh::Output& output) {
     uint64_t sum = 0;
-    for (const auto* state : {output.rtp.get(), output.rtcp.get(), output.columns.get(), output.rows.get()})
+    for (const auto* state : {output.rtp.get(), output.rtcp.get(), output.repair.get(), output.rows.get()})
         for (size_t i = 0; state != nullptr && i < std::size(state->drops); i++) sum += state->drops[i].read();
     return sum;
 }
@@ -342,16 +342,16 @@ Report show_config(const mesh::Mesh& mesh) {
         for (const mesh::Path& path : track->paths) {
             const config::Source& source = path.source;
             Row r = row("source", source.rtp);
-            r.insert(r.end(),
-                     {source.from ? Cell{source.from->text()} : Cell{}, source.port ? Cell{*source.port} : Cell{},
-                      vlan(source.vlan), Cell{}, Cell{}, Cell{}, source.fec ? Cell{std::string("st2022-1")} : Cell{}});
+            r.insert(r.end(), {source.from ? Cell{source.from->text()} : Cell{},
+                               source.port ? Cell{*source.port} : Cell{}, vlan(source.vlan), Cell{}, Cell{}, Cell{},
+                               source.fec ? Cell{text(source.fec->carriage)} : Cell{}});
             s.rows.push_back(std::move(r));
         }
         for (const mesh::Output& output : track->outputs) {
             Row r = row("output", output.to.rtp);
             r.insert(r.end(), {Cell{}, output.to.port ? Cell{*output.to.port} : Cell{}, vlan(output.to.vlan),
                                number(output.to.ttl), number(output.to.dscp), Cell{output.to.rtcp_mux},
-                               output.to.fec ? Cell{text(*output.to.fec)} : Cell{}});
+                               output.to.fec ? Cell{text(output.to.fec->code)} : Cell{}});
             s.rows.push_back(std::move(r));
         }
     }

@@ -40,7 +40,8 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
 Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, const std::vector<PortFacts>& ports,
                         const std::vector<WorkerFacts>& workers);
 Report show_stream_repair(const mesh::Stream& stream);
-std::string text(const rtp::fec::Matrix& matrix);  // "st2022-1 10x10 row+column block"
+std::string text(const rtp::fec::Carriage& carriage);  // "st2022-1", "flexfec 110"
+std::string text(const rtp::fec::Code& code);          // "flexfec 110 10x10 row+column block"
 Report show_workers(const mesh::Mesh& mesh, const std::vector<WorkerFacts>& workers);
 Report show_drops(const std::vector<WorkerFacts>& workers);
 Report show_port_info(const std::vector<PortFacts>& ports);

@@ -41,6 +41,12 @@ struct Place {
     }
 };
 
+// A port that goes with a source: so far beyond that of its RTP.
+struct Further {
+    Place of;
+    uint16_t distance;
+};
+
 // The first source of each kind in the file.
 class Sources {
 public:
@@ -54,6 +60,13 @@ public:
     const Place* with(const flow::Key& key, std::optional<std::string_view> port) const {
         return find(by_port_, Match{key, port, std::nullopt});
     }
+    // The RTCP and repair ports that are here.
+    std::vector<Further> further(const flow::Key& key) const {
+        std::vector<Further> all;
+        const auto [begin, end] = further_.equal_range(key);
+        for (const auto& [of, further] : std::ranges::subrange(begin, end)) all.push_back(further);
+        return all;
+    }
 
 private:
     void add(const Place& place, Problems& problems) {
@@ -61,6 +74,9 @@ private:
         const flow::Key key{rtp.ip, rtp.port, vlan};
         by_key_.try_emplace(key, place);
         by_port_.try_emplace({key, port, std::nullopt}, place);
+        for (const uint16_t distance : further_ports(place.source))
+            further_.emplace(flow::Key{rtp.ip, static_cast<uint16_t>(rtp.port + distance), vlan},
+                             Further{place, distance});
         const auto [first, fresh] = all_.try_emplace({key, port, from}, place);
         if (!fresh)
             problems.add(at, fmt::format("{} is a source of {} already: two sources differ by their address, `vlan`, "
@@ -76,6 +92,7 @@ private:
     std::unordered_map<flow::Key, Place, Hash> by_key_;
     std::unordered_map<Match, Place, Hash> by_port_;
     std::unordered_map<Match, Place, Hash> all_;
+    std::unordered_multimap<flow::Key, Further, Hash> further_;
 };
 
 void check_names(const Config& config, Problems& problems) {
@@ -89,64 +106,90 @@ void check_names(const Config& config, Problems& problems) {
     }
 }
 
-// Sources whose ports lie close together: RTP of one where another has its RTCP or repair, or the RTCP of both there.
+// Ports of one source that are those of another: RTP where the other has its RTCP or repair, or what goes with both.
+// Sources with the same RTP port are told apart otherwise.
 void check_further_ports(const Source& source, const Sources& sources, Problems& problems) {
-    const auto& rtp = source.rtp;
-    for (uint16_t d = kRtcpPort; d <= rtp::fec::kRowPort && d < rtp.port; d++) {
-        const Place* below = sources.with({rtp.ip, static_cast<uint16_t>(rtp.port - d), source.vlan});
-        if (below == nullptr) continue;
-        if (d == kRtcpPort)
+    std::vector<uint16_t> ports = further_ports(source);
+    ports.insert(ports.begin(), 0);
+    for (const uint16_t distance : ports)
+        for (const Further& other :
+             sources.further({source.rtp.ip, static_cast<uint16_t>(source.rtp.port + distance), source.vlan})) {
+            if (other.of.source.rtp.port == source.rtp.port) continue;
+            if (distance == 0 && other.distance == kRtcpPort)
+                return problems.add(
+                    source.at,
+                    fmt::format("{} is the RTCP port of {}: use pairs, the even port for RTP and the odd one "
+                                "after it for its RTCP",
+                                source.rtp.text(), other.of.text()));
+            // Repair on the RTCP port of another is told there, and repair on repair where the higher one is.
+            if (other.distance == kRtcpPort || (distance > kRtcpPort && other.of.source.rtp.port > source.rtp.port))
+                continue;
             return problems.add(
-                source.at, fmt::format("{} is the RTCP port of {}: use pairs, the even port for RTP and the odd one "
-                                       "after it for its RTCP",
-                                       rtp.text(), below->text()));
-        if (below->source.fec)
-            return problems.add(source.at,
-                                fmt::format("{}, or its RTCP, is on the repair ports of {}, which are {} and "
-                                            "{}: use one that is 6 further",
-                                            rtp.text(), below->text(), below->source.rtp.port + rtp::fec::kColumnPort,
-                                            below->source.rtp.port + rtp::fec::kRowPort));
-    }
+                source.at,
+                fmt::format("{}, or what goes with it, is on the repair ports of {}: port {}. "
+                            "Leave room for them, 6 ports with ST 2022-1",
+                            source.rtp.text(), other.of.text(), static_cast<uint16_t>(source.rtp.port + distance)));
+        }
 }
 
-// The source that packets to `key` would feed.
-const Place* fed_by(const flow::Key& key, const Output& output, const Sources& sources) {
-    const Place* source = sources.with(key);
+// The source that packets to `key` would feed, and how far that is from its RTP port. A source takes RTCP there, too
+// (RFC 5761).
+std::optional<Further> fed_by(const flow::Key& key, const Output& output, const Sources& sources) {
     // A group may pass from one port to another: two networks, not a loop.
-    if (source != nullptr && output.rtp.ip.is_multicast() && output.port) {
+    const bool by_port = output.rtp.ip.is_multicast() && output.port;
+    const Place* source = sources.with(key);
+    if (source != nullptr && by_port) {
         source = sources.with(key, *output.port);
         if (source == nullptr) source = sources.with(key, std::nullopt);
     }
-    return source;
+    if (source != nullptr) return Further{*source, 0};
+    for (const Further& further : sources.further(key))
+        if (!by_port || !further.of.source.port || *further.of.source.port == *output.port) return further;
+    return std::nullopt;
 }
 
-std::string_view what_is(uint16_t further) { return further == 0 ? "" : further == kRtcpPort ? "RTCP" : "repair"; }
+std::string_view what_is(uint16_t distance) { return distance == kRtcpPort ? "RTCP" : "repair"; }
 
-// RTP, RTCP and repair of the output to those of a source, which takes RTCP on its RTP port too (RFC 5761).
+// RTP, RTCP and repair of the output to those of a source.
 void check_loop(const Output& output, const Sources& sources, Problems& problems) {
     std::vector<uint16_t> of_output = further_ports(output);
     of_output.insert(of_output.begin(), 0);
-    for (const uint16_t out : of_output)
-        for (const uint16_t in : {uint16_t{0}, kRtcpPort, rtp::fec::kColumnPort, rtp::fec::kRowPort}) {
-            if (output.rtp.port + out - in <= 0) continue;
-            const auto port = static_cast<uint16_t>(output.rtp.port + out - in);
-            const Place* source = fed_by({output.rtp.ip, port, output.vlan}, output, sources);
-            if (source == nullptr || (in > kRtcpPort && !source->source.fec)) continue;
-            const std::string what = in == 0 ? "a source" : fmt::format("the {} port of a source", what_is(in));
-            const std::string whose =
-                out == 0 ? output.rtp.text()
-                         : fmt::format("{}, where its {} goes,",
-                                       Endpoint{output.rtp.ip, static_cast<uint16_t>(output.rtp.port + out)}.text(),
-                                       what_is(out));
-            return problems.add(output.at, fmt::format("{} is {} of {}: this output would feed it, a loop. Send to the "
-                                                       "address of a receiver",
-                                                       whose, what, source->text()));
-        }
+    for (const uint16_t out : of_output) {
+        const auto port = static_cast<uint16_t>(output.rtp.port + out);
+        const auto source = fed_by({output.rtp.ip, port, output.vlan}, output, sources);
+        if (!source) continue;
+        const std::string what =
+            source->distance == 0 ? "a source" : fmt::format("the {} port of a source", what_is(source->distance));
+        const std::string whose =
+            out == 0 ? output.rtp.text()
+                     : fmt::format("{}, where its {} goes,", Endpoint{output.rtp.ip, port}.text(), what_is(out));
+        return problems.add(output.at, fmt::format("{} is {} of {}: this output would feed it, a loop. Send to the "
+                                                   "address of a receiver",
+                                                   whose, what, source->of.text()));
+    }
+}
+
+// Repair that shares the port of the media is told from them by its payload type.
+void check_payload_types(const Track& track, Problems& problems) {
+    const auto check = [&](const Mark& at, const rtp::fec::Carriage& carriage, bool here, bool same_port) {
+        if (carriage.scheme == rtp::fec::Scheme::st2022_1 || !same_port) return;
+        if (!track.payload_type && here)
+            return problems.add(at,
+                                "repair on the port of the media is told by its payload type: say the `payload_type` "
+                                "of the track, too");
+        if (track.payload_type == carriage.payload_type)
+            problems.add(at, fmt::format("payload type {} is that of the media: give `fec` another `payload_type`",
+                                         carriage.payload_type));
+    };
+    for (const Source& source : track.sources)
+        if (source.fec) check(source.at, source.fec->carriage, true, source.fec->port == 0);
+    for (const Output& output : track.outputs)
+        if (output.fec) check(output.at, output.fec->code.carriage, false, output.fec->port == 0);
 }
 
 void check_outputs(const Track& track, const Sources& sources, Problems& problems) {
     std::set<std::tuple<Endpoint, uint16_t, std::optional<std::string_view>>> seen, repair;
-    std::vector<rtp::fec::Matrix> matrices;
+    std::vector<rtp::fec::Code> codes;
     for (const Output& output : track.outputs) {
         if (output.rtp.port == 0) continue;
         if (!seen.insert({output.rtp, output.vlan, output.port}).second)
@@ -154,23 +197,22 @@ void check_outputs(const Track& track, const Sources& sources, Problems& problem
                                                 output.rtp.text()));
         check_loop(output, sources, problems);
         if (!output.fec) continue;
-        for (const uint16_t further : further_ports(output))
-            if (further != kRtcpPort)
-                repair.insert(
-                    {{output.rtp.ip, static_cast<uint16_t>(output.rtp.port + further)}, output.vlan, output.port});
-        if (std::ranges::find(matrices, *output.fec) != matrices.end()) continue;
-        matrices.push_back(*output.fec);
-        if (matrices.size() == Track::kMaxMatrices + 1)
+        for (const uint16_t further : repair_ports(output))
+            repair.insert(
+                {{output.rtp.ip, static_cast<uint16_t>(output.rtp.port + further)}, output.vlan, output.port});
+        if (std::ranges::find(codes, output.fec->code) != codes.end()) continue;
+        codes.push_back(output.fec->code);
+        if (codes.size() == Track::kMaxCodes + 1)
             problems.add(output.at,
                          fmt::format("more than {} different settings of `fec` in one track: let outputs share "
                                      "them, repair is computed once for all that do",
-                                     Track::kMaxMatrices));
+                                     Track::kMaxCodes));
     }
     for (const Output& output : track.outputs)
         if (repair.contains({output.rtp, output.vlan, output.port}))
             problems.add(output.at,
-                         fmt::format("the repair of another output goes to {}: leave 6 ports from one to the "
-                                     "next where there is `fec`",
+                         fmt::format("the repair of another output goes to {}: leave room from one to the next where "
+                                     "there is `fec`, 6 ports with ST 2022-1",
                                      output.rtp.text()));
 }
 
@@ -185,6 +227,7 @@ void check(const Config& config, Problems& problems) {
         for (const Track& track : stream.tracks) {
             for (const Source& source : track.sources) check_further_ports(source, sources, problems);
             check_outputs(track, sources, problems);
+            check_payload_types(track, problems);
         }
 }
 

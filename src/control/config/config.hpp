@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "control/config/location.hpp"
 #include "flow/port.hpp"
+#include "rtp/fec/repair.hpp"
 #include "rtp/fec/st2022.hpp"
 
 namespace penstock::config {
@@ -84,7 +85,18 @@ struct Port {
     bool operator==(const Port&) const = default;
 };
 
-enum class FecScheme : uint8_t { st2022_1 };
+// Where repair goes or comes from, beside the media. `port`: beyond that of the media, round the end if it is below; 0:
+// the same. Of ST 2022-1 that of columns, with rows further on.
+struct SourceFec {
+    rtp::fec::Carriage carriage{};
+    uint16_t port = rtp::fec::kColumnPort;
+    bool operator==(const SourceFec&) const = default;
+};
+struct OutputFec {
+    rtp::fec::Code code{};
+    uint16_t port = rtp::fec::kColumnPort;
+    bool operator==(const OutputFec&) const = default;
+};
 
 struct Source {
     Endpoint rtp;  // where the packets are addressed to; RTCP is expected on the next port, or muxed
@@ -93,39 +105,47 @@ struct Source {
     bool ssm = false;                 // `source` was given: the group is joined for this sender only (RFC 4607)
     std::optional<std::string> port;  // accept on this port only; multicast: join on this port
     uint16_t vlan = 0;                // 802.1Q VLAN id 1-4094; 0: untagged
-    std::optional<FecScheme> fec{};   // repair packets come with it, on the scheme's ports
+    std::optional<SourceFec> fec{};   // repair packets come with it
     bool operator==(const Source&) const = default;
 };
 
 struct Output {
     Endpoint rtp;  // RTCP goes to the next port unless rtcp_mux
     Mark at;
-    std::optional<uint8_t> ttl;           // absent: kept from the arriving packet
-    std::optional<uint8_t> dscp;          // absent: kept from the arriving packet
-    std::optional<std::string> port;      // absent: by the kernel's routes
-    uint16_t vlan = 0;                    // 802.1Q VLAN id 1-4094; 0: untagged
-    bool rtcp_mux = false;                // RFC 5761: RTCP to the RTP port
-    std::optional<rtp::fec::Matrix> fec;  // repair packets go with it, by ST 2022-1, to its ports
+    std::optional<uint8_t> ttl;       // absent: kept from the arriving packet
+    std::optional<uint8_t> dscp;      // absent: kept from the arriving packet
+    std::optional<std::string> port;  // absent: by the kernel's routes
+    uint16_t vlan = 0;                // 802.1Q VLAN id 1-4094; 0: untagged
+    bool rtcp_mux = false;            // RFC 5761: RTCP to the RTP port
+    std::optional<OutputFec> fec;     // repair packets go with it
     bool operator==(const Output&) const = default;
 };
 
 // The UDP ports of a source or an output beyond that of RTP: RTCP, repair.
 inline constexpr uint16_t kRtcpPort = 1;
-inline std::vector<uint16_t> further_ports(const Source& source) {
-    if (!source.fec) return {kRtcpPort};
-    return {kRtcpPort, rtp::fec::kColumnPort, rtp::fec::kRowPort};
+inline std::vector<uint16_t> repair_ports(const Source& source) {
+    if (!source.fec || source.fec->port == 0) return {};
+    if (source.fec->carriage.scheme != rtp::fec::Scheme::st2022_1) return {source.fec->port};
+    return {rtp::fec::kColumnPort, rtp::fec::kRowPort};
 }
-inline std::vector<uint16_t> further_ports(const Output& output) {
-    std::vector<uint16_t> ports;
-    if (!output.rtcp_mux) ports.push_back(kRtcpPort);
-    if (output.fec) ports.push_back(rtp::fec::kColumnPort);
-    if (output.fec && output.fec->row_repair) ports.push_back(rtp::fec::kRowPort);
+inline std::vector<uint16_t> repair_ports(const Output& output) {
+    if (!output.fec || output.fec->port == 0) return {};
+    const auto& code = output.fec->code;
+    if (code.carriage.scheme != rtp::fec::Scheme::st2022_1 || !code.matrix.row_repair) return {output.fec->port};
+    return {rtp::fec::kColumnPort, rtp::fec::kRowPort};
+}
+template <class Entry>
+std::vector<uint16_t> further_ports(const Entry& entry) {
+    std::vector<uint16_t> ports = repair_ports(entry);
+    bool mux = false;
+    if constexpr (requires { entry.rtcp_mux; }) mux = entry.rtcp_mux;
+    if (!mux) ports.insert(ports.begin(), kRtcpPort);
     return ports;
 }
 
 struct Track {
     // Repair is computed once for all outputs with the same settings; what it is computed with is memory of the track.
-    static constexpr size_t kMaxMatrices = 8;
+    static constexpr size_t kMaxCodes = 8;
 
     std::string media;                    // "video", "audio", "application"
     std::optional<uint8_t> payload_type;  // absent: any

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "control/config/fec.hpp"
 #include "control/config/settings.hpp"
 #include "control/config/standards.hpp"
 
@@ -49,45 +50,6 @@ std::optional<Endpoint> read_rtp(const Value& value, bool rtcp_mux) {
     return rtp;
 }
 
-void want_room_for_repair(const Endpoint& rtp, const Value& rtp_value, bool rows) {
-    const uint16_t last = 65535 - (rows ? rtp::fec::kRowPort : rtp::fec::kColumnPort);
-    if (rtp.port > last)
-        rtp_value.problem(fmt::format("port {} leaves no room for repair on port + 2{}: at most {} is allowed",
-                                      rtp.port, rows ? " and + 4" : "", last));
-}
-
-constexpr Name<FecScheme> kFecSchemes[] = {{"st2022-1", FecScheme::st2022_1}};
-
-std::optional<FecScheme> read_source_fec(const Value& value) {
-    static constexpr std::string_view kKeys[] = {"scheme"};
-    if (!value) return std::nullopt;
-    return Map{value, kKeys}.required("scheme").one_of<FecScheme>(kFecSchemes);
-}
-
-std::optional<rtp::fec::Matrix> read_output_fec(const Value& value) {
-    using rtp::fec::Matrix;
-    static constexpr std::string_view kKeys[] = {"scheme", "columns", "rows", "mode", "align"};
-    static constexpr Name<bool> kModes[] = {{"row+column", true}, {"column", false}};
-    static constexpr Name<bool> kAligns[] = {{"block", false}, {"staggered", true}};
-    if (!value) return std::nullopt;
-    const Map map{value, kKeys};
-    const bool scheme = map.required("scheme").one_of<FecScheme>(kFecSchemes).has_value();
-    Matrix matrix;
-    matrix.row_repair = map["mode"].one_of<bool>(kModes).value_or(matrix.row_repair);
-    matrix.staggered = map["align"].one_of<bool>(kAligns).value_or(matrix.staggered);
-    const auto fewest = static_cast<uint8_t>(matrix.row_repair ? Matrix::kMinColumns2D : 1);
-    const auto most = static_cast<uint8_t>(Matrix::kMaxLine);
-    const auto columns = map["columns"].number<uint8_t>(fewest, most);
-    const auto rows = map["rows"].number<uint8_t>(static_cast<uint8_t>(Matrix::kMinRows), most);
-    matrix.columns = columns.value_or(matrix.columns);
-    matrix.rows = rows.value_or(matrix.rows);
-    const bool read = (columns || !map["columns"]) && (rows || !map["rows"]);
-    if (read && !matrix.allowed())
-        value.problem(fmt::format("{} columns of {} rows are {} packets: at most {} is allowed", matrix.columns,
-                                  matrix.rows, unsigned{matrix.columns} * matrix.rows, Matrix::kMaxPackets));
-    return scheme ? std::optional{matrix} : std::nullopt;
-}
-
 uint16_t read_vlan(const Value& value) { return value.number<uint16_t>(1, 4094).value_or(uint16_t{0}); }
 
 // `from` or `source`: the one sender to listen to.
@@ -113,8 +75,8 @@ Source read_source(const Value& value, const Ports& ports) {
     source.rtp = read_rtp(rtp, false).value_or(Endpoint{});
     source.port = ports.read(map["port"]);
     source.vlan = read_vlan(map["vlan"]);
-    source.fec = read_source_fec(map["fec"]);
-    if (source.fec) want_room_for_repair(source.rtp, rtp, true);
+    source.fec = read_source_fec(map["fec"], source.rtp);
+    want_room_for_repair(repair_ports(source), source.rtp, rtp);
     ports.want_for_group(source.rtp, rtp, map);
 
     const Value from = map["from"], ssm = map["source"];
@@ -139,8 +101,8 @@ Output read_output(const Value& value, const Ports& ports) {
     output.dscp = map["dscp"].parsed("a number from 0 to 63, or EF, AF11-AF43 or CS0-CS7", dscp);
     output.port = ports.read(map["port"]);
     output.vlan = read_vlan(map["vlan"]);
-    output.fec = read_output_fec(map["fec"]);
-    if (output.fec) want_room_for_repair(output.rtp, rtp, output.fec->row_repair);
+    output.fec = read_output_fec(map["fec"], output.rtp);
+    want_room_for_repair(repair_ports(output), output.rtp, rtp);
     ports.want_for_group(output.rtp, rtp, map);
     return output;
 }

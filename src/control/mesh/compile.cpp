@@ -7,7 +7,7 @@
 namespace penstock::mesh {
 namespace {
 
-enum class What : uint8_t { rtp, rtcp, columns, rows };
+enum class What : uint8_t { rtp, rtcp, repair, rows };
 
 flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow::PortInfo& port, uint16_t from,
                       What what) {
@@ -21,10 +21,10 @@ flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow
         plan.hop.source = output.agreed->from.ip;
         plan.from_port = output.agreed->from.port;
     }
-    const uint16_t further = what == What::rtcp      ? (output.to.rtcp_mux ? 0 : config::kRtcpPort)
-                             : what == What::columns ? rtp::fec::kColumnPort
-                             : what == What::rows    ? rtp::fec::kRowPort
-                                                     : 0;
+    const uint16_t further = what == What::rtcp     ? (output.to.rtcp_mux ? 0 : config::kRtcpPort)
+                             : what == What::repair ? output.to.fec->port
+                             : what == What::rows   ? rtp::fec::kRowPort
+                                                    : 0;
     plan.to.port = static_cast<uint16_t>(plan.to.port + further);
     plan.from_port = static_cast<uint16_t>(plan.from_port + further);
     if (what == What::rtcp && !output.to.rtcp_mux && output.agreed) plan.to.port = output.agreed->rtcp_port;
@@ -33,6 +33,9 @@ flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow
     plan.vlan = output.to.vlan;
     return plan;
 }
+
+// Receivers of media that are numbered anew are in a rendition of their own: Mesh::fec_of().
+bool renumbered(const Output& output) { return output.to.fec && output.to.fec->code.carriage.among_media; }
 
 }  // namespace
 
@@ -76,6 +79,8 @@ Mesh::Renditions Mesh::renditions_of(const Track& track) const {
             flow::Shard shard{part.worker, static_cast<uint32_t>(rendition->legs.size()), 0, 0};
             for (const auto* outputs : {&part.shareable, &part.others}) {
                 for (const Output* output : *outputs) {
+                    if (what == What::rtp && renumbered(*output)) continue;
+                    shard.shareable += outputs == &part.shareable ? 1 : 0;
                     const flow::NextHop& hop = *resolution(output->destination).hop;
                     const auto& state = what == What::rtp ? output->rtp : output->rtcp;
                     const uint16_t from = track.config.sources.front().rtp.port;
@@ -86,7 +91,6 @@ Mesh::Renditions Mesh::renditions_of(const Track& track) const {
                 }
             }
             shard.count = static_cast<uint32_t>(rendition->legs.size()) - shard.first;
-            shard.shareable = static_cast<uint32_t>(part.shareable.size());
             rendition->shards.push_back(shard);
         }
         return rendition;
@@ -95,17 +99,19 @@ Mesh::Renditions Mesh::renditions_of(const Track& track) const {
 }
 
 std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
-    static_assert(flow::Fec::kMaxRenditions == config::Track::kMaxMatrices);
+    static_assert(flow::Fec::kMaxRenditions == config::Track::kMaxCodes);
     auto fec = std::make_shared<flow::Fec>();
     fec->decoder = track.decoder.get();
     fec->states.push_back(track.decoder);
-    const auto build = [&](flow::Rendition& rendition, const rtp::fec::Matrix& matrix, What what) {
+    const auto build = [&](flow::Rendition& rendition, const rtp::fec::Code& code, What what) {
         flow::Shard shard{track.owner, 0, 0, 0};
         for (const bool shareable : {true, false}) {
             for (const Output& output : track.outputs) {
                 const auto& hop = resolution(output.destination).hop;
-                if (output.to.fec != matrix || !hop || ports_[hop->port].multi_segment != shareable) continue;
-                const auto& state = what == What::rows ? output.rows : output.columns;
+                if (!output.to.fec || output.to.fec->code != code || !hop ||
+                    ports_[hop->port].multi_segment != shareable)
+                    continue;
+                const auto& state = what == What::rows ? output.rows : what == What::rtp ? output.rtp : output.repair;
                 const uint16_t from = track.config.sources.front().rtp.port;
                 rendition.legs.push_back(make_leg(plan_of(output, *hop, ports_[hop->port], from, what), state.get(),
                                                   rendition.long_headers));
@@ -117,12 +123,19 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
         rendition.shards.push_back(shard);
     };
     for (const Encoding& encoding : track.encodings) {
+        const rtp::fec::Code& code = encoding.code;
         flow::RepairRenditions& repair = fec->repairs.emplace_back();
         repair.encoder = encoding.encoder.get();
-        build(repair.columns, encoding.matrix, What::columns);
-        if (encoding.matrix.row_repair) build(repair.rows, encoding.matrix, What::rows);
+        build(repair.repair, code, What::repair);
+        if (code.carriage.scheme == rtp::fec::Scheme::st2022_1 && code.matrix.row_repair)
+            build(repair.rows, code, What::rows);
+        if (code.carriage.among_media) build(repair.media, code, What::rtp);
         fec->states.push_back(encoding.encoder);
-        if (repair.columns.legs.empty()) fec->repairs.pop_back();  // nobody can be reached
+        if (repair.repair.legs.empty()) {
+            fec->repairs.pop_back();  // nobody can be reached
+        } else {
+            fec->renumbers |= code.carriage.among_media;
+        }
     }
     if (fec->decoder == nullptr && fec->repairs.empty()) return nullptr;
     return fec;
@@ -157,6 +170,8 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f->latency = track.latency.get();
             f->state = states;
             if (kind != flow::Kind::rtcp) f->fec = fec;
+            if (path.source.fec && (kind == flow::Kind::repair || path.source.fec->port == 0))
+                f->repair = path.source.fec->carriage;
             f->has_fec = f->fec != nullptr;
             f->rendition = rendition;
             f->spread = rendition->shards.size() > 1;
@@ -174,8 +189,7 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
         rtp->notes_first = rtp->first != nullptr;
         flows.push_back(std::move(rtp));
         flows.push_back(std::move(rtcp));
-        if (!path.source.fec) continue;
-        for (const uint16_t port : {rtp::fec::kColumnPort, rtp::fec::kRowPort})
+        for (const uint16_t port : config::repair_ports(path.source))
             flows.push_back(flow_of(flow::Kind::repair, port, renditions.rtp));
     }
     return flows;

@@ -1,5 +1,5 @@
 // What a track of the model needs for forward error correction: a decoder when a path brings repair, and an encoder for
-// each matrix that outputs want.
+// each code that outputs want.
 #include <algorithm>
 
 #include "control/mesh/mesh.hpp"
@@ -23,14 +23,14 @@ void Mesh::take_fec(Track& track, const Track* before) const {
             fits ? before->decoder : std::make_shared<rtp::fec::Decoder>(largest_packet(), config.payload_type);
     }
     for (const config::Output& output : config.outputs) {
-        const auto has = [&](const Encoding& e) { return e.matrix == output.fec; };
+        const auto has = [&](const Encoding& e) { return e.code == output.fec->code; };
         if (!output.fec || std::ranges::any_of(track.encodings, has)) continue;
         const auto known = before ? std::ranges::find_if(before->encodings, has) : track.encodings.end();
         if (before && known != before->encodings.end()) {
             track.encodings.push_back(*known);
         } else {
             track.encodings.push_back(
-                {*output.fec, std::make_shared<rtp::fec::Encoder>(*output.fec, largest_packet())});
+                {output.fec->code, std::make_shared<rtp::fec::Encoder>(output.fec->code, largest_packet())});
         }
     }
 }

@@ -154,18 +154,21 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
                     {rtcp, rtcp.get() + i},
                     track->owner,
                     std::nullopt};
-        if (const auto stays = known.find(receiver(output)); stays != known.end()) {
+        // The owner sends what is numbered anew, so it has to be the one who writes the state.
+        const bool by_owner = output.fec && output.fec->code.carriage.among_media;
+        const auto stays = known.find(receiver(output));
+        if (stays != known.end() && (!by_owner || stays->second->worker == track->owner)) {
             made.rtp = stays->second->rtp;
             made.rtcp = stays->second->rtcp;
             made.worker = stays->second->worker;
-            made.columns = stays->second->columns;
+            made.repair = stays->second->repair;
             made.rows = stays->second->rows;
-        } else {
+        } else if (!by_owner) {
             fresh.push_back(i);
         }
-        if (!output.fec) made.columns = made.rows = nullptr;
-        if (output.fec && !made.columns) {
-            made.columns = std::make_shared<flow::LegState>();
+        if (!output.fec) made.repair = made.rows = nullptr;
+        if (output.fec && !made.repair) {
+            made.repair = std::make_shared<flow::LegState>();
             made.rows = std::make_shared<flow::LegState>();
         }
         track->outputs.push_back(std::move(made));

@@ -40,8 +40,8 @@ struct Output {
     std::shared_ptr<flow::LegState> rtp, rtcp;
     uint16_t worker = 0;           // who makes the copies; for good, since that worker writes the states
     std::optional<Agreed> agreed;  // a viewer's
-    // Of repair, which the track's owner sends; null: none is sent.
-    std::shared_ptr<flow::LegState> columns{}, rows{};
+    // Of repair, which the track's owner sends; null: none is sent. Of ST 2022-1: of columns, and of rows.
+    std::shared_ptr<flow::LegState> repair{}, rows{};
 };
 
 // The first packets under one table after another, for the legs that came with each.
@@ -64,9 +64,9 @@ struct Viewer {
     std::vector<flow::FlowPtr> flows;     // on which its feedback arrives
 };
 
-// What makes the repair for all outputs with these settings.
+// What makes the repair for all outputs that have this code, whatever the port.
 struct Encoding {
-    rtp::fec::Matrix matrix;
+    rtp::fec::Code code;
     std::shared_ptr<rtp::fec::Encoder> encoder;
 };
 
@@ -130,7 +130,8 @@ public:
 
     // Tracks that a protocol brings at run time, for a stream of the file that has none of its own, or for one that is
     // made for them. Once more for the same stream: they become like this. A reload leaves them alone, unless its file
-    // has other tracks for that name. Refused, with nothing changed, as put() is, or when the stream has tracks already.
+    // has other tracks for that name. Refused, with nothing changed, as put() is, or when the stream has tracks
+    // already.
     Result<void> bring(const std::string& stream, std::vector<config::Track> tracks);
     void withdraw(const std::string& stream);  // they go, and with them a stream that was made for them
     // Streams whose brought tracks went by other hands since the last call: deleted, or replaced by the file.

@@ -124,8 +124,9 @@ void tracks(std::string& out, const View& view) {
         const rtp::fec::DecoderCounters& c = track->decoder->counters();
         recovered.sample(labels, c.recovered.read(), ",by=\"fec\"");
         unrecovered.sample(labels, c.unrecovered.read());
-        repair.sample(labels, c.repair_columns.read(), ",line=\"column\"");
-        repair.sample(labels, c.repair_rows.read(), ",line=\"row\"");
+        static constexpr std::array<std::string_view, rtp::fec::kLines> kLines{
+            ",line=\"column\"", ",line=\"row\"", ",line=\"mask\"", ",line=\"retransmission\""};
+        for (size_t i = 0; i < kLines.size(); i++) repair.sample(labels, c.repair[i].read(), kLines[i]);
     }
     join(out, families);
 }
@@ -149,13 +150,13 @@ void legs(std::string& out, const View& view) {
             packets.sample(labels, output->rtp->packets.read());
             bytes.sample(labels, output->rtp->bytes.read());
             rtcp.sample(labels, output->rtcp->packets.read());
-            if (output->columns) repair.sample(labels, output->columns->packets.read() + output->rows->packets.read());
+            if (output->repair) repair.sample(labels, output->repair->packets.read() + output->rows->packets.read());
             ready.sample(labels, view.mesh.resolution(output->destination).hop ? 1 : 0);
             for (size_t d = kFirst; d <= kLast; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
                 uint64_t sum = 0;
                 for (flow::LegState* state :
-                     {output->rtp.get(), output->rtcp.get(), output->columns.get(), output->rows.get()})
+                     {output->rtp.get(), output->rtcp.get(), output->repair.get(), output->rows.get()})
                     if (state != nullptr) sum += state->drop(reason).read();
                 drops.sample(labels, sum, reasons[d - kFirst]);
             }
