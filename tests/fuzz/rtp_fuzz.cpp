@@ -1,8 +1,10 @@
-// Any datagram: a header that exists lies inside it, together with its padding.
+// Any datagram: a header that exists lies inside it, together with its padding. Whatever it carries, looking for a
+// picture in it reads nothing beyond it.
 #include "rtp/header.hpp"
 
 #include "expect.hpp"
 #include "rtp/mux.hpp"
+#include "rtp/picture.hpp"
 
 using namespace penstock::rtp;
 
@@ -16,5 +18,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
            (header->marker() && header->payload_type() >= 64 && header->payload_type() < 96));
     EXPECT(header->size() >= Header::kFixedSize && header->size() <= size && header->size() % 4 == 0);
     if ((data[0] & 0x20) != 0) EXPECT(data[size - 1] != 0 && header->size() + data[size - 1] <= size);
+    const auto payload = datagram.subspan(header->size());
+    for (const Codec codec : {Codec::h264, Codec::h265, Codec::av1}) {
+        const Part part = part_of(codec, payload);
+        EXPECT(begins_key_frame(codec, payload) == (part == Part::parameters || part == Part::key));
+        EXPECT(part == Part::other || !payload.empty());
+    }
+    EXPECT(part_of(Codec::other, payload) == Part::other);
     return 0;
 }
