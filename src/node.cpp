@@ -137,6 +137,7 @@ Result<void> Node::open_dataplane() {
 Result<void> Node::open_mesh() {
     mesh_ = std::make_unique<mesh::Mesh>(ports_, flow::PortRange{config_.media.first_port, config_.media.last_port},
                                          static_cast<uint16_t>(cores_.size()));
+    if (!config_.rtsp.listen.empty()) mesh_->keep_history(config_.rtsp.late_join);
     mesh_->replace(config_.streams);
     auto hops = io::NextHops::open(
         loop_, log_, ports_,

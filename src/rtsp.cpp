@@ -305,6 +305,7 @@ void Rtsp::second() {
             if (heard != std::exchange(watched.heard, heard)) server_.heard(now, session);
         }
     for (const rtsp::SessionId publisher : publishers_.heard()) server_.heard(now, publisher);
+    if (around_.mesh.settle_viewers()) around_.changed();
     server_.expire(now);
     drain();
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/wire.hpp"
+#include "dataplane/made.hpp"
 #include "dataplane/worker.hpp"
 
 namespace penstock::dataplane {
@@ -15,21 +16,6 @@ using flow::Flow;
 using flow::Rendition;
 
 namespace {
-
-// What a payload says that we made ourselves: TTL and DSCP are those of the packet that gave rise to it.
-Classified made(const Classified& in, size_t size) noexcept {
-    Classified out = in;
-    out.payload_offset = 0;
-    out.payload_size = static_cast<uint16_t>(size);
-    return out;
-}
-
-// An empty buffer of `size` bytes, with room for headers before it.
-std::byte* extend(rte_mbuf* m, size_t size) noexcept {
-    m->data_len = static_cast<uint16_t>(size);
-    m->pkt_len = static_cast<uint32_t>(size);
-    return rte_pktmbuf_mtod(m, std::byte*);
-}
 
 using Repairs = std::array<std::optional<rtp::fec::Repair>, flow::Fec::kMaxRenditions>;
 
@@ -69,6 +55,7 @@ void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& a
     const Ip sender = f.has_sender ? flow::sender_of(bytes_of(m), in) : Ip{};
     Repairs repairs;
     protect(fec, packet, repairs);
+    if (f.has_history) keep(packet, in, f);
     if (fec.renumbers) send_renumbered(fec, packet, in);
     if (fec.renumbers && f.leg_count == 0 && !f.spread) {
         ledger_.forwarded++;
@@ -108,6 +95,7 @@ void Worker::send_recovered(const RxQueue& from, const Classified& in, const Flo
         Repairs repairs;
         protect(fec, packet, repairs);
         if (fec.renumbers) send_renumbered(fec, packet, in);
+        if (f.has_history) keep(packet, in, f);
         rte_mbuf* m = nullptr;
         if (f.leg_count == 0 && !f.spread) {
             // There is nobody to send it to, as for a received one.

@@ -40,7 +40,7 @@ uint32_t ip_size(const Leg& leg, const Classified& in) noexcept {
 }  // namespace
 
 void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, const flow::Flow& f) noexcept {
-    if (f.leg_count == 0 && !f.spread) return drop(m, Drop::no_leg, &f);
+    if (f.leg_count == 0 && !f.spread) return nobody_else(m, f);
     ledger_.forwarded++;
     const bool anew = from.partial_checksums || (in.udp_checksum == 0 && f.needs_checksum);
     const auto sum = anew ? flow::sum_from_payload(bytes_of(m), in) : flow::sum_from_checksum(bytes_of(m), in);

@@ -108,6 +108,8 @@ bool Worker::turn() noexcept {
         if (n != 0) receive(plan_.ports.back(), std::span{burst}.first(n));
     }
     if (!plan_.shares.empty()) serve_shares();
+    if (!table_->joining().empty()) [[unlikely]]
+        serve_late();
     for (TxRelay& relay : plan_.relays) moved_ |= relay.turn(ledger_);
     if (moved_) {
         for (TxBuffer& tx : plan_.tx) tx.flush(ledger_);
@@ -239,6 +241,8 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
         return take_with_fec(from, m, in, f);
     if (f.notes_first) [[unlikely]]
         f.first->note(header->sequence(), header->timestamp());
+    if (f.has_history) [[unlikely]]
+        keep(payload, in, f);
     replicate(from, m, in, f);
 }
 

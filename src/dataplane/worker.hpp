@@ -130,6 +130,13 @@ private:
     void send_made(const flow::Rendition& to, std::span<const std::byte> head, std::span<const std::byte> body,
                    const flow::Classified& in) noexcept;
 
+    // Viewers that come late: late.cpp.
+    void keep(std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void serve_late() noexcept;
+    unsigned serve_late(const flow::Late& late, size_t join, unsigned most) noexcept;
+    void send_kept(std::span<const std::byte> packet, const flow::Late& late, size_t join) noexcept;
+    void nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept;
+
     // While a capture runs: capture.cpp.
     void follow(const flow::Capture& capture) noexcept;
     void capture_arrivals(std::span<rte_mbuf* const> burst, std::span<const flow::Flow* const> flows) noexcept;
@@ -150,6 +157,7 @@ private:
     flow::Ledger ledger_;
     TurnLatency latency_;
     Counter turns_;
+    size_t late_turns_ = 0;  // who comes first changes
     bool moved_ = false;
     Idle idle_;
     flow::LedgerBoard board_;

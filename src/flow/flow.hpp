@@ -5,6 +5,7 @@
 
 #include "flow/fec.hpp"
 #include "flow/key.hpp"
+#include "flow/late.hpp"
 #include "flow/latency.hpp"
 #include "flow/leg.hpp"
 #include "flow/state.hpp"
@@ -29,6 +30,7 @@ struct alignas(64) Flow {
     bool needs_checksum : 1 = false;  // Rendition::needs_checksum
     bool notes_first : 1 = false;     // first is not null
     bool has_fec : 1 = false;         // fec is not null
+    bool has_history : 1 = false;     // late is not null
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
@@ -47,6 +49,7 @@ struct alignas(64) Flow {
 
     Ip sender;                                   // when has_sender: only packets from this address are the flow's
     std::shared_ptr<const Fec> fec;              // of RTP and repair
+    std::shared_ptr<const Late> late;            // of RTP and repair: packets are kept for those who come late
     std::shared_ptr<const Rendition> rendition;  // keeps legs alive
     std::shared_ptr<const Flow> rtcp_owner;      // keeps rtcp alive
     std::shared_ptr<void> state;                 // keeps path, merge, latency, first and feedback alive

@@ -66,6 +66,13 @@ public:
                      sender);
     }
 
+    // One flow of each track whose viewers are being brought up to what is live: their workers serve them every turn.
+    // None while forwarding is stopped.
+    std::span<const Flow* const> joining() const noexcept {
+        if (stopped_) return {};
+        return joining_;
+    }
+
     const PortRange& media() const noexcept { return media_; }
     size_t size() const noexcept { return size_; }
 
@@ -96,10 +103,12 @@ private:
         }
     }
     void set(size_t index, std::shared_ptr<const Shard> shard);
+    void note_joining(const Flow& flow);
 
     PortRange media_;
     size_t size_ = 0;
     bool stopped_ = false;
+    std::vector<const Flow*> joining_;
     std::array<View, kShards> views_{};
     std::array<std::shared_ptr<const Shard>, kShards> shards_;  // shared with the next snapshot
 };

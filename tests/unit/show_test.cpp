@@ -114,7 +114,7 @@ TEST_CASE("show stream all sums a track's paths up", "[show]") {
 TEST_CASE("show stream tells each path and leg, and why a leg is silent", "[show]") {
     const Fixture f;
     const auto report = cli::show_stream(f.mesh, f.camera(), f.now);
-    REQUIRE(report.sections.size() == 3);
+    REQUIRE(report.sections.size() == 4);
     const Section &paths = report.sections[0], &legs = report.sections[1];
     REQUIRE(paths.rows.size() == 3);
     CHECK(text(paths, 0, "path") == "1");

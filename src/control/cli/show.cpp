@@ -133,7 +133,7 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
                                     way.hop ? Cell{way.hop->source.text()} : Cell{}, optional_text(way.why_not)});
         }
     }
-    return {{std::move(paths), std::move(legs), std::move(latency)}};
+    return {{std::move(paths), std::move(legs), std::move(latency), late_joiners(stream)}};
 }
 
 namespace {

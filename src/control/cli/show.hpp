@@ -37,6 +37,7 @@ struct PortFacts {
 
 Report show_streams(const mesh::Mesh& mesh, uint64_t now);
 Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t now);
+Section late_joiners(const mesh::Stream& stream);  // one of show_stream()
 Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, const std::vector<PortFacts>& ports,
                         const std::vector<WorkerFacts>& workers);
 Report show_stream_repair(const mesh::Stream& stream);

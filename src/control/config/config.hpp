@@ -198,6 +198,7 @@ struct Rtsp {
     size_t streams_per_address = 16;      // that are published from there
     std::optional<Publish> publish;       // absent: nobody may
     std::vector<User> users;              // none: everybody may watch
+    size_t late_join = size_t{4} << 20;   // bytes of a track of video that are kept to begin with; 0: off
     bool operator==(const Rtsp&) const = default;
 };
 

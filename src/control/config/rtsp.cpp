@@ -25,6 +25,18 @@ std::optional<std::chrono::seconds> timeout(std::string_view text) {
     return std::chrono::seconds(seconds);
 }
 
+constexpr std::string_view kHistoryAllowed = "off, or an amount of memory from 64K to 256M such as 4M";
+
+std::optional<size_t> history(std::string_view text) {
+    if (text == "off") return 0;
+    const unsigned shift = text.ends_with('K') ? 10 : text.ends_with('M') ? 20 : 0;
+    const auto n = shift != 0 ? decimal(text.substr(0, text.size() - 1)) : std::nullopt;
+    if (!n || *n > size_t{1} << 20) return std::nullopt;
+    const size_t bytes = static_cast<size_t>(*n) << shift;
+    if (bytes < size_t{64} << 10 || bytes > size_t{256} << 20) return std::nullopt;
+    return bytes;
+}
+
 std::optional<std::string> word(std::string_view text, std::string_view forbidden) {
     if (text.empty() || text.size() > 255 || text.find_first_of(forbidden) != std::string_view::npos)
         return std::nullopt;
@@ -57,7 +69,8 @@ Publish read_publish(const Value& value) {
 }  // namespace
 
 Rtsp read_rtsp(const Value& value) {
-    static constexpr std::string_view kKeys[] = {"listen", "session_timeout", "per_address", "publish", "users"};
+    static constexpr std::string_view kKeys[] = {"listen",  "session_timeout", "per_address",
+                                                 "publish", "users",           "late_join"};
     static constexpr std::string_view kPerAddress[] = {"connections", "sessions", "requests", "streams"};
     Rtsp rtsp;
     const Map map{value, kKeys};
@@ -70,6 +83,7 @@ Rtsp read_rtsp(const Value& value) {
     });
     rtsp.session_timeout =
         map["session_timeout"].parsed("a time from 5s to 60m such as 60s", timeout).value_or(rtsp.session_timeout);
+    rtsp.late_join = map["late_join"].parsed(kHistoryAllowed, history).value_or(rtsp.late_join);
     const Map limits{map["per_address"], kPerAddress};
     rtsp.connections_per_address =
         limits["connections"].number<size_t>(1, 65535).value_or(rtsp.connections_per_address);

@@ -40,7 +40,7 @@ bool renumbered(const Output& output) { return output.to.fec && output.to.fec->c
 }  // namespace
 
 // The outputs, and the viewers that play, whose next hop is known, by the worker that serves them: the owner's first.
-std::vector<Mesh::Part> Mesh::parts_of(const Track& track) const {
+std::vector<Mesh::Part> Mesh::parts_of(const Track& track, bool with_joining) const {
     std::vector<Part> parts{{track.owner, {}, {}}};
     const auto add = [&](const Output& output) {
         const auto& hop = resolution(output.destination).hop;
@@ -51,7 +51,7 @@ std::vector<Mesh::Part> Mesh::parts_of(const Track& track) const {
     };
     for (const Output& output : track.outputs) add(output);
     for (const Viewer* viewer : track.viewers)
-        if (viewer->playing) add(viewer->leg);
+        if (viewer->playing && (with_joining || !viewer->joining)) add(viewer->leg);
     return parts;
 }
 
@@ -59,7 +59,7 @@ std::vector<Mesh::Part> Mesh::parts_of(const Track& track) const {
 void Mesh::note_first(Track& track) const {
     std::shared_ptr<FirstPackets> record;
     for (Viewer* viewer : track.viewers) {
-        if (!viewer->wants_first || viewer->first || !resolution(viewer->leg.destination).hop) continue;
+        if (!viewer->wants_first || viewer->first || viewer->join || !resolution(viewer->leg.destination).hop) continue;
         if (!record) record = std::make_shared<FirstPackets>();
         viewer->first = record;
     }
@@ -72,8 +72,7 @@ void Mesh::note_first(Track& track) const {
 }
 
 Mesh::Renditions Mesh::renditions_of(const Track& track) const {
-    const std::vector<Part> parts = parts_of(track);
-    const auto build = [&](What what) {
+    const auto build = [&](What what, const std::vector<Part>& parts) {
         auto rendition = std::make_shared<flow::Rendition>();
         for (const Part& part : parts) {
             flow::Shard shard{part.worker, static_cast<uint32_t>(rendition->legs.size()), 0, 0};
@@ -95,7 +94,9 @@ Mesh::Renditions Mesh::renditions_of(const Track& track) const {
         }
         return rendition;
     };
-    return {build(What::rtp), build(What::rtcp)};
+    const std::vector<Part> parts = parts_of(track, false);
+    const bool some_join = std::ranges::any_of(track.viewers, &Viewer::joining);
+    return {build(What::rtp, parts), build(What::rtcp, some_join ? parts_of(track, true) : parts)};
 }
 
 std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
@@ -141,9 +142,34 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
     return fec;
 }
 
+// Viewers that have not caught up yet. The worker may say so at any moment: this is what the whole table goes by.
+void Mesh::note_joining(Track& track) const {
+    for (Viewer* viewer : track.viewers) viewer->joining = viewer->join && !viewer->join->live();
+}
+
+std::shared_ptr<const flow::Late> Mesh::late_of(const Track& track) const {
+    if (!track.history) return nullptr;
+    auto late = std::make_shared<flow::Late>();
+    late->history = track.history.get();
+    late->states.push_back(track.history);
+    flow::Rendition& joining = late->joining;
+    for (const Viewer* viewer : track.viewers) {
+        const auto& hop = resolution(viewer->leg.destination).hop;
+        if (!viewer->joining || !hop) continue;
+        joining.legs.push_back(make_leg(plan_of(viewer->leg, *hop, ports_[hop->port], 0, What::rtp),
+                                        viewer->leg.rtp.get(), joining.long_headers));
+        joining.states.push_back(viewer->leg.rtp);
+        late->joins.push_back(viewer->join.get());
+        late->states.push_back(viewer->join);
+    }
+    joining.shards.push_back({track.owner, 0, static_cast<uint32_t>(joining.legs.size()), 0});
+    return late;
+}
+
 std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     const Renditions renditions = renditions_of(track);
     const auto fec = fec_of(track);
+    const auto late = late_of(track);
     struct States {  // one allocation keeps all alive
         std::shared_ptr<flow::PathState> path;
         std::shared_ptr<flow::MergeState> merge;
@@ -172,6 +198,8 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             if (kind != flow::Kind::rtcp) f->fec = fec;
             if (path.source.fec && (kind == flow::Kind::repair || path.source.fec->port == 0))
                 f->repair = path.source.fec->carriage;
+            if (kind != flow::Kind::rtcp) f->late = late;
+            f->has_history = f->late != nullptr;
             f->has_fec = f->fec != nullptr;
             f->rendition = rendition;
             f->spread = rendition->shards.size() > 1;

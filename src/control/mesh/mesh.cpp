@@ -137,6 +137,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
         track->merge = before && before->merge ? before->merge : std::make_shared<flow::MergeState>();
     track->latency = before ? before->latency : std::make_shared<flow::LatencyHistogram>();
     take_fec(*track, before);
+    take_history(*track, before);
     const auto receiver = [](const config::Output& output) { return std::tuple(output.rtp, output.vlan, output.port); };
     std::map<decltype(receiver(config::Output{})), const Output*> known;
     if (before)
@@ -365,6 +366,7 @@ std::unique_ptr<const flow::Table> Mesh::compile() {
     std::vector<flow::FlowPtr> added = std::exchange(added_, {}), removed = std::exchange(removed_, {});
     for (Track* track : dirty_) {
         removed.insert(removed.end(), track->flows.begin(), track->flows.end());
+        note_joining(*track);
         note_first(*track);
         track->flows = flows_of(*track);
         added.insert(added.end(), track->flows.begin(), track->flows.end());

@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "control/config/config.hpp"
 #include "flow/fec.hpp"
+#include "flow/late.hpp"
 #include "flow/next_hop.hpp"
 #include "flow/port.hpp"
 #include "flow/state.hpp"
@@ -61,6 +62,8 @@ struct Viewer {
     std::shared_ptr<flow::Feedback> feedback;
     bool wants_first = false;             // it is asked what left first
     std::shared_ptr<FirstPackets> first;  // wants_first: since its leg is in a table; null before
+    std::shared_ptr<flow::Join> join;     // since it plays, where the track has a history
+    bool joining = false;                 // by the last table: it is served by its join
     std::vector<flow::FlowPtr> flows;     // on which its feedback arrives
 };
 
@@ -83,8 +86,9 @@ struct Track {
     std::shared_ptr<flow::LatencyHistogram> latency;
     std::shared_ptr<rtp::fec::Decoder> decoder;  // null: no path brings repair
     std::vector<Encoding> encodings;
-    std::vector<flow::FlowPtr> flows;  // as in the last table
-    bool dirty = false;                // they differ from what the model says by now
+    std::shared_ptr<flow::History> history;  // video that can be watched
+    std::vector<flow::FlowPtr> flows;        // as in the last table
+    bool dirty = false;                      // they differ from what the model says by now
 
     std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
 };
@@ -112,6 +116,10 @@ public:
     static constexpr size_t kSpreadFrom = 64;
 
     Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media, uint16_t workers);
+
+    // From now on tracks of video keep the packets since the last key frame, in so many bytes, for viewers to begin
+    // with. 0: they do not.
+    void keep_history(size_t bytes) { history_bytes_ = bytes; }
 
     // Adds the stream, or makes the one of that name be like this: what stays keeps its state. Refused, with nothing
     // changed, when it collides with another stream or feeds itself; what else is wrong with it alone, config has told.
@@ -168,6 +176,8 @@ public:
     // The packet that left first since it plays; nothing before that. To be asked until it answers or it is given up.
     std::optional<flow::FirstPacket::Values> first_packet(uint64_t viewer) const;
     void give_up_first_packet(uint64_t viewer);
+    // Those who came late and have caught up get legs as all others have, with the next table. Whether there were any.
+    bool settle_viewers();
     std::vector<uint64_t> take_orphans();    // viewers whose track is gone or is another by now, since the last call
     bool takes(const flow::Key& key) const;  // whether a source or a viewer has the port
 
@@ -233,14 +243,17 @@ private:
     uint16_t choose_owner(const config::Track& track) const;
     size_t largest_packet() const;
     void take_fec(Track& track, const Track* before) const;
+    void take_history(Track& track, const Track* before) const;
     void place(Track& track, std::span<const size_t> fresh) const;
     uint16_t choose_server(const Track& track) const;
     void account(const Track& track, bool added);
     void touch(Track& track);
-    std::vector<Part> parts_of(const Track& track) const;
+    std::vector<Part> parts_of(const Track& track, bool with_joining) const;
     void note_first(Track& track) const;
     Renditions renditions_of(const Track& track) const;
     std::shared_ptr<const flow::Fec> fec_of(const Track& track) const;
+    void note_joining(Track& track) const;
+    std::shared_ptr<const flow::Late> late_of(const Track& track) const;
     std::vector<flow::FlowPtr> flows_of(const Track& track) const;
 
     std::vector<flow::PortInfo> ports_;
@@ -257,6 +270,7 @@ private:
     std::unordered_set<flow::Key, HashKey> viewer_keys_;  // on which their feedback arrives
     std::vector<uint64_t> orphans_;
     uint64_t next_viewer_ = 1;
+    size_t history_bytes_ = 0;
     std::vector<flow::FlowPtr> added_;    // of viewers that came
     std::vector<flow::FlowPtr> removed_;  // of tracks and viewers that are gone
     std::vector<Placement> placed_;       // by worker

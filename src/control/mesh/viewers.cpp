@@ -85,6 +85,11 @@ void Mesh::play(uint64_t id, bool playing) {
     found->second.playing = playing;
     found->second.wants_first = playing;
     found->second.first.reset();
+    found->second.join.reset();
+    // Its leg's counters are those of the worker that serves it; only the owner has the history.
+    const Track& track = *found->second.track;
+    if (playing && track.history && found->second.leg.worker == track.owner)
+        found->second.join = std::make_shared<flow::Join>();
     touch(*found->second.track);
 }
 
@@ -112,6 +117,7 @@ const Viewer* Mesh::viewer(uint64_t id) const {
 // packet of that one is the viewer's first, too. The worker writes records in the order of the tables.
 std::optional<flow::FirstPacket::Values> Mesh::first_packet(uint64_t id) const {
     const Viewer* found = viewer(id);
+    if (found != nullptr && found->join) return found->join->first().read();
     if (found == nullptr || !found->first) return std::nullopt;
     for (const FirstPackets* record = found->first.get(); record != nullptr; record = record->later.get()) {
         if (!record->packet.read()) continue;

@@ -131,6 +131,29 @@ void tracks(std::string& out, const View& view) {
     join(out, families);
 }
 
+void late_joiners(std::string& out, const View& view) {
+    std::array families{
+        Family{"track_history_bytes", "gauge", "Memory that keeps packets for viewers that come late."},
+        Family{"track_key_frames_total", "counter", "Key frames that began."},
+        Family{"track_history_overruns_total", "counter", "Key frames that were overwritten before the next one."},
+        Family{"track_late_joins_total", "counter", "Viewers that began to play, by what with."},
+        Family{"track_late_joins_overtaken_total", "counter", "Times that what a viewer was to get was overwritten."}};
+    auto& [bytes, key_frames, overruns, joins, overtaken] = families;
+    for (const mesh::Track* track : view.mesh.tracks()) {
+        if (!track->history) continue;
+        const std::string labels = labels_of(*track);
+        const rtp::History& packets = track->history->packets();
+        const flow::LateCounters& c = std::as_const(*track->history).counters();
+        bytes.sample(labels, packets.memory());
+        key_frames.sample(labels, packets.counters().key_frames.read());
+        overruns.sample(labels, packets.counters().overruns.read());
+        joins.sample(labels, c.with_picture.read(), ",with=\"picture\"");
+        joins.sample(labels, c.without_picture.read(), ",with=\"live\"");
+        overtaken.sample(labels, c.overtaken.read());
+    }
+    join(out, families);
+}
+
 void legs(std::string& out, const View& view) {
     std::array families{
         Family{"leg_packets_total", "counter", "RTP packets given to the driver for this receiver."},
@@ -286,6 +309,7 @@ std::string render(const View& view) {
     join(out, {&build, 1});
     paths(out, view);
     tracks(out, view);
+    late_joiners(out, view);
     legs(out, view);
     workers(out, view);
     ports(out, view);

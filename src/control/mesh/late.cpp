@@ -1,0 +1,23 @@
+// What is kept of a track for viewers that come late.
+#include "control/mesh/mesh.hpp"
+
+namespace penstock::mesh {
+
+void Mesh::take_history(Track& track, const Track* before) const {
+    const auto codec = rtp::codec_of(track.config.encoding);
+    if (history_bytes_ == 0 || codec == rtp::Codec::other) return;
+    const bool fits = before && before->history && rtp::codec_of(before->config.encoding) == codec;
+    track.history = fits ? before->history : std::make_shared<flow::History>(codec, history_bytes_);
+}
+
+bool Mesh::settle_viewers() {
+    bool any = false;
+    for (auto& [id, viewer] : viewers_) {
+        if (!viewer.joining || !viewer.join || !viewer.join->live() || viewer.track == nullptr) continue;
+        touch(*viewer.track);
+        any = true;
+    }
+    return any;
+}
+
+}  // namespace penstock::mesh

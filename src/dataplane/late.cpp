@@ -1,0 +1,80 @@
+// The fifth part of Worker: viewers that come late. Packets of such a track are kept as they leave; who has just begun
+// to play is sent them from the newest key frame on, some a turn, and has caught up when there are no more. From then
+// on it gets each packet as it is kept, until control has made its leg one of the track's: nothing comes twice, in
+// another order, or not at all.
+#include <algorithm>
+#include <cstring>
+
+#include "base/wire.hpp"
+#include "dataplane/made.hpp"
+#include "dataplane/worker.hpp"
+
+namespace penstock::dataplane {
+
+using flow::Drop;
+
+namespace {
+
+// A turn takes from what arrives meanwhile: hundreds of viewers may begin at the same moment.
+constexpr unsigned kMostAll = 64, kMostEach = 8;
+
+}  // namespace
+
+// `packet` is about to leave.
+void Worker::keep(std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f) noexcept {
+    const flow::Late& late = *f.late;
+    const auto number = late.history->keep(packet, in.ttl, in.tos, now_);
+    for (size_t i = 0; i < late.joins.size(); i++)
+        if (late.joins[i]->takes(*late.history, number, now_)) send_kept(packet, late, i);
+}
+
+void Worker::serve_late() noexcept {
+    const auto flows = table_->joining();
+    unsigned left = kMostAll;
+    late_turns_++;
+    now_ = clock_now();
+    if (tap_ != nullptr) [[unlikely]]
+        tap_->begin(now_);
+    for (size_t i = 0; i < flows.size(); i++) {
+        const flow::Flow& f = *flows[(i + late_turns_) % flows.size()];
+        if (f.owner != plan_.id) continue;
+        const size_t joins = f.late->joins.size();
+        for (size_t j = 0; j < joins && left != 0; j++)
+            left -= serve_late(*f.late, (j + late_turns_) % joins, std::min(left, kMostEach));
+    }
+    moved_ |= left != kMostAll;
+}
+
+unsigned Worker::serve_late(const flow::Late& late, size_t join, unsigned most) noexcept {
+    for (unsigned sent = 0; sent < most; sent++) {
+        const auto packet = late.joins[join]->next(*late.history, now_);
+        if (packet.empty()) return sent;
+        send_kept(packet, late, join);
+    }
+    return most;
+}
+
+void Worker::send_kept(std::span<const std::byte> packet, const flow::Late& late, size_t join) noexcept {
+    late.joins[join]->first().note(wire::load16(&packet[2]), wire::load32(&packet[4]));
+    const std::span leg{&late.joining.legs[join], 1};
+    flow::Classified like;
+    like.ttl = late.history->ttl();
+    like.tos = late.history->tos();
+    const flow::Classified in = made(like, packet.size());
+    rte_mbuf* m = nullptr;
+    if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
+        ledger_.tx_wanted++;
+        return refuse(leg, Drop::no_buffer, nullptr, in, {});
+    }
+    std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
+    fan_out(m, in, leg, 0, {wire::sum16(packet), true});
+}
+
+// No leg of the track's own: it was kept for those who are to have it from there, or else it is lost.
+void Worker::nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept {
+    if (!f.has_history || f.late->joins.empty()) return drop(m, Drop::no_leg, &f);
+    ledger_.forwarded++;
+    rte_pktmbuf_free(m);
+}
+
+}  // namespace penstock::dataplane

@@ -1,0 +1,26 @@
+#pragma once
+// Payloads that a worker makes itself.
+#include <rte_mbuf.h>
+
+#include <cstddef>
+
+#include "flow/classify.hpp"
+
+namespace penstock::dataplane {
+
+// What such a payload says: TTL and DSCP are those of the packet that gave rise to it.
+inline flow::Classified made(const flow::Classified& in, size_t size) noexcept {
+    flow::Classified out = in;
+    out.payload_offset = 0;
+    out.payload_size = static_cast<uint16_t>(size);
+    return out;
+}
+
+// An empty buffer of `size` bytes, with room for headers before it.
+inline std::byte* extend(rte_mbuf* m, size_t size) noexcept {
+    m->data_len = static_cast<uint16_t>(size);
+    m->pkt_len = static_cast<uint32_t>(size);
+    return rte_pktmbuf_mtod(m, std::byte*);
+}
+
+}  // namespace penstock::dataplane
