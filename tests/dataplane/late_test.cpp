@@ -239,11 +239,11 @@ TEST_CASE("forwarding that is stopped is stopped for those who catch up", "[late
 
 TEST_CASE("what FEC recovers is kept, too", "[late]") {
     Lab lab;
-    rtp::fec::Encoder encoder({.columns = 4, .rows = 4, .row_repair = true, .staggered = false}, 1472);
+    rtp::fec::Encoder encoder({{}, {.columns = 4, .rows = 4}}, 1472);
     mesh::Mesh mesh(two_ports(1), {20000, 29999}, 1);
     mesh.keep_history(size_t{1} << 20);
     config::Stream stream = camera(0);
-    stream.tracks[0].sources[0].fec = config::FecScheme::st2022_1;
+    stream.tracks[0].sources[0].fec = config::SourceFec{};
     REQUIRE(mesh.put(stream));
     lab.published().publish(mesh.compile());
     std::vector<Bytes> sent;
@@ -254,7 +254,8 @@ TEST_CASE("what FEC recovers is kept, too", "[late]") {
         const auto repair = encoder.protect(p);
         if (n != 1 && n != 6) lab.arrive(packet().payload(p).build(), kIn);
         if (!repair) continue;
-        Bytes whole(repair->header.begin(), repair->header.end());
+        const auto head = repair->head.span();
+        Bytes whole(head.begin(), head.end());
         append(whole, repair->body);
         const bool row = repair->line == rtp::fec::Line::row;
         lab.arrive(packet().udp(6000, row ? 20004 : 20002).payload(whole).build(), kIn);
