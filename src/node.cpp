@@ -191,6 +191,7 @@ Result<void> Node::open_rtsp() {
                              .mesh = *mesh_,
                              .ingest = dataplane_->ingest(),
                              .ports = *port_pairs_,
+                             .take_diverted = [this](const auto& visit) { return dataplane_->diversion().take(visit); },
                              .claim_ports = std::ranges::any_of(
                                  ports_, [](const flow::PortInfo& p) { return p.driver == flow::Driver::af_packet; }),
                              .changed =

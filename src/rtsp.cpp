@@ -7,6 +7,8 @@
 #include "control/metrics/rtsp.hpp"
 #include "control/rtsp/offer.hpp"
 #include "random_bits.hpp"
+#include "rtp/picture.hpp"
+#include "rtp/rtcp.hpp"
 #include "version.hpp"
 
 namespace penstock {
@@ -54,7 +56,8 @@ Rtsp::Rtsp(const config::Config& config, Surroundings around)
                        },
                    .give_back = [this](uint16_t port) { ports_.give_back(port); },
                    .changed = around_.streams_changed,
-                   .takeover = config.rtsp.publish && config.rtsp.publish->takeover}) {}
+                   .takeover = config.rtsp.publish && config.rtsp.publish->takeover}),
+      over_tcp_(around_.loop, around_.take_diverted) {}
 
 Result<std::unique_ptr<Rtsp>> Rtsp::open(const config::Config& config, Surroundings around) {
     std::unique_ptr<Rtsp> self(new Rtsp(config, std::move(around)));
@@ -71,11 +74,13 @@ Result<std::unique_ptr<Rtsp>> Rtsp::open(const config::Config& config, Surroundi
                                         },
                                     .disconnected =
                                         [rtsp](auto id) {
+                                            rtsp->over_tcp_.disconnected(id);
                                             rtsp->server_.disconnected(id);
                                             rtsp->drain();
                                         }});
     if (!tcp) return fail(fmt::format("rtsp.listen: {}", tcp.error().text));
     self->tcp_ = std::move(*tcp);
+    self->over_tcp_.on(*self->tcp_);
     self->second_ = rtsp->around_.loop.every(1s, [rtsp] { rtsp->second(); });
     return self;
 }
@@ -87,8 +92,14 @@ void Rtsp::drain() {
     draining_ = false;
 }
 
-void Rtsp::on(const rtsp::Send& send) { tcp_->send(send.to, send.bytes); }
-void Rtsp::on(const rtsp::Close& close) { tcp_->close(close.connection); }
+void Rtsp::on(const rtsp::Send& send) {
+    if (!over_tcp_.send(send)) tcp_->send(send.to, send.bytes);
+}
+
+void Rtsp::on(const rtsp::Close& close) {
+    over_tcp_.close(close.connection);
+    tcp_->close(close.connection);
+}
 
 void Rtsp::on(const rtsp::Describe& describe) {
     const mesh::Stream* stream = around_.mesh.stream(describe.stream);
@@ -130,14 +141,15 @@ rtsp::Answer Rtsp::grant(const rtsp::Setup& setup) {
             free(before->second);
             session->second.erase(before);
         }
+    if (setup.wanted.lower == rtsp::Lower::tcp) return grant_over_tcp(setup, *track);
     // Of two sessions that have the same port at the viewer one is left over, of a player that was killed: nobody can
     // listen there twice.
-    const Endpoint to{setup.viewer, setup.wanted.client_port->rtp};
+    const Endpoint to{setup.viewer.ip, setup.wanted.client_port->rtp};
     for (const mesh::Viewer* other : track->viewers)
         if (other->leg.to.rtp == to) server_.end(sessions_of_.at(other->id), rtsp::EndReason::replaced);
     const auto port = take_port(setup.local);
     if (!port) {
-        around_.log.warning("RTSP: no free pair of ports in media.ports for {}", setup.viewer.text());
+        around_.log.warning("RTSP: no free pair of ports in media.ports for {}", setup.viewer.ip.text());
         return rtsp::Refusal{453};
     }
     const auto viewer = around_.mesh.add_viewer({.stream = setup.stream,
@@ -145,11 +157,10 @@ rtsp::Answer Rtsp::grant(const rtsp::Setup& setup) {
                                                  .agreed = {{setup.local, *port}, setup.wanted.client_port->rtcp},
                                                  .to = to});
     if (!viewer) {
-        around_.log.warning("RTSP: {} cannot watch '{}': {}", setup.viewer.text(), setup.stream, viewer.error().text);
-        free({0, *port, 0});
-        return rtsp::Refusal{403};
+        free({.port = *port});
+        return refuse_viewer(setup, viewer.error().text);
     }
-    watched_[setup.session][track->name] = {*viewer, *port, 0};
+    watched_[setup.session][track->name] = {.viewer = *viewer, .port = *port};
     sessions_of_[*viewer] = setup.session;
     around_.changed();
     rtsp::Transport granted;
@@ -159,6 +170,30 @@ rtsp::Answer Rtsp::grant(const rtsp::Setup& setup) {
     granted.source = setup.local.text();
     granted.ssrc = ssrc_of(*track);
     return rtsp::Granted{track->name, std::move(granted)};
+}
+
+rtsp::Answer Rtsp::refuse_viewer(const rtsp::Setup& setup, const std::string& why) {
+    around_.log.warning("RTSP: {} cannot watch '{}': {}", setup.viewer.ip.text(), setup.stream, why);
+    return rtsp::Refusal{403};
+}
+
+rtsp::Answer Rtsp::grant_over_tcp(const rtsp::Setup& setup, const mesh::Track& track) {
+    const rtsp::Pair channels = *setup.wanted.interleaved;
+    const auto viewer = around_.mesh.add_viewer({.stream = setup.stream,
+                                                 .track = track.name,
+                                                 .agreed = {},
+                                                 .to = setup.viewer,
+                                                 .channel = static_cast<uint8_t>(channels.rtp)});
+    if (!viewer) return refuse_viewer(setup, viewer.error().text);
+    watched_[setup.session][track.name] = {
+        .viewer = *viewer, .port = 0, .channels = channels, .connection = setup.connection};
+    sessions_of_[*viewer] = setup.session;
+    rtsp::Transport granted;
+    granted.profile = setup.wanted.profile;
+    granted.lower = rtsp::Lower::tcp;
+    granted.interleaved = channels;
+    granted.ssrc = ssrc_of(track);
+    return rtsp::Granted{track.name, std::move(granted)};
 }
 
 std::optional<uint16_t> Rtsp::take_port(const Ip& local) {
@@ -181,25 +216,51 @@ void Rtsp::release(const Endpoint& rtp) {
 
 void Rtsp::free(const Watched& watched) {
     if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer)) {
-        release(viewer->leg.agreed->from);
+        if (viewer->leg.agreed) release(viewer->leg.agreed->from);
         around_.mesh.remove_viewer(watched.viewer);
         sessions_of_.erase(watched.viewer);
         around_.changed();
     }
-    ports_.give_back(watched.port);
+    if (watched.port != 0) ports_.give_back(watched.port);
+}
+
+// Of the tracks that go over TCP.
+void Rtsp::prepare(rtsp::SessionId session, bool from_key_frame) {
+    rtsp::Interleaver::Plan plan{.session = session, .connection = 0, .lanes = {}, .from_key_frame = from_key_frame};
+    for (const auto& [name, watched] : watched_[session]) {
+        const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer);
+        if (watched.port != 0 || viewer == nullptr || viewer->track == nullptr) continue;
+        const config::Track& of = viewer->track->config;
+        plan.connection = watched.connection;
+        plan.lanes.emplace_back(rtsp::Lane{.feed = viewer->track->feed,
+                                           .rtp = static_cast<uint8_t>(watched.channels.rtp),
+                                           .rtcp = static_cast<uint8_t>(watched.channels.rtcp),
+                                           .codec = rtp::codec_of(of.encoding),
+                                           .video = of.media == "video"},
+                                rtsp::Interleaver::Leg{viewer->leg.rtp, viewer->leg.rtcp});
+    }
+    if (plan.lanes.empty()) return over_tcp_.leave(session);
+    over_tcp_.prepare(std::move(plan));
 }
 
 void Rtsp::on(const rtsp::Play& play) {
+    prepare(play.session, true);
     this->play(play.session, true);
     starting_[play.ticket] = {play.session, Clock::now() + kFirstPacketWithin};
     if (!first_packets_) first_packets_ = around_.loop.every(kLookEvery, [this] { look_for_first_packets(); });
 }
 
 // Whether every track has sent; `playing` is filled with what is known.
-bool Rtsp::started(const Tracks& tracks, rtsp::Playing& playing) const {
+bool Rtsp::started(rtsp::SessionId session, const Tracks& tracks, rtsp::Playing& playing) const {
     bool all = true;
     for (const auto& [track, watched] : tracks) {
-        const auto first = around_.mesh.first_packet(watched.viewer);
+        std::optional<flow::FirstPacket::Values> first;
+        if (watched.port != 0) {
+            first = around_.mesh.first_packet(watched.viewer);
+        } else if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer); viewer && viewer->track) {
+            if (const auto told = over_tcp_.first(session, viewer->track->feed))
+                first = {told->sequence, told->timestamp};
+        }
         playing.tracks.push_back({track, std::nullopt, std::nullopt});
         if (first) {
             playing.tracks.back().sequence = first->sequence;
@@ -217,13 +278,14 @@ void Rtsp::look_for_first_packets() {
         const auto& [session, deadline] = it->second;
         rtsp::Playing playing;
         const auto tracks = watched_.find(session);
-        const bool all = tracks == watched_.end() || started(tracks->second, playing);
+        const bool all = tracks == watched_.end() || started(session, tracks->second, playing);
         if (!all && now < deadline) {
             ++it;
             continue;
         }
         if (tracks != watched_.end())
             for (const auto& [track, watched] : tracks->second) around_.mesh.give_up_first_packet(watched.viewer);
+        over_tcp_.begin(session);
         const rtsp::Ticket ticket = it->first;
         it = starting_.erase(it);
         server_.answer(now, ticket, std::move(playing));
@@ -232,7 +294,10 @@ void Rtsp::look_for_first_packets() {
     drain();
 }
 
-void Rtsp::on(const rtsp::Pause& pause) { play(pause.session, false); }
+void Rtsp::on(const rtsp::Pause& pause) {
+    over_tcp_.halt(pause.session);
+    play(pause.session, false);
+}
 
 void Rtsp::play(rtsp::SessionId session, bool playing) {
     const auto tracks = watched_.find(session);
@@ -245,9 +310,26 @@ void Rtsp::on(const rtsp::Leave& leave) {
     const auto tracks = watched_.find(leave.session);
     if (tracks == watched_.end()) return;
     if (const auto track = tracks->second.find(leave.track); track != tracks->second.end()) {
+        const bool over_tcp = track->second.port == 0;
         free(track->second);
         tracks->second.erase(track);
+        const auto session = server_.sessions().find(leave.session);
+        if (!over_tcp || session == server_.sessions().end() || session->second.state != rtsp::State::playing) return;
+        prepare(leave.session, false);  // the other tracks go on after the answer
+        over_tcp_.begin(leave.session);
     }
+}
+
+void Rtsp::on(const rtsp::Feedback& feedback) {
+    const auto tracks = watched_.find(feedback.session);
+    if (tracks == watched_.end()) return;
+    const auto track = tracks->second.find(feedback.track);
+    if (track == tracks->second.end()) return;
+    const mesh::Viewer* viewer = around_.mesh.viewer(track->second.viewer);
+    if (viewer == nullptr) return;
+    viewer->feedback->packets.add();
+    if (const auto report = rtp::first_report(feedback.bytes))
+        viewer->feedback->lost.set(static_cast<uint64_t>(std::max(report->lost, 0)));
 }
 
 void Rtsp::on(const rtsp::Admit& admit) { server_.answer(Clock::now(), admit.ticket, publishers_.admit(admit)); }
@@ -262,8 +344,10 @@ void Rtsp::on(const rtsp::Record& record) {
 
 void Rtsp::on(const rtsp::End& end) {
     if (publishers_.end(end)) return;
+    over_tcp_.leave(end.session.id);
     const auto ended = watched_.extract(end.session.id);
     if (!ended) return;
+    const bool over_tcp = end.session.interleaved();
     std::string tracks;
     uint64_t packets = 0;
     for (const auto& [track, watched] : ended.mapped()) {
@@ -273,9 +357,9 @@ void Rtsp::on(const rtsp::End& end) {
         free(watched);
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - end.session.started).count();
-    around_.log.info("RTSP session {:.8}: {} had '{}' ({}) over UDP for {:.1f} s, {} packets; ended by {}; agent '{}'",
-                     end.session.token, end.session.viewer.text(), end.session.stream, tracks, seconds, packets,
-                     name(end.reason), end.session.agent);
+    around_.log.info("RTSP session {:.8}: {} had '{}' ({}) over {} for {:.1f} s, {} packets; ended by {}; agent '{}'",
+                     end.session.token, end.session.viewer.text(), end.session.stream, tracks, over_tcp ? "TCP" : "UDP",
+                     seconds, packets, name(end.reason), end.session.agent);
 }
 
 void Rtsp::follow_model() {
@@ -326,9 +410,9 @@ cli::Report Rtsp::sessions() const {
         if (const auto tracks = watched_.find(id); tracks != watched_.end())
             for (const auto& [track, watched] : tracks->second)
                 if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer))
-                    s.tracks.push_back({track, viewer->leg.to.rtp.text(), watched.port, viewer->leg.rtp->packets.read(),
-                                        viewer->leg.rtp->bytes.read(), viewer->feedback->packets.read(),
-                                        viewer->feedback->lost.read()});
+                    s.tracks.push_back({track, viewer->leg.name.substr(sizeof "rtsp:" - 1), watched.port,
+                                        viewer->leg.rtp->packets.read(), viewer->leg.rtp->bytes.read(),
+                                        viewer->feedback->packets.read(), viewer->feedback->lost.read()});
         all.push_back(std::move(s));
     }
     return cli::show_rtsp_sessions(all);
@@ -340,7 +424,8 @@ std::string Rtsp::metrics() const {
                              .sessions = {},
                              .ports_taken = ports_.taken(),
                              .ports = ports_.size(),
-                             .reported_lost = {}};
+                             .reported_lost = {},
+                             .over_tcp = over_tcp_.counters()};
     for (const auto& [id, session] : server_.sessions()) facts.sessions[name(session.state)]++;
     for (const auto& [id, tracks] : watched_)
         for (const auto& [track, watched] : tracks)

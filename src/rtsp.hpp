@@ -18,6 +18,7 @@
 #include "control/rtsp/port_pairs.hpp"
 #include "control/rtsp/server.hpp"
 #include "publishers.hpp"
+#include "viewers_over_tcp.hpp"
 
 namespace penstock {
 
@@ -31,6 +32,7 @@ public:
         mesh::Mesh& mesh;
         dataplane::Ingest& ingest;
         rtsp::PortPairs& ports;
+        flow::TakeDiverted take_diverted;
         bool claim_ports = false;
         std::function<void()> changed;
         std::function<void()> streams_changed;  // more than viewers did
@@ -47,7 +49,9 @@ public:
 private:
     struct Watched {  // one track of a session
         uint64_t viewer = 0;
-        uint16_t port = 0;
+        uint16_t port = 0;  // ours; 0: it goes over TCP, on this channel of this connection
+        rtsp::Pair channels{};
+        rtsp::ConnectionId connection = 0;
         uint64_t heard = 0;  // Feedback::packets at the last look
     };
     using Tracks = std::map<std::string, Watched>;
@@ -71,13 +75,17 @@ private:
     void on(const rtsp::Record& record);
     void on(const rtsp::Media& media) { publishers_.take(media); }
     void on(const rtsp::End& end);
+    void on(const rtsp::Feedback& feedback);
     rtsp::Answer grant(const rtsp::Setup& setup);
+    rtsp::Answer grant_over_tcp(const rtsp::Setup& setup, const mesh::Track& track);
+    rtsp::Answer refuse_viewer(const rtsp::Setup& setup, const std::string& why);
+    void prepare(rtsp::SessionId session, bool from_key_frame);
     std::optional<uint16_t> take_port(const Ip& local);
     void release(const Endpoint& rtp);
     void free(const Watched& watched);
     void play(rtsp::SessionId session, bool playing);
     void look_for_first_packets();
-    bool started(const Tracks& tracks, rtsp::Playing& playing) const;
+    bool started(rtsp::SessionId session, const Tracks& tracks, rtsp::Playing& playing) const;
     void second();
 
     Surroundings around_;
@@ -90,6 +98,7 @@ private:
     std::map<rtsp::Ticket, Starting> starting_;
     bool draining_ = false;
     std::unique_ptr<io::TcpServer> tcp_;
+    ViewersOverTcp over_tcp_;
     io::EventLoop::Timer second_, first_packets_;
 };
 

@@ -90,6 +90,9 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
         ingest.push_back(*ring);
     }
     ingest_ = std::make_unique<Ingest>(packets_.get(), ingest);
+    auto diversion = make_ring("diversion", Diversion::kRing);
+    if (!diversion) return fail(diversion.error().text);
+    diversion_ = std::make_unique<Diversion>(*diversion);
     for (unsigned w = 0; plan.workers > 1 && w < plan.workers; w++) {
         for (const auto& [name, rings] : {std::pair{"inbox", &inboxes}, std::pair{"shares", &shares}}) {
             auto ring = make_ring(fmt::format("{}-{}", name, w), kInbox);
@@ -137,6 +140,7 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
         worker.shares = shares;
         worker.ports = as_received;
         worker.ingest = ingest[w];
+        worker.diversion = diversion_->ring();
         worker.pools = {packets_.get(), headers_.get()};
         worker.sleep_when_idle = plan.sleep_when_idle;
         workers_.push_back(std::make_unique<Worker>(qsbr_, table_, capture_, port_sets_, std::move(worker)));

@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "dataplane/diversion.hpp"
 #include "dataplane/eal.hpp"
 #include "dataplane/ingest.hpp"
 #include "dataplane/pools.hpp"
@@ -50,7 +51,8 @@ public:
     // What has been closed is opened anew, on the netdev that has the name by now, and given to the workers.
     Result<void> rejoin(uint16_t port, Log& log);
 
-    Ingest& ingest() noexcept { return *ingest_; }  // what comes by TCP
+    Ingest& ingest() noexcept { return *ingest_; }           // what comes by TCP
+    Diversion& diversion() noexcept { return *diversion_; }  // what leaves by TCP
 
     // The first rx queue of the port that the worker polls.
     std::optional<uint16_t> queue_of(uint16_t port, uint16_t worker) const;
@@ -78,6 +80,7 @@ private:
     Pool packets_, headers_;
     std::vector<std::unique_ptr<rte_ring, FreeRing>> rings_;
     std::unique_ptr<Ingest> ingest_;
+    std::unique_ptr<Diversion> diversion_;
     Qsbr qsbr_;
     Published<flow::Table> table_;
     Published<flow::Capture> capture_;

@@ -57,7 +57,7 @@ void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& a
     protect(fec, packet, repairs);
     if (f.has_history) keep(packet, in, f);
     if (fec.renumbers) send_renumbered(fec, packet, in);
-    if (fec.renumbers && f.leg_count == 0 && !f.spread) {
+    if (fec.renumbers && f.leg_count == 0 && !f.spread && !f.diverted) {
         ledger_.forwarded++;
         rte_pktmbuf_free(m);
     } else {
@@ -97,7 +97,7 @@ void Worker::send_recovered(const RxQueue& from, const Classified& in, const Flo
         if (fec.renumbers) send_renumbered(fec, packet, in);
         if (f.has_history) keep(packet, in, f);
         rte_mbuf* m = nullptr;
-        if (f.leg_count == 0 && !f.spread) {
+        if (f.leg_count == 0 && !f.spread && !f.diverted) {
             // There is nobody to send it to, as for a received one.
         } else if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
             for (const flow::Shard& shard : f.rendition->shards) {
@@ -106,8 +106,13 @@ void Worker::send_recovered(const RxQueue& from, const Classified& in, const Flo
                 refuse(f.rendition->legs_of(shard), shard.worker == plan_.id ? Drop::no_buffer : Drop::shard_full,
                        nullptr, in, {});
             }
+            if (f.diverted) {
+                ledger_.tx_wanted++;
+                ledger_[Drop::tcp_full]++;
+            }
         } else {
             std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
+            if (f.diverted) divert(m, bytes_of(m), f);
             deliver(from, m, made(in, packet.size()), f, {wire::sum16(packet), true}, sender);
         }
         for (size_t i = 0; i < fec.repairs.size(); i++)

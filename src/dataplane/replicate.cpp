@@ -40,7 +40,13 @@ uint32_t ip_size(const Leg& leg, const Classified& in) noexcept {
 }  // namespace
 
 void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, const flow::Flow& f) noexcept {
-    if (f.leg_count == 0 && !f.spread) return nobody_else(m, f);
+    if (f.diverted) [[unlikely]]
+        divert(m, bytes_of(m).subspan(in.payload_offset, in.payload_size), f);
+    if (f.leg_count == 0 && !f.spread) {
+        if (!f.diverted) return nobody_else(m, f);
+        ledger_.forwarded++;
+        return rte_pktmbuf_free(m);
+    }
     ledger_.forwarded++;
     const bool anew = from.partial_checksums || (in.udp_checksum == 0 && f.needs_checksum);
     const auto sum = anew ? flow::sum_from_payload(bytes_of(m), in) : flow::sum_from_checksum(bytes_of(m), in);

@@ -53,6 +53,7 @@ struct WorkerPlan {
     std::vector<rte_ring*> shares;   // by worker id: packets for one who serves some of their legs
     std::vector<RxQueue> ports;      // by PortInfo::index: how packets from an inbox arrived; the last: by TCP
     rte_ring* ingest = nullptr;      // packets that arrived by TCP; null: there are none
+    rte_ring* diversion = nullptr;   // to the thread that writes to viewers over TCP
     Pools pools;
     bool sleep_when_idle = false;
 };
@@ -136,6 +137,9 @@ private:
     unsigned serve_late(const flow::Late& late, size_t join, unsigned most) noexcept;
     void send_kept(std::span<const std::byte> packet, const flow::Late& late, size_t join) noexcept;
     void nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept;
+
+    // Viewers over TCP: diversion.cpp.
+    void divert(rte_mbuf* m, std::span<const std::byte> packet, const flow::Flow& f) noexcept;
 
     // While a capture runs: capture.cpp.
     void follow(const flow::Capture& capture) noexcept;

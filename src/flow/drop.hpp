@@ -40,13 +40,15 @@ enum class Drop : uint8_t {
     tx_full,     // the tx queue, or the ring to the worker that owns it, is full
     port_down,   // the port's interface is gone
     shard_full,  // the ring to the worker that serves this leg is full, or no buffer was left to tell it
+    too_slow,    // a viewer over TCP did not take it in time: counted for its leg alone, by the sender thread
     leg_gone,    // the leg was deleted while the packet was on its way to the worker that served it
+    tcp_full,    // the ring to the thread that writes to viewers over TCP is full, or no buffer was left to tell it
     count_
 };
 
 inline constexpr size_t kDrops = static_cast<size_t>(Drop::count_);
 inline constexpr Drop kFirstTxDrop = Drop::mtu;
-inline constexpr Drop kLastLegDrop = Drop::shard_full;  // up to here they are counted leg by leg too
+inline constexpr Drop kLastLegDrop = Drop::too_slow;  // up to here they are counted leg by leg too
 
 inline constexpr std::array<std::string_view, kDrops> kDropNames{
     "runt",          "not_ip",    "not_udp",    "ip_header",     "ip_checksum",
@@ -55,7 +57,7 @@ inline constexpr std::array<std::string_view, kDrops> kDropNames{
     "turn_channel",  "not_rtp",   "rtp_runt",   "rtp_padding",   "rtp_payload_type",
     "rtcp_invalid",  "stopped",   "no_leg",     "handover_full", "twin_full",
     "mtu",           "no_buffer", "tx_full",    "port_down",     "shard_full",
-    "leg_gone"};
+    "too_slow",      "leg_gone",  "tcp_full"};
 static_assert(!kDropNames.back().empty());
 
 constexpr std::string_view name(Drop drop) { return kDropNames[static_cast<size_t>(drop)]; }

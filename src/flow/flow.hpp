@@ -31,6 +31,7 @@ struct alignas(64) Flow {
     bool notes_first : 1 = false;     // first is not null
     bool has_fec : 1 = false;         // fec is not null
     bool has_history : 1 = false;     // late is not null
+    bool diverted : 1 = false;        // somebody watches over TCP: the sender thread gets every packet
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
@@ -41,6 +42,8 @@ struct alignas(64) Flow {
     const Flow* rtcp = nullptr;
     FirstPacket* first = nullptr;  // rtp: legs came with this flow that want to know
     Feedback* feedback = nullptr;  // feedback: never null
+
+    uint64_t feed = 0;  // diverted: what the sender thread knows the track by
 
     LatencyHistogram* latency = nullptr;  // of the track; null: nobody wants it measured
 

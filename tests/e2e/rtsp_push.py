@@ -56,12 +56,12 @@ def gone(penstock):
 
 
 class FfmpegPlayer:
-    """Plays over UDP for some seconds."""
+    """Plays for some seconds."""
 
-    def __init__(self, lab, url=WATCH, seconds=3):
+    def __init__(self, lab, url=WATCH, seconds=3, transport="udp"):
         self.video, self.audio = lab.file("player.video"), lab.file("player.audio")
         self.process = lab.receivers[0].start(
-            "ffmpeg", "-nostdin", "-hide_banner", "-v", "warning", "-rtsp_transport", "udp", "-t", seconds, "-i", url,
+            "ffmpeg", "-nostdin", "-hide_banner", "-v", "warning", "-rtsp_transport", transport, "-t", seconds, "-i", url,
             "-map", "0:v", "-vsync", "passthrough", "-f", "framemd5", self.video, "-map", "0:a", "-f", "framemd5", self.audio)
 
     @staticmethod
@@ -80,9 +80,9 @@ class FfmpegPlayer:
 
 
 class GstreamerPlayer:
-    def __init__(self, lab, url=WATCH, pictures=75):
+    def __init__(self, lab, url=WATCH, pictures=75, transport="udp"):
         self.process = lab.receivers[0].start(
-            "timeout", "-s", "KILL", "30", "gst-launch-1.0", "-v", "rtspsrc", f"location={url}", "protocols=udp", "name=s",
+            "timeout", "-s", "KILL", "30", "gst-launch-1.0", "-v", "rtspsrc", f"location={url}", f"protocols={transport}", "name=s",
             "s.", "!", "application/x-rtp,media=video", "!", "rtph264depay", "!", "avdec_h264", "!", "identity", f"eos-after={pictures}", "!", "checksumsink", "sync=false",
             "s.", "!", "application/x-rtp,media=audio", "!", "identity", "name=sound", "silent=false", f"eos-after={pictures}", "!", "fakesink", "sync=false",
             log=lab.file("player.log"))

@@ -137,7 +137,7 @@ def assert_ledger(metrics):
     for labels, received in metrics.named("penstock_worker_rx_packets_total"):
         worker = {"worker": labels["worker"]}
         drops = {reason["reason"]: count for reason, count in metrics.named("penstock_drops_total", **worker)}
-        late = sum(drops.pop(reason, 0) for reason in ("mtu", "no_buffer", "tx_full", "port_down", "shard_full", "leg_gone"))
+        late = sum(drops.pop(reason, 0) for reason in ("mtu", "no_buffer", "tx_full", "port_down", "shard_full", "leg_gone", "tcp_full"))
         forwarded = metrics.sum("penstock_worker_forwarded_packets_total", **worker)
         consumed = metrics.sum("penstock_worker_consumed_packets_total", **worker)
         assert received == forwarded + consumed + sum(drops.values()), (

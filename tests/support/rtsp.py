@@ -136,3 +136,65 @@ class Client:
         """An RTCP receiver report to the node."""
         report = bytes([0x81, 201, 0, 7]) + b"\0\0\0\x07" + b"\0\0\x5e\xed" + lost.to_bytes(4, "big") + bytes(16)
         self.sockets[track][1].sendto(report, (self.host, self.server_ports[track][1]))
+
+
+class TcpClient(Client):
+    """Watches over the connection itself: frames and answers are told apart, and a torn one is an error."""
+
+    def __init__(self, *args, receive_buffer=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        if receive_buffer:
+            self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.frames = []    # (channel, packet) that came, in their order
+        self.channels = {}  # by track: (RTP, RTCP)
+
+    def setup(self, track, transport="RTP/AVP/TCP;unicast;interleaved=0-1"):
+        reply = self.request("SETUP", f"{self.url}/{track}", Transport=transport)
+        if reply.status == 200:
+            self.session = reply["Session"].split(";")[0]
+            self.channels[track] = tuple(map(int, re.search(r"interleaved=(\d+)-(\d+)", reply["Transport"]).groups()))
+        return reply
+
+    def reply(self):
+        while not self._frame():
+            pass
+        return super().reply()
+
+    def _frame(self):
+        """Takes one frame; whether there is something else in front."""
+        while len(self.bytes) < 4:
+            self._more()
+        if self.bytes[:1] != b"$":
+            assert self.bytes.startswith(b"RTSP"), f"neither a frame nor an answer: {self.bytes[:40]}"
+            return True
+        size = 4 + int.from_bytes(self.bytes[2:4], "big")
+        while len(self.bytes) < size:
+            self._more()
+        self.frames.append((self.bytes[1], self.bytes[4:size]))
+        self.bytes = self.bytes[size:]
+        return False
+
+    def take(self, count, channel=None):
+        """The next `count` packets of a channel."""
+        before = sum(1 for c, _ in self.frames if channel in (None, c))
+        while sum(1 for c, _ in self.frames if channel in (None, c)) < before + count:
+            assert not self._frame(), f"an answer that nobody asked for: {self.bytes[:60]}"
+        return [packet for c, packet in self.frames if channel in (None, c)][before:before + count]
+
+    def silent(self, *_):
+        """Nothing comes for a moment."""
+        if self.bytes:
+            return False
+        self.tcp.settimeout(0.3)
+        try:
+            return not self.tcp.recv(1)
+        except socket.timeout:
+            return True
+        finally:
+            self.tcp.settimeout(5)
+
+    def frame(self, channel, packet):
+        return self.send(b"$" + bytes([channel]) + len(packet).to_bytes(2, "big") + packet)
+
+    def report(self, track, lost=0):
+        return self.frame(self.channels[track][1], bytes([0x81, 201, 0, 7]) + b"\0\0\0\x07" + b"\0\0\x5e\xed" + lost.to_bytes(4, "big") + bytes(16))

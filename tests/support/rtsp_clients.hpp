@@ -40,10 +40,10 @@ inline const std::vector<ClientScript>& client_scripts() {
           {"TEARDOWN rtsp://10.0.1.1:554/cam/ RTSP/1.0\r\nCSeq: 7\r\nUser-Agent: Lavf59.27.100\r\n"
            "Session: SESSION\r\n\r\n",
            200}}},
-        {"FFmpeg over TCP, which is not offered yet",
+        {"FFmpeg over TCP",
          {{"SETUP rtsp://10.0.1.1:554/cam/video RTSP/1.0\r\n"
            "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nCSeq: 3\r\nUser-Agent: Lavf59.27.100\r\n\r\n",
-           461}}},
+           200}}},
         {"GStreamer",
          {{"OPTIONS rtsp://10.0.1.1/cam RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: GStreamer/1.22.0\r\n"
            "User-Agent: RealMedia Player Version 6.0.9.1235 (linux-2.0-libc6-i386-gcc2.95)\r\n"

@@ -70,12 +70,16 @@ private:
         if (s.stream != "cam" || (track != "video" && track != "audio"))
             return server.answer(now, s.ticket, rtsp::Refusal{404});
         done.push_back("setup " + std::to_string(s.session) + " " + track + " " +
-                       std::to_string(s.wanted.client_port->rtp));
+                       std::to_string(s.wanted.interleaved ? s.wanted.interleaved->rtp : s.wanted.client_port->rtp));
         rtsp::Transport granted;
         granted.profile = s.wanted.profile;
+        granted.lower = s.wanted.lower;
         granted.client_port = s.wanted.client_port;
-        granted.server_port = rtsp::Pair{20000, 20001};
-        granted.source = s.local.text();
+        granted.interleaved = s.wanted.interleaved;
+        if (s.wanted.lower == rtsp::Lower::udp) {
+            granted.server_port = rtsp::Pair{20000, 20001};
+            granted.source = s.local.text();
+        }
         granted.ssrc = 0xabcd;
         server.answer(now, s.ticket, rtsp::Granted{track, granted});
     }
@@ -103,6 +107,10 @@ private:
     void on(const rtsp::Media& m) {
         done.push_back("media " + std::to_string(m.session) + " " + m.track + (m.rtcp ? " rtcp " : " rtp ") +
                        std::string(reinterpret_cast<const char*>(m.bytes.data()), m.bytes.size()));
+    }
+    void on(const rtsp::Feedback& f) {
+        done.push_back("feedback " + std::to_string(f.session) + " " + f.track + " " +
+                       std::string(reinterpret_cast<const char*>(f.bytes.data()), f.bytes.size()));
     }
     void on(const rtsp::Pause& p) { done.push_back("pause " + std::to_string(p.session)); }
     void on(const rtsp::Leave& l) { done.push_back("leave " + std::to_string(l.session) + " " + l.track); }

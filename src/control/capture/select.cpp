@@ -70,6 +70,8 @@ Result<Selection> select(const mesh::Stream& stream, const Options& options) {
             there.push_back(fmt::format("{} ({})", there.size() + 1, output->name));
             // By its place in `show stream`, or as it is called there.
             if (options.leg != std::to_string(there.size()) && options.leg != output->name) continue;
+            if (output->over_tcp)
+                return fail(fmt::format("leg {} goes over TCP: tcpdump on the interface shows it", output->name));
             building.add(*track, *output);
             leg = output->name;
         }

@@ -77,7 +77,7 @@ Report show_streams(const mesh::Mesh& mesh, uint64_t now) {
             lost += metrics::lost(c, now);
             jitter = std::max(jitter, jitter_ms(*track, c));
         }
-        for (const mesh::Output* leg : track->legs()) ready += mesh.resolution(leg->destination).hop ? 1 : 0;
+        for (const mesh::Output* leg : track->legs()) ready += mesh.ready(*leg) ? 1 : 0;
         s.rows.push_back(Row{track->stream, track->name, packets, bytes, lost, jitter, uint64_t{track->paths.size()},
                              uint64_t{track->legs().size()}, ready, uint64_t{track->owner}});
     }
@@ -125,7 +125,7 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
                                      c.restarts.read(), c.ssrc.read()});
         }
         for (const mesh::Output* output : track->legs()) {
-            const flow::Resolution& way = mesh.resolution(output->destination);
+            const flow::Resolution way = output->over_tcp ? flow::Resolution{} : mesh.resolution(output->destination);
             legs.rows.push_back(Row{track->name, output->name, output->rtp->packets.read(), output->rtp->bytes.read(),
                                     drops_of(*output), output->rtcp->packets.read(),
                                     way.hop ? Cell{mesh.port_name(way.hop->port)} : Cell{},
@@ -198,6 +198,12 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                                       optional_text(why_not_faster(port, track->owner, worker))});
             }
         for (const mesh::Output* output : track->legs()) {
+            if (output->over_tcp) {
+                out.rows.push_back(Row{track->name, output->name, Cell{}, std::string("RTSP connection"),
+                                       uint64_t{output->worker}, std::string("shared"),
+                                       std::string("the kernel's TCP, written by the sender thread"), Cell{}});
+                continue;
+            }
             const flow::Resolution& way = mesh.resolution(output->destination);
             if (!way.hop) {
                 out.rows.push_back(Row{track->name, output->name, Cell{}, Cell{}, uint64_t{output->worker}, Cell{},

@@ -28,7 +28,8 @@ Report show_rtsp_sessions(const std::vector<RtspSession>& all) {
     for (const RtspSession& s : all) {
         sessions.rows.push_back(Row{s.session, s.viewer, s.stream, s.state, s.seconds, s.silent_seconds, s.agent});
         for (const RtspSession::Track& t : s.tracks)
-            tracks.rows.push_back(Row{s.session, t.track, t.to, uint64_t{t.server_port}, t.packets, t.bytes,
+            tracks.rows.push_back(Row{s.session, t.track, t.to,
+                                      t.server_port != 0 ? Cell{uint64_t{t.server_port}} : Cell{}, t.packets, t.bytes,
                                       t.feedback_packets, t.reported_lost});
     }
     return {{std::move(sessions), std::move(tracks)}};

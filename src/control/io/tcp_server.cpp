@@ -76,13 +76,13 @@ void TcpServer::accept(size_t listener) {
     const Id id = next_++;
     if (!events_.connected(id, name_of(fd, getpeername), name_of(fd, getsockname))) return;
     Connection& c = connections_[id];
-    c.fd = std::move(owned);
+    c.socket = std::make_shared<Socket>(std::move(owned));
     c.watch = loop_.watch(fd, [this, id] { on_readable(id); });
 }
 
 void TcpServer::on_readable(Id id) {
     std::array<std::byte, 16 * 1024> buffer;
-    const ssize_t size = recv(connections_.at(id).fd.get(), buffer.data(), buffer.size(), 0);
+    const ssize_t size = recv(connections_.at(id).socket->descriptor(), buffer.data(), buffer.size(), 0);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (size <= 0) return end(id);
     events_.received(id, std::span{buffer}.first(static_cast<size_t>(size)));
@@ -107,19 +107,61 @@ void TcpServer::close(Id id) {
     if (found == connections_.end() || std::exchange(found->second.closing, true)) return;
     Connection& c = found->second;
     // Ended from the loop, not from within a call of the protocol.
-    c.linger = loop_.at(Clock::now() + (c.out.empty() ? Duration::zero() : kLinger), [this, id] { end(id); });
-    if (c.out.empty()) c.watch = {};
+    const bool out = c.out.empty() && !c.handed_over;
+    c.linger = loop_.at(Clock::now() + (out ? Duration::zero() : kLinger), [this, id] { end(id); });
+    if (out) c.watch = {};
+}
+
+std::optional<TcpServer::HandedOver> TcpServer::hand_over(Id id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || found->second.closing) return std::nullopt;
+    Connection& c = found->second;
+    const int fd = c.socket->descriptor();
+    // There is media now, without pause: a peer that acknowledges nothing is not there any more.
+    const auto dead = static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(kDead).count());
+    const int idle = dead / 1000;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead, sizeof dead);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    // What a slow one has not taken waits in a ring that all share, not in a buffer of its own.
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kMostInKernel, sizeof kMostInKernel);
+    c.handed_over = true;
+    HandedOver out{c.socket, c.out.substr(c.sent)};
+    c.out.clear();
+    c.sent = 0;
+    if (std::exchange(c.blocked, false)) {
+        c.watch = {};
+        c.watch = loop_.watch(fd, [this, id] { on_readable(id); });
+    }
+    return out;
+}
+
+void TcpServer::written(Id id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) return;
+    found->second.closing = true;
+    found->second.watch = {};
+    found->second.linger = loop_.at(Clock::now(), [this, id] { end(id); });
+}
+
+ssize_t TcpServer::Socket::write(std::span<const iovec> parts) noexcept {
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(parts.data());  // which sendmsg() only reads
+    message.msg_iovlen = parts.size();
+    for (;;) {
+        const ssize_t n = sendmsg(fd.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0 || errno != EINTR) return n >= 0 ? n : -errno;
+    }
 }
 
 void TcpServer::flush(Id id) {
     Connection& c = connections_.at(id);
     while (c.sent < c.out.size()) {
-        const ssize_t sent = ::send(c.fd.get(), &c.out[c.sent], c.out.size() - c.sent, MSG_NOSIGNAL);
+        const ssize_t sent = ::send(c.socket->descriptor(), &c.out[c.sent], c.out.size() - c.sent, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0 && errno == EAGAIN) {  // who does not listen need not talk
             if (std::exchange(c.blocked, true)) return;
             c.watch = {};
-            c.watch = loop_.watch_writable(c.fd.get(), [this, id] { flush(id); });
+            c.watch = loop_.watch_writable(c.socket->descriptor(), [this, id] { flush(id); });
             return;
         }
         if (sent <= 0) {
@@ -136,7 +178,7 @@ void TcpServer::flush(Id id) {
         c.linger = loop_.at(Clock::now(), [this, id] { end(id); });
     } else if (std::exchange(c.blocked, false)) {
         c.watch = {};
-        c.watch = loop_.watch(c.fd.get(), [this, id] { on_readable(id); });
+        c.watch = loop_.watch(c.socket->descriptor(), [this, id] { on_readable(id); });
     }
 }
 

@@ -5,11 +5,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/address.hpp"
+#include "base/byte_sink.hpp"
 #include "base/result.hpp"
 #include "control/io/event_loop.hpp"
 #include "control/io/fd.hpp"
@@ -19,6 +21,8 @@ namespace penstock::io {
 class TcpServer {
 public:
     static constexpr size_t kMostUnsent = 256 * 1024;             // bytes for one connection that it has not read
+    static constexpr int kMostInKernel = 128 * 1024;              // bytes of media that were not sent yet
+    static constexpr Duration kDead = std::chrono::seconds(60);   // media that nobody takes: the peer is not there
     static constexpr Duration kLinger = std::chrono::seconds(5);  // for who does not read the last words
 
     using Id = uint64_t;
@@ -35,12 +39,27 @@ public:
     void send(Id id, std::string bytes);
     void close(Id id);  // when what was given before is out
 
+    // From now on another thread writes to the connection; we read it, and end it: close() waits for written().
+    struct HandedOver {
+        std::shared_ptr<ByteSink> sink;
+        std::string unsent;  // goes out first
+    };
+    std::optional<HandedOver> hand_over(Id id);
+    void written(Id id);  // what was to go out before close() is out, or nothing can be sent any more
+
 private:
-    struct Connection {
+    struct Socket final : ByteSink {  // closed when nobody writes to it and nobody reads it
+        explicit Socket(Fd f) : fd(std::move(f)) {}
+        ssize_t write(std::span<const iovec> parts) noexcept override;
+        int descriptor() const noexcept override { return fd.get(); }
         Fd fd;
+    };
+    struct Connection {
+        std::shared_ptr<Socket> socket;
         std::string out;
         size_t sent = 0;
         bool closing = false;
+        bool handed_over = false;
         bool blocked = false;    // waits until it can write; nothing is read meanwhile
         EventLoop::Watch watch;  // goes before the descriptor
         EventLoop::Timer linger;

@@ -51,7 +51,7 @@ std::vector<Mesh::Part> Mesh::parts_of(const Track& track, bool with_joining) co
     };
     for (const Output& output : track.outputs) add(output);
     for (const Viewer* viewer : track.viewers)
-        if (viewer->playing && (with_joining || !viewer->joining)) add(viewer->leg);
+        if (viewer->playing && !viewer->leg.over_tcp && (with_joining || !viewer->joining)) add(viewer->leg);
     return parts;
 }
 
@@ -176,6 +176,7 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
         std::shared_ptr<flow::LatencyHistogram> latency;
         std::shared_ptr<FirstPackets> first;
     };
+    const bool diverted = track.diverted();
     std::vector<flow::FlowPtr> flows;
     for (const Path& path : track.paths) {
         const auto states = std::make_shared<States>(States{path.state, track.merge, track.latency, track.first});
@@ -201,6 +202,8 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             if (kind != flow::Kind::rtcp) f->late = late;
             f->has_history = f->late != nullptr;
             f->has_fec = f->fec != nullptr;
+            f->diverted = diverted;
+            f->feed = track.feed;
             f->rendition = rendition;
             f->spread = rendition->shards.size() > 1;
             f->legs = rendition->legs.data();

@@ -125,6 +125,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     track->name = name;
     track->config = of;
     track->owner = before ? before->owner : choose_owner(of);
+    track->feed = before ? before->feed : next_feed_++;
     for (const config::Source& source : of.sources) {
         std::shared_ptr<flow::PathState> state;
         if (before)
@@ -259,7 +260,7 @@ uint16_t Mesh::choose_owner(const config::Track& track) const {
 void Mesh::place(Track& track, std::span<const size_t> fresh) const {
     std::vector<size_t> served(placed_.size());
     for (Output& output : track.outputs) served[output.worker]++;
-    for (const Viewer* viewer : track.viewers) served[viewer->leg.worker]++;
+    for (const Viewer* viewer : track.viewers) served[viewer->leg.worker] += viewer->leg.over_tcp ? 0 : 1;
     for (const size_t i : fresh) served[track.outputs[i].worker]--;
     const bool spread = track.outputs.size() > kSpreadFrom;
     for (const size_t i : fresh) {
@@ -319,6 +320,8 @@ void Mesh::resolve(const flow::Destination& destination, const flow::Resolution&
 const flow::Resolution& Mesh::resolution(const flow::Destination& destination) const {
     return ways_.at(destination).answer;
 }
+
+bool Mesh::ready(const Output& leg) const { return leg.over_tcp || resolution(leg.destination).hop.has_value(); }
 
 std::vector<flow::Key> Mesh::keys(uint16_t port) const {
     std::vector<flow::Key> all;

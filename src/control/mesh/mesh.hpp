@@ -41,6 +41,7 @@ struct Output {
     std::shared_ptr<flow::LegState> rtp, rtcp;
     uint16_t worker = 0;           // who makes the copies; for good, since that worker writes the states
     std::optional<Agreed> agreed;  // a viewer's
+    bool over_tcp = false;         // a viewer's: the sender thread writes it to a connection; it has no destination
     // Of repair, which the track's owner sends; null: none is sent. Of ST 2022-1: of columns, and of rows.
     std::shared_ptr<flow::LegState> repair{}, rows{};
 };
@@ -78,6 +79,7 @@ struct Track {
     std::string name;  // "video", or "video-2" for the second video track of a stream
     config::Track config;
     uint16_t owner = 0;  // the worker
+    uint64_t feed = 0;   // what the sender thread knows it by; one that is made anew keeps it
     std::vector<Path> paths;
     std::vector<Output> outputs;              // of the file and of operators
     std::vector<Viewer*> viewers;             // in the order they came
@@ -90,6 +92,7 @@ struct Track {
     std::vector<flow::FlowPtr> flows;        // as in the last table
     bool dirty = false;                      // they differ from what the model says by now
 
+    bool diverted() const;  // whether somebody watches it over TCP just now
     std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
 };
 
@@ -161,6 +164,7 @@ public:
     // A port was opened anew, or its MAC changed: the legs that leave by it are compiled again.
     void set_port(const flow::PortInfo& port);
     const flow::Resolution& resolution(const flow::Destination& destination) const;  // must be that of an output
+    bool ready(const Output& leg) const;  // whether it is known how to reach the receiver
 
     // Viewers: adding one touches its track and nothing else. Refused when there is no such track, when one of the
     // ports is taken by a source, or when a copy would feed a source.
@@ -168,6 +172,7 @@ public:
         std::string stream, track;
         Agreed agreed;
         Endpoint to;
+        std::optional<uint8_t> channel{};  // over TCP: `to` is the connection's far end, and nothing else is agreed
     };
     Result<uint64_t> add_viewer(const ViewerPlan& plan);
     void play(uint64_t viewer, bool playing);
@@ -234,6 +239,8 @@ private:
     void disuse(Track& track);
     void use(Track& track, const flow::Destination& destination);
     void disuse(Track& track, const flow::Destination& destination);
+    Viewer& make_viewer(const ViewerPlan& plan);
+    uint64_t add_over_tcp(const ViewerPlan& plan, Track& track);
     void attach(Viewer& viewer, Track& track);
     void detach(Viewer& viewer);
     void hand_on_viewers(Track& from, Track* to);
@@ -269,7 +276,7 @@ private:
     std::map<uint64_t, Viewer> viewers_;
     std::unordered_set<flow::Key, HashKey> viewer_keys_;  // on which their feedback arrives
     std::vector<uint64_t> orphans_;
-    uint64_t next_viewer_ = 1;
+    uint64_t next_viewer_ = 1, next_feed_ = 1;
     size_t history_bytes_ = 0;
     std::vector<flow::FlowPtr> added_;    // of viewers that came
     std::vector<flow::FlowPtr> removed_;  // of tracks and viewers that are gone

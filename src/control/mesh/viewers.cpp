@@ -32,6 +32,10 @@ std::vector<const Output*> Track::legs() const {
     return all;
 }
 
+bool Track::diverted() const {
+    return std::ranges::any_of(viewers, [](const Viewer* v) { return v->playing && v->leg.over_tcp; });
+}
+
 bool Mesh::takes(const flow::Key& key) const { return sources_.contains(key) || viewer_keys_.contains(key); }
 
 Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
@@ -40,6 +44,7 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
     const auto track = std::ranges::find(stream->second.tracks, plan.track, &Track::name);
     if (track == stream->second.tracks.end())
         return fail(fmt::format("stream '{}' has no track '{}'", plan.stream, plan.track));
+    if (plan.channel) return add_over_tcp(plan, **track);
     const auto keys = keys_of(plan.agreed);
     for (const flow::Key& key : keys)
         if (takes(key)) return fail(fmt::format("port {} is taken", key.port));
@@ -47,16 +52,9 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
         if (sources_.contains({plan.to.ip, port, 0}))
             return fail(fmt::format("{} is a source: that would be a loop", plan.to.text()));
 
-    const uint64_t id = next_viewer_++;
-    Viewer& viewer = viewers_[id];
-    viewer.id = id;
-    viewer.feedback = std::make_shared<flow::Feedback>();
-    viewer.leg.name = "rtsp:" + plan.to.text();
-    viewer.leg.to.rtp = plan.to;
+    Viewer& viewer = make_viewer(plan);
     viewer.leg.to.ttl = kTtl;
     viewer.leg.destination = {plan.to.ip, std::nullopt};
-    viewer.leg.rtp = std::make_shared<flow::LegState>();
-    viewer.leg.rtcp = std::make_shared<flow::LegState>();
     viewer.leg.agreed = plan.agreed;
     viewer.leg.worker = choose_server(**track);
     viewer_keys_.insert(keys.begin(), keys.end());
@@ -64,15 +62,41 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
     viewer.flows = feedback_of(viewer);
     added_.insert(added_.end(), viewer.flows.begin(), viewer.flows.end());
     compiled_ = false;
-    return id;
+    return viewer.id;
+}
+
+Viewer& Mesh::make_viewer(const ViewerPlan& plan) {
+    Viewer& viewer = viewers_[next_viewer_];
+    viewer.id = next_viewer_++;
+    viewer.feedback = std::make_shared<flow::Feedback>();
+    viewer.leg.name = "rtsp:" + plan.to.text();
+    viewer.leg.to.rtp = plan.to;
+    viewer.leg.rtp = std::make_shared<flow::LegState>();
+    viewer.leg.rtcp = std::make_shared<flow::LegState>();
+    return viewer;
+}
+
+// Its packets do not leave by a port and its reports do not arrive by one: the track has no leg and no flow more.
+uint64_t Mesh::add_over_tcp(const ViewerPlan& plan, Track& track) {
+    Viewer& viewer = make_viewer(plan);
+    viewer.leg.name += fmt::format("/{}", *plan.channel);
+    viewer.leg.over_tcp = true;
+    viewer.leg.worker = track.owner;
+    attach(viewer, track);
+    return viewer.id;
 }
 
 // Who makes the copies for one more leg: as place() does for the outputs of the file.
 uint16_t Mesh::choose_server(const Track& track) const {
     std::vector<size_t> served(placed_.size());
     for (const Output& output : track.outputs) served[output.worker]++;
-    for (const Viewer* viewer : track.viewers) served[viewer->leg.worker]++;
-    if (track.outputs.size() + track.viewers.size() < kSpreadFrom) return track.owner;
+    size_t legs = track.outputs.size();
+    for (const Viewer* viewer : track.viewers) {
+        if (viewer->leg.over_tcp) continue;
+        served[viewer->leg.worker]++;
+        legs++;
+    }
+    if (legs < kSpreadFrom) return track.owner;
     uint16_t best = track.owner;
     for (uint16_t w = 0; w < served.size(); w++)
         if (served[w] < served[best]) best = w;
@@ -82,15 +106,20 @@ uint16_t Mesh::choose_server(const Track& track) const {
 void Mesh::play(uint64_t id, bool playing) {
     const auto found = viewers_.find(id);
     if (found == viewers_.end() || found->second.track == nullptr || found->second.playing == playing) return;
-    found->second.playing = playing;
-    found->second.wants_first = playing;
-    found->second.first.reset();
-    found->second.join.reset();
+    Viewer& viewer = found->second;
+    Track& track = *viewer.track;
+    const bool diverted = track.diverted();
+    viewer.playing = playing;
+    viewer.wants_first = playing && !viewer.leg.over_tcp;
+    viewer.first.reset();
+    viewer.join.reset();
+    if (viewer.leg.over_tcp) {  // of these the first and the last concern the workers
+        if (track.diverted() != diverted) touch(track);
+        return;
+    }
     // Its leg's counters are those of the worker that serves it; only the owner has the history.
-    const Track& track = *found->second.track;
-    if (playing && track.history && found->second.leg.worker == track.owner)
-        found->second.join = std::make_shared<flow::Join>();
-    touch(*found->second.track);
+    if (playing && track.history && viewer.leg.worker == track.owner) viewer.join = std::make_shared<flow::Join>();
+    touch(track);
 }
 
 void Mesh::remove_viewer(uint64_t id) {
@@ -98,10 +127,15 @@ void Mesh::remove_viewer(uint64_t id) {
     if (found == viewers_.end()) return;
     Viewer& viewer = found->second;
     if (viewer.track != nullptr) {
-        if (viewer.playing) touch(*viewer.track);
+        if (viewer.leg.over_tcp) {
+            play(id, false);
+        } else if (viewer.playing) {
+            touch(*viewer.track);
+        }
         detach(viewer);
     }
-    for (const flow::Key& key : keys_of(*viewer.leg.agreed)) viewer_keys_.erase(key);
+    if (viewer.leg.agreed)
+        for (const flow::Key& key : keys_of(*viewer.leg.agreed)) viewer_keys_.erase(key);
     for (flow::FlowPtr& flow : viewer.flows)
         if (std::erase(added_, flow) == 0) removed_.push_back(std::move(flow));
     compiled_ = false;
@@ -141,15 +175,17 @@ std::vector<uint64_t> Mesh::take_orphans() { return std::exchange(orphans_, {});
 void Mesh::attach(Viewer& viewer, Track& track) {
     viewer.track = &track;
     track.viewers.push_back(&viewer);
+    if (viewer.leg.over_tcp) return;
     placed_[viewer.leg.worker].outputs++;
     use(track, viewer.leg.destination);
 }
 
 void Mesh::detach(Viewer& viewer) {
-    std::erase(viewer.track->viewers, &viewer);
+    Track& track = *std::exchange(viewer.track, nullptr);
+    std::erase(track.viewers, &viewer);
+    if (viewer.leg.over_tcp) return;
     placed_[viewer.leg.worker].outputs--;
-    disuse(*viewer.track, viewer.leg.destination);
-    viewer.track = nullptr;
+    disuse(track, viewer.leg.destination);
 }
 
 // The viewers of a track that goes: to the one that takes its place, if it is of the same media.

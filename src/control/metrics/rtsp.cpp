@@ -56,6 +56,19 @@ std::string render(const RtspFacts& facts) {
     text.sample("", facts.ports);
     text.family("rtsp_port_pairs_taken", "gauge", "Pairs of UDP ports that sessions have.");
     text.sample("", facts.ports_taken);
+    const rtsp::InterleaverCounters none, &tcp = facts.over_tcp ? *facts.over_tcp : none;
+    const auto single = [&](std::string_view name, std::string_view type, std::string_view help, const Counter& value) {
+        text.family(name, type, help);
+        text.sample("", value.read());
+    };
+    single("rtsp_tcp_packets_total", "counter", "RTP and RTCP that workers gave to the sender thread.", tcp.packets);
+    single("rtsp_tcp_unwatched_packets_total", "counter", "Of them, those that nobody watched over TCP any more.",
+           tcp.unwanted);
+    single("rtsp_tcp_frames_total", "counter", "Interleaved frames sent to viewers.", tcp.frames);
+    single("rtsp_tcp_writes_total", "counter", "System calls that sent them.", tcp.writes);
+    single("rtsp_tcp_connections", "gauge", "RTSP connections that the sender thread writes to.", tcp.connections);
+    single("rtsp_tcp_renditions", "gauge", "Different sets of tracks and channels that are watched.", tcp.renditions);
+    single("rtsp_tcp_ring_bytes", "gauge", "Memory for the frames that viewers have not taken.", tcp.ring_bytes);
     text.family("leg_reported_lost_packets_total", "counter", "RTP packets that the receiver says it lost, by RTCP.");
     for (const RtspFacts::ReportedLost& leg : facts.reported_lost)
         text.sample(fmt::format("stream=\"{}\",track=\"{}\",leg=\"{}\"", leg.stream, leg.track, leg.leg), leg.packets);

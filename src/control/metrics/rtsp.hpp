@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "control/rtsp/interleaver.hpp"
 #include "control/rtsp/server.hpp"
 
 namespace penstock::metrics {
@@ -19,6 +20,7 @@ struct RtspFacts {
         uint64_t packets = 0;
     };
     std::vector<ReportedLost> reported_lost;
+    const rtsp::InterleaverCounters* over_tcp = nullptr;  // none: nobody has watched over TCP yet
 };
 
 std::string render(const RtspFacts& facts);

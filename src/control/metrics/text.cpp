@@ -174,7 +174,7 @@ void legs(std::string& out, const View& view) {
             bytes.sample(labels, output->rtp->bytes.read());
             rtcp.sample(labels, output->rtcp->packets.read());
             if (output->repair) repair.sample(labels, output->repair->packets.read() + output->rows->packets.read());
-            ready.sample(labels, view.mesh.resolution(output->destination).hop ? 1 : 0);
+            ready.sample(labels, view.mesh.ready(*output) ? 1 : 0);
             for (size_t d = kFirst; d <= kLast; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
                 uint64_t sum = 0;

@@ -58,7 +58,8 @@ std::optional<Pair> Server::free_channels(const Connection& c, const Transport& 
         return channel == c.channels.end() || !sessions_.contains(channel->second.session) ||
                (channel->second.session == session && channel->second.track == track);
     };
-    if (wanted.interleaved && is_free(wanted.interleaved->rtp) && is_free(wanted.interleaved->rtcp))
+    if (wanted.interleaved && wanted.interleaved->rtp != wanted.interleaved->rtcp && is_free(wanted.interleaved->rtp) &&
+        is_free(wanted.interleaved->rtcp))
         return wanted.interleaved;
     for (uint16_t rtp = 0; rtp < 255; rtp = static_cast<uint16_t>(rtp + 2))
         if (is_free(rtp) && is_free(static_cast<uint16_t>(rtp + 1))) return Pair{rtp, static_cast<uint16_t>(rtp + 1)};
@@ -130,11 +131,13 @@ void Server::finish(Asked& asked, const Recording&) {
 void Server::take(Instant now, Connection& c, Frame frame) {
     const auto channel = c.channels.find(frame.channel);
     const auto session = channel == c.channels.end() ? sessions_.end() : sessions_.find(channel->second.session);
-    if (session == sessions_.end() || session->second.state != State::recording) {
+    const bool viewer = session != sessions_.end() && !session->second.publishes();
+    if (session == sessions_.end() || (viewer ? !channel->second.rtcp : session->second.state != State::recording)) {
         counters_.stray_frames++;
         return;
     }
     session->second.heard = now;
+    if (viewer) return outputs_.push_back(Feedback{session->first, channel->second.track, std::move(frame.payload)});
     outputs_.push_back(Media{session->first, channel->second.track, channel->second.rtcp, std::move(frame.payload)});
 }
 

@@ -46,8 +46,8 @@ std::string secret_word(const std::function<uint64_t()>& bits) {
 // The first alternative that we can do.
 const Transport* usable(const std::vector<Transport>& offered) {
     const auto found = std::ranges::find_if(offered, [](const Transport& t) {
-        return t.lower == Lower::udp && !t.multicast && t.client_port && same_name(t.profile, "RTP/AVP") &&
-               t.mode == "PLAY";
+        return (t.lower == Lower::tcp || (t.lower == Lower::udp && t.client_port)) && !t.multicast &&
+               same_name(t.profile, "RTP/AVP") && t.mode == "PLAY";
     });
     return found == offered.end() ? nullptr : &*found;
 }
@@ -81,7 +81,7 @@ Response Server::dispatch(Instant now, Connection& c, const Request& request, Me
     if (request.headers.get("Session") && session == nullptr) return with_status(response, 454);
     if (session != nullptr) {
         session->heard = now;
-        session->connection = c.id;
+        if (!session->interleaved()) session->connection = c.id;
     }
     switch (method) {
         case Method::options: response.headers.add("Public", methods(settings_.publish)); break;
@@ -149,15 +149,22 @@ Response Server::setup(Instant now, Connection& c, const Request& request, Sessi
         return receive(now, c, request, session, std::move(response), *offered);
     const auto target = target_of(request.url);
     if (!target) return with_status(response, 404);
-    const Transport* wanted = usable(*offered);
-    if (wanted == nullptr) return with_status(response, 461);
+    const Transport* chosen = usable(*offered);
+    if (chosen == nullptr) return with_status(response, 461);
+    std::optional<Transport> wanted = *chosen;
     // Media goes to who asks for it, and nowhere else: the address of another would make this a weapon.
     if (wanted->destination && Ip::parse(*wanted->destination) != c.peer.remote.ip) return with_status(response, 403);
     if (session != nullptr) {
         if (!after(session->state, Method::setup) || session->publishes()) return with_status(response, 455);
         if (session->stream != target->stream) return with_status(response, 459);  // one session, one stream
+        if (session->connection != c.id) return with_status(response, 455);        // its media goes by another one
     } else if (!room_for_session(now, c.peer.remote.ip)) {
         return with_status(response, 453);
+    }
+
+    if (wanted->lower == Lower::tcp) {
+        wanted->interleaved = free_channels(c, *wanted, session ? session->id : 0, target->track);
+        if (!wanted->interleaved) return with_status(response, 461);
     }
 
     Asked asked{.connection = 0,
@@ -175,13 +182,14 @@ Response Server::setup(Instant now, Connection& c, const Request& request, Sessi
     }
     const SessionId id = asked.session;
     const Ticket ticket = ask(c, std::move(asked));
-    outputs_.push_back(Setup{ticket, id, target->stream, target->track, c.peer.remote.ip, c.peer.local.ip, *wanted});
+    outputs_.push_back(Setup{ticket, id, target->stream, target->track, c.peer.remote, c.peer.local.ip, c.id, *wanted});
     return {};
 }
 
 Response Server::play(Connection& c, const Request& request, Session* session, Response response) {
     if (session == nullptr) return with_status(response, 454);
     if (!after(session->state, Method::play) || session->publishes()) return with_status(response, 455);
+    if (session->connection != c.id) return with_status(response, 455);  // its media goes by another one
     const auto target = target_of(request.url);
     if (!target || target->stream != session->stream) return with_status(response, 404);
     if (!target->track.empty() && session->tracks.size() > 1) return with_status(response, 460);

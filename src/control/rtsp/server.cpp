@@ -231,7 +231,8 @@ void Server::end(SessionId id, EndReason reason) {
 void Server::expire(Instant now) {
     std::vector<SessionId> silent;
     for (const auto& [id, session] : sessions_)
-        if (now - session.heard >= settings_.session_timeout) silent.push_back(id);
+        if (now - session.heard >= settings_.session_timeout && (session.publishes() || !session.interleaved()))
+            silent.push_back(id);
     for (const SessionId id : silent) end(id, EndReason::timeout);
 
     std::vector<ConnectionId> in_use;

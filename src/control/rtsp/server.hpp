@@ -70,7 +70,9 @@ struct Setup {
     Ticket ticket = 0;
     SessionId session = 0;
     std::string stream, track;  // track is empty when the client named the stream alone
-    Ip viewer, local;
+    Endpoint viewer;            // its end of the connection
+    Ip local;
+    ConnectionId connection = 0;
     Transport wanted;  // of those that the client offers, the first that we can do
 };
 struct Admit {  // may the stream be published?
@@ -98,6 +100,11 @@ struct Media {  // RTP or RTCP, interleaved
     bool rtcp = false;
     std::vector<std::byte> bytes;
 };
+struct Feedback {  // RTCP of a viewer, interleaved
+    SessionId session = 0;
+    std::string track;
+    std::vector<std::byte> bytes;
+};
 struct Play {
     Ticket ticket = 0;
     SessionId session = 0;
@@ -113,7 +120,8 @@ struct End {  // all that was set up for it is free again
     Session session;
     EndReason reason{};
 };
-using Output = std::variant<Send, Close, Describe, Setup, Play, Pause, Leave, Admit, Receive, Record, Media, End>;
+using Output =
+    std::variant<Send, Close, Describe, Setup, Play, Pause, Leave, Admit, Receive, Record, Media, Feedback, End>;
 
 // Answers; and Refusal.
 struct Described {
@@ -140,7 +148,7 @@ struct ServerCounters {
     uint64_t malformed = 0;                               // that were no requests at all
     uint64_t connections = 0;
     std::map<std::string_view, uint64_t> refused;  // connections, by reason
-    uint64_t stray_frames = 0;                     // interleaved ones that belong to no track that is recorded
+    uint64_t stray_frames = 0;                     // interleaved ones that nobody waits for
     uint64_t sessions = 0;
     std::array<uint64_t, static_cast<size_t>(EndReason::count_)> ended{};
 };

@@ -1,6 +1,7 @@
 #pragma once
 // One session, a viewer's or a publisher's (RFC 2326 appendix A.2), and what each method does to it: all of it in one
 // table.
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -104,6 +105,10 @@ struct Session {
     std::vector<AnnouncedTrack> announced;  // a publisher's; empty: it is a viewer
 
     bool publishes() const noexcept { return !announced.empty(); }
+    // Its media goes with a connection, and it lives as long as that.
+    bool interleaved() const {
+        return std::ranges::any_of(tracks, [](const auto& t) { return t.second.interleaved.has_value(); });
+    }
 };
 
 }  // namespace penstock::rtsp

@@ -1,0 +1,278 @@
+#include "control/rtsp/interleaver.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace penstock::rtsp {
+
+void Interleaver::adopt(ConnectionId id, std::shared_ptr<ByteSink> sink, std::string unsent) {
+    Connection& c = connections_[id];
+    c.id = id;
+    c.sink = std::move(sink);
+    c.out = std::move(unsent);
+    counters_.connections.set(connections_.size());
+    send_words(c);
+}
+
+void Interleaver::send(ConnectionId id, std::string_view words) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || found->second.closing || found->second.broken) return;
+    Connection& c = found->second;
+    if (c.out.size() - c.sent + words.size() > kMostUnsent) return break_off(c);
+    c.out += words;
+    for (Player* player : c.players)
+        if (player->phase == Phase::armed) {
+            set_phase(*player, Phase::running);
+            player->of->due = true;
+            if (!player->of->waiting_since) player->of->waiting_since = Instant{};
+        }
+    send_words(c);
+}
+
+void Interleaver::close(ConnectionId id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || std::exchange(found->second.closing, true)) return;
+    Connection& c = found->second;
+    for (Player* player : c.players) set_phase(*player, Phase::halted);
+    if (send_words(c)) events_.push_back(Flushed{id});
+}
+
+void Interleaver::forget(ConnectionId id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) return;
+    for (const Player* player : std::vector(found->second.players)) leave(player->session);
+    connections_.erase(found);
+    counters_.connections.set(connections_.size());
+}
+
+void Interleaver::writable(Instant now, ConnectionId id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end() || !std::exchange(found->second.blocked, false)) return;
+    pump(now, found->second);
+}
+
+void Interleaver::prepare(Instant now, Plan plan) {
+    const auto connection = connections_.find(plan.connection);
+    if (connection == connections_.end() || connection->second.closing || connection->second.broken) return;
+    flush(now);  // what is due to others is theirs alone
+    auto before = players_.extract(plan.session);
+    Player& player = players_[plan.session];
+    player.session = plan.session;
+    player.connection = &connection->second;
+    for (auto& [lane, leg] : plan.lanes) {
+        player.key.push_back(lane);
+        player.legs.push_back(std::move(leg));
+    }
+    player.told.resize(player.key.size());
+    player.positions.resize(2 * player.key.size());
+    FrameRing::Limits limits = limits_;
+    if (shared_.size() >= kMostLarge) limits.largest = limits.smallest;
+    const auto [shared, fresh] = shared_.try_emplace(player.key, player.key, limits);
+    player.of = &shared->second;
+    if (fresh)
+        for (size_t i = 0; i < player.key.size(); i++) feeds_[player.key[i].feed].emplace_back(player.of, i);
+    player.connection->players.push_back(&player);
+    player.of->players.push_back(&player);
+    if (before) retire(before.mapped());  // not earlier: its rendition may be the same, which shall live on
+    set_phase(player, Phase::prepared);
+    place(player, player.of->rendition.entry(plan.from_key_frame));
+    tell_firsts(player);
+    counters_.renditions.set(shared_.size());
+}
+
+void Interleaver::begin(SessionId session) {
+    if (const auto found = players_.find(session); found != players_.end() && found->second.phase == Phase::prepared)
+        set_phase(found->second, Phase::armed);
+}
+
+void Interleaver::halt(SessionId session) {
+    if (const auto found = players_.find(session); found != players_.end()) set_phase(found->second, Phase::halted);
+}
+
+void Interleaver::leave(SessionId session) {
+    if (auto player = players_.extract(session)) retire(player.mapped());
+}
+
+void Interleaver::retire(Player& player) {
+    set_phase(player, Phase::halted);
+    std::erase(player.connection->players, &player);
+    std::erase(player.of->players, &player);
+    if (player.of->players.empty()) {  // nobody has the rendition
+        for (const Lane& lane : player.key) {
+            auto& takers = feeds_.at(lane.feed);
+            std::erase_if(takers, [&](const auto& taker) { return taker.first == player.of; });
+            if (takers.empty()) feeds_.erase(lane.feed);
+        }
+        shared_.erase(player.key);
+    }
+    counters_.renditions.set(shared_.size());
+}
+
+void Interleaver::set_phase(Player& player, Phase phase) {
+    const auto one_if = [](bool condition) { return condition ? size_t{1} : size_t{0}; };
+    wanted_ += one_if(phase != Phase::halted);
+    wanted_ -= one_if(player.phase != Phase::halted);
+    player.of->preparing += one_if(phase == Phase::prepared);
+    player.of->preparing -= one_if(player.phase == Phase::prepared);
+    player.of->active += one_if(phase != Phase::halted);
+    player.of->active -= one_if(player.phase != Phase::halted);
+    if (player.of->active == 0) player.of->rendition.interrupt();
+    player.phase = phase;
+}
+
+void Interleaver::take(Instant now, uint64_t feed, bool rtcp, std::span<const std::byte> packet) {
+    counters_.packets.add();
+    counters_.bytes.add(packet.size());
+    const auto takers = feeds_.find(feed);
+    if (takers == feeds_.end()) return counters_.unwanted.add();
+    for (const auto& [shared, lane] : takers->second) {
+        shared->rendition.put(now, lane, rtcp, packet);
+        shared->due |= shared->rendition.complete();
+        if (!shared->waiting_since) shared->waiting_since = now;
+        if (rtcp || shared->preparing == 0) continue;
+        for (Player* player : shared->players)
+            if (player->phase == Phase::prepared) tell_first(*player, lane, shared->rendition.ring().end() - 1);
+    }
+}
+
+void Interleaver::flush(Instant now) {
+    size_t ring_bytes = 0;
+    for (auto& [key, shared] : shared_) {
+        ring_bytes += shared.rendition.ring().capacity();
+        if (!shared.waiting_since || (!shared.due && now - *shared.waiting_since < kGather)) continue;
+        shared.waiting_since.reset();
+        shared.due = false;
+        for (Player* player : shared.players)
+            if (player->phase == Phase::running) {
+                pump(now, *player->connection);
+                catch_up(now, *player);  // who does not read at all: what it loses is told while it does
+            }
+    }
+    counters_.ring_bytes.set(ring_bytes);
+}
+
+std::optional<Interleaver::Event> Interleaver::poll() {
+    if (events_.empty()) return std::nullopt;
+    Event next = events_.front();
+    events_.pop_front();
+    return next;
+}
+
+// The player is at this frame now. Nothing is accounted for.
+void Interleaver::place(Player& player, uint64_t number) {
+    player.next = number;
+    for (size_t row = 0; row < player.positions.size(); row++)
+        player.positions[row] = player.of->rendition.before(number, static_cast<uint8_t>(row));
+}
+
+// Of what is there already.
+void Interleaver::tell_firsts(Player& player) {
+    const FrameRing& ring = player.of->rendition.ring();
+    for (uint64_t n = player.next; n < ring.end(); n++)
+        if (ring[n].lane % 2 == 0) tell_first(player, ring[n].lane / 2, n);
+}
+
+void Interleaver::tell_first(Player& player, size_t lane, uint64_t number) {
+    if (player.told[lane]) return;
+    player.told[lane] = true;
+    const FrameRing::Frame& frame = player.of->rendition.ring()[number];
+    events_.push_back(First{player.session, player.key[lane].feed, frame.sequence, frame.timestamp});
+}
+
+void Interleaver::pump(Instant now, Connection& c) {
+    if (!send_words(c)) return;
+    if (c.closing) return events_.push_back(Flushed{c.id});
+    for (Player* player : c.players)
+        if (player->phase == Phase::running && !send_frames(now, c, *player)) return;
+}
+
+// Whether nothing is left and frames may follow.
+bool Interleaver::send_words(Connection& c) {
+    while (c.sent < c.out.size()) {
+        if (c.blocked || c.broken) return false;
+        const iovec part{&c.out[c.sent], c.out.size() - c.sent};
+        const ssize_t n = c.sink->write({&part, 1});
+        counters_.writes.add();
+        if (n == -EAGAIN) {
+            c.blocked = true;
+        } else if (n < 0) {
+            break_off(c);
+        } else {
+            c.sent += static_cast<size_t>(n);
+        }
+    }
+    if (c.out.capacity() > 4096) c.out = {};  // a long answer shall not cost memory for ever
+    c.out.clear();
+    c.sent = 0;
+    return !c.broken;
+}
+
+// Whether others of this connection may go on.
+bool Interleaver::send_frames(Instant now, Connection& c, Player& player) {
+    while (!c.blocked && !c.broken && catch_up(now, player)) {
+        const auto parts = player.of->rendition.ring().bytes(player.next, kMostAtOnce);
+        const ssize_t n = c.sink->write({parts.data(), parts[1].iov_len != 0 ? 2u : 1u});
+        counters_.writes.add();
+        if (n == -EAGAIN) {
+            c.blocked = true;
+        } else if (n < 0) {
+            break_off(c);
+        } else {
+            note_sent(c, player, static_cast<size_t>(n));
+            if (!send_words(c)) return false;
+        }
+    }
+    return !c.blocked && !c.broken;
+}
+
+// Whether there is a frame to send. Who was overtaken by the ring goes on where it makes sense.
+bool Interleaver::catch_up(Instant now, Player& player) {
+    const Rendition& rendition = player.of->rendition;
+    if (player.next < rendition.ring().first() && !player.lost_at) player.lost_at = now;
+    if (player.lost_at) {
+        auto again = rendition.re_entry(player.next);
+        if (!again && now - *player.lost_at >= kWaitForKeyFrame) again = rendition.boundary();
+        if (!again) return false;
+        account(player, *again);
+        player.lost_at.reset();
+    }
+    return player.next < rendition.ring().end();
+}
+
+// What lies between where the player is and `number` is lost to it: counted, leg by leg.
+void Interleaver::account(Player& player, uint64_t number) {
+    const std::vector<uint64_t> before = player.positions;
+    place(player, number);
+    for (size_t row = 0; row < before.size(); row++) {
+        const Leg& leg = player.legs[row / 2];
+        flow::LegState& state = row % 2 == 0 ? *leg.rtp : *leg.rtcp;
+        state.drop(flow::Drop::too_slow).add(player.positions[row] - before[row]);
+    }
+}
+
+// Whole frames, and of one that was cut off the rest becomes words: it is out before anything else.
+void Interleaver::note_sent(Connection& c, Player& player, size_t bytes) {
+    const FrameRing& ring = player.of->rendition.ring();
+    while (bytes != 0) {
+        const FrameRing::Frame& frame = ring[player.next];
+        const Leg& leg = player.legs[frame.lane / 2];
+        flow::LegState& state = frame.lane % 2 == 0 ? *leg.rtp : *leg.rtcp;
+        state.packets.add();
+        state.bytes.add(frame.size);
+        counters_.frames.add();
+        if (bytes < frame.size)
+            for (const iovec& part : ring.rest(player.next, bytes))
+                c.out.append(static_cast<const char*>(part.iov_base), part.iov_len);
+        bytes -= std::min<size_t>(bytes, frame.size);
+        player.positions[frame.lane]++;
+        player.next++;
+    }
+}
+
+void Interleaver::break_off(Connection& c) {
+    if (std::exchange(c.broken, true)) return;
+    for (Player* player : c.players) set_phase(*player, Phase::halted);
+    events_.push_back(Broken{c.id});
+}
+
+}  // namespace penstock::rtsp

@@ -1,0 +1,59 @@
+#pragma once
+// One wire form of a stream over TCP: which tracks on which channels, and the ring of its frames, shared by all viewers
+// who asked for the same. Knows where a viewer can begin, and where one who was too slow can go on.
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "control/rtsp/frame_ring.hpp"
+#include "rtp/picture.hpp"
+
+namespace penstock::rtsp {
+
+struct Lane {  // a track
+    uint64_t feed = 0;
+    uint8_t rtp = 0, rtcp = 1;  // channels
+    rtp::Codec codec = rtp::Codec::other;
+    bool video = false;
+    auto operator<=>(const Lane&) const = default;
+};
+
+class Rendition {
+public:
+    explicit Rendition(std::vector<Lane> lanes, FrameRing::Limits limits = {});
+
+    // Frame::lane of a packet.
+    static uint8_t row(size_t lane, bool rtcp) { return static_cast<uint8_t>(2 * lane + (rtcp ? 1 : 0)); }
+
+    void put(Instant now, size_t lane, bool rtcp, std::span<const std::byte> packet);
+    // Whether a picture, or what else belongs together, is complete with the last frame.
+    bool complete() const noexcept { return boundary_ == ring_.end(); }
+
+    // Packets may be missing from here on: who comes later begins after it.
+    void interrupt();
+
+    // Where one who comes now begins: with the newest key frame if it is there, or with what comes next.
+    uint64_t entry(bool with_key_frame) const noexcept;
+    // Where one goes on who lost what came before `number`; nothing: with a key frame that is yet to come.
+    std::optional<uint64_t> re_entry(uint64_t number) const noexcept;
+    // Where what is whole begins, with a key frame or without: late in the ring, or he is overtaken again at once.
+    uint64_t boundary() const noexcept { return boundary_ >= ring_.first() ? boundary_ : ring_.end(); }
+    // How many frames of a row there were before this one.
+    uint64_t before(uint64_t number, uint8_t row) const;
+
+    const FrameRing& ring() const noexcept { return ring_; }
+    const std::vector<Lane>& lanes() const noexcept { return lanes_; }
+
+private:
+    const std::vector<Lane> lanes_;
+    FrameRing ring_;
+    std::optional<size_t> pictures_;  // the lane by which key frames are found
+    rtp::KeyFrames key_frames_;
+    std::optional<uint64_t> key_;   // the newest
+    uint64_t boundary_ = 0;         // after the last packet that completes something
+    std::vector<uint64_t> totals_;  // by row
+};
+
+}  // namespace penstock::rtsp
