@@ -243,7 +243,7 @@ def test_wrong():
         client = Client(receiver)
         for status, method, url, headers in (
                 (404, "DESCRIBE", client.url + "x", {}), (406, "DESCRIBE", None, {"Accept": "text/html"}), (404, "SETUP", client.url + "/x", {"Transport": "RTP/AVP;unicast;client_port=5000-5001"}),
-                (400, "SETUP", client.url + "/video", {}), (461, "SETUP", client.url + "/video", {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}),
+                (400, "SETUP", client.url + "/video", {}), (461, "SETUP", client.url + "/video", {"Transport": "RTP/SAVP;unicast;client_port=5000-5001"}),
                 (403, "SETUP", client.url + "/video", {"Transport": "RTP/AVP;unicast;client_port=5000-5001;destination=10.9.9.9"}),
                 (459, "SETUP", None, {"Transport": "RTP/AVP;unicast;client_port=5000-5001"}), (454, "PLAY", None, {}), (454, "TEARDOWN", None, {"Session": "none"}),
                 (405, "ANNOUNCE", None, {}), (405, "RECORD", None, {}), (501, "FLY", None, {}), (551, "OPTIONS", None, {"Require": "implicit-play"}), (200, "OPTIONS", "*", {})):

@@ -154,8 +154,9 @@ std::shared_ptr<const flow::Late> Mesh::late_of(const Track& track) const {
     late->states.push_back(track.history);
     flow::Rendition& joining = late->joining;
     for (const Viewer* viewer : track.viewers) {
+        if (!viewer->joining) continue;
         const auto& hop = resolution(viewer->leg.destination).hop;
-        if (!viewer->joining || !hop) continue;
+        if (!hop) continue;
         joining.legs.push_back(make_leg(plan_of(viewer->leg, *hop, ports_[hop->port], 0, What::rtp),
                                         viewer->leg.rtp.get(), joining.long_headers));
         joining.states.push_back(viewer->leg.rtp);
