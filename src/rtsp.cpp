@@ -20,9 +20,11 @@ using namespace std::chrono_literals;
 constexpr auto kFirstPacketWithin = 250ms;
 constexpr auto kLookEvery = 2ms;
 
+std::string software() { return fmt::format("penstock/{}", kVersion); }
+
 rtsp::ServerSettings settings_of(const config::Config& config) {
     rtsp::ServerSettings s;
-    s.software = fmt::format("penstock/{}", kVersion);
+    s.software = software();
     s.realm = config.node;
     for (const config::User& user : config.rtsp.users) s.users.push_back({user.name, user.password});
     s.session_timeout = config.rtsp.session_timeout;
@@ -43,6 +45,7 @@ std::optional<uint32_t> ssrc_of(const mesh::Track& track) {
 
 Rtsp::Rtsp(const config::Config& config, Surroundings around)
     : around_(std::move(around)),
+      tunnels_(software()),
       server_(settings_of(config), random_bits),
       ports_(around_.ports),
       publishers_({.log = around_.log,
@@ -65,16 +68,21 @@ Result<std::unique_ptr<Rtsp>> Rtsp::open(const config::Config& config, Surroundi
     auto tcp = io::TcpServer::open(rtsp->around_.loop, config.rtsp.listen,
                                    {.connected =
                                         [rtsp](auto id, const Endpoint& remote, const Endpoint& local) {
-                                            return rtsp->server_.connected(Clock::now(), id, {remote, local});
+                                            const Instant now = Clock::now();
+                                            if (!rtsp->server_.connected(now, id, {remote, local})) return false;
+                                            rtsp->tunnels_.connected(now, id, remote.ip);
+                                            return true;
                                         },
                                     .received =
                                         [rtsp](auto id, std::span<const std::byte> bytes) {
-                                            rtsp->server_.receive(Clock::now(), id, bytes);
-                                            rtsp->drain();
+                                            rtsp->tunnels_.receive(Clock::now(), id, bytes);
+                                            rtsp->drain_tunnels();
                                         },
                                     .disconnected =
                                         [rtsp](auto id) {
                                             rtsp->over_tcp_.disconnected(id);
+                                            rtsp->tunnels_.disconnected(Clock::now(), id);
+                                            rtsp->drain_tunnels();
                                             rtsp->server_.disconnected(id);
                                             rtsp->drain();
                                         }});
@@ -84,6 +92,17 @@ Result<std::unique_ptr<Rtsp>> Rtsp::open(const config::Config& config, Surroundi
     self->second_ = rtsp->around_.loop.every(1s, [rtsp] { rtsp->second(); });
     return self;
 }
+
+void Rtsp::drain_tunnels() {
+    while (const auto output = tunnels_.poll()) std::visit([this](const auto& wanted) { on(wanted); }, *output);
+}
+
+void Rtsp::on(const rtsp::Tunnels::Bytes& said) {
+    server_.receive(Clock::now(), said.connection, said.bytes);
+    drain();
+}
+
+void Rtsp::on(const rtsp::Tunnels::Joined& joined) { server_.disconnected(joined.connection); }
 
 // What the server wants done. Doing it may make it want more.
 void Rtsp::drain() {
@@ -390,6 +409,8 @@ void Rtsp::second() {
         }
     for (const rtsp::SessionId publisher : publishers_.heard()) server_.heard(now, publisher);
     if (around_.mesh.settle_viewers()) around_.changed();
+    tunnels_.expire(now);
+    drain_tunnels();
     server_.expire(now);
     drain();
 }
@@ -420,6 +441,8 @@ cli::Report Rtsp::sessions() const {
 
 std::string Rtsp::metrics() const {
     metrics::RtspFacts facts{.server = server_.counters(),
+                             .tunnel = tunnels_.counters(),
+                             .tunnels = tunnels_.open(),
                              .connections = server_.connections(),
                              .sessions = {},
                              .ports_taken = ports_.taken(),

@@ -17,6 +17,7 @@
 #include "control/mesh/mesh.hpp"
 #include "control/rtsp/port_pairs.hpp"
 #include "control/rtsp/server.hpp"
+#include "control/rtsp/tunnel.hpp"
 #include "publishers.hpp"
 #include "viewers_over_tcp.hpp"
 
@@ -62,8 +63,11 @@ private:
 
     Rtsp(const config::Config& config, Surroundings around);
     void drain();
+    void drain_tunnels();
     void on(const rtsp::Send& send);
     void on(const rtsp::Close& close);
+    void on(const rtsp::Tunnels::Bytes& said);
+    void on(const rtsp::Tunnels::Joined& joined);
     void on(const rtsp::Describe& describe);
     rtsp::Answer description(const rtsp::Describe& describe);
     void on(const rtsp::Setup& setup);
@@ -89,6 +93,7 @@ private:
     void second();
 
     Surroundings around_;
+    rtsp::Tunnels tunnels_;  // between tcp_ and server_
     rtsp::Server server_;
     rtsp::PortPairs& ports_;
     io::ClaimedPorts claimed_;

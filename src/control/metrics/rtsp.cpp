@@ -40,6 +40,13 @@ std::string render(const RtspFacts& facts) {
     text.sample("", c.connections);
     text.family("rtsp_connections_refused_total", "counter", "RTSP connections closed at once, by the limit they met.");
     for (const auto& [reason, count] : c.refused) text.sample(fmt::format("reason=\"{}\"", reason), count);
+    text.sample("reason=\"tls\"", facts.tunnel.tls);
+    text.family("rtsp_tunnels", "gauge", "RTSP connections in HTTP that are open.");
+    text.sample("", facts.tunnels);
+    text.family("rtsp_tunnels_total", "counter", "RTSP connections in HTTP: a GET and a POST that found each other.");
+    text.sample("", facts.tunnel.tunnels);
+    text.family("rtsp_tunnels_refused_total", "counter", "HTTP connections that became no tunnel or ended one.");
+    for (const auto& [reason, count] : facts.tunnel.refused) text.sample(fmt::format("reason=\"{}\"", reason), count);
     text.family("rtsp_sessions", "gauge", "RTSP sessions, by state.");
     for (const rtsp::State state : {rtsp::State::ready, rtsp::State::playing, rtsp::State::recording}) {
         const auto found = facts.sessions.find(name(state));

@@ -7,11 +7,14 @@
 
 #include "control/rtsp/interleaver.hpp"
 #include "control/rtsp/server.hpp"
+#include "control/rtsp/tunnel.hpp"
 
 namespace penstock::metrics {
 
 struct RtspFacts {
     const rtsp::ServerCounters& server;
+    const rtsp::TunnelCounters& tunnel;
+    size_t tunnels = 0;  // open
     size_t connections = 0;
     std::map<std::string_view, size_t> sessions;  // by state
     size_t ports_taken = 0, ports = 0;            // pairs

@@ -24,6 +24,13 @@ inline constexpr size_t kLongestFmtp = 4096;  // characters, as in the configura
 inline constexpr Duration kMessageTime = std::chrono::seconds(10);  // from the first byte of a message to its last
 inline constexpr Duration kIdleTime = std::chrono::seconds(60);     // without a request and without a session
 
+// A tunnel in HTTP.
+inline constexpr size_t kLongestHttpHead = 8 * 1024;
+inline constexpr size_t kLongestCookie = 128;
+inline constexpr size_t kMostUnjoined = 16;  // GETs of one address that wait for their POST
+inline constexpr Duration kJoinTime =
+    std::chrono::seconds(10);  // from a GET to its POST, and from one POST to the next
+
 // What a wrong or missing password costs, in requests, beyond the request: guessing is slower than asking.
 inline constexpr double kGuessCost = 4;
 

@@ -62,6 +62,7 @@ std::string_view reason_of(int status) {
         case 405: return "Method Not Allowed";
         case 406: return "Not Acceptable";
         case 408: return "Request Time-out";
+        case 409: return "Conflict";
         case 413: return "Request Entity Too Large";
         case 414: return "Request-URI Too Large";
         case 415: return "Unsupported Media Type";
