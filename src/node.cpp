@@ -194,6 +194,7 @@ Result<void> Node::open_rtsp() {
                              .take_diverted = [this](const auto& visit) { return dataplane_->diversion().take(visit); },
                              .claim_ports = std::ranges::any_of(
                                  ports_, [](const flow::PortInfo& p) { return p.driver == flow::Driver::af_packet; }),
+                             .address_of = [this](const auto& port, bool v4) { return address_of(port, v4); },
                              .changed =
                                  [this] {
                                      follow_destinations();

@@ -48,6 +48,7 @@ private:
     Result<void> open_rtsp();
     Result<void> open_pulls();
     std::optional<std::string> port_of(const Ip& local) const;
+    std::optional<Ip> address_of(const std::optional<std::string>& port, bool v4) const;
     struct Claim {
         int wanted = 0;  // sources
         bool held = false;

@@ -114,6 +114,15 @@ std::optional<std::string> Node::port_of(const Ip& local) const {
     return std::nullopt;
 }
 
+// Of that family; one that reaches beyond the link, if there is any.
+std::optional<Ip> Node::address_of(const std::optional<std::string>& port, bool v4) const {
+    static const Prefix kLink = *Prefix::parse("fe80::/10");
+    std::optional<Ip> found;
+    for (const Ip& own : next_hops_->addresses(ports_[mesh_->port_index(port).value_or(0)].netdev))
+        if (own.is_v4() == v4 && (!found || kLink.contains(*found))) found = own;
+    return found;
+}
+
 // If it is possible by now: the address may come to the interface later.
 void Node::claim_port(const Claimed& what, Claim& claim) {
     const auto& [endpoint, netdev] = what;

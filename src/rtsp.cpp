@@ -31,14 +31,13 @@ rtsp::ServerSettings settings_of(const config::Config& config) {
     s.per_address = {config.rtsp.connections_per_address, config.rtsp.sessions_per_address,
                      config.rtsp.requests_per_address, config.rtsp.streams_per_address};
     s.publish = config.rtsp.publish.has_value();
+    s.multicast = config.rtsp.multicast.has_value();
     return s;
 }
 
-std::optional<uint32_t> ssrc_of(const mesh::Track& track) {
-    for (const mesh::Path& path : track.paths)
-        if (const auto& c = path.state->reception.counters(); c.packets.read() != 0)
-            return static_cast<uint32_t>(c.ssrc.read());
-    return std::nullopt;
+std::string_view over(const rtsp::Session& session) {
+    const std::string_view transport = session.transport();
+    return transport == "tcp" ? "TCP" : transport == "udp" ? "UDP" : transport;
 }
 
 }  // namespace
@@ -60,7 +59,10 @@ Rtsp::Rtsp(const config::Config& config, Surroundings around)
                    .give_back = [this](uint16_t port) { ports_.give_back(port); },
                    .changed = around_.streams_changed,
                    .takeover = config.rtsp.publish && config.rtsp.publish->takeover}),
-      over_tcp_(around_.loop, around_.take_diverted) {}
+      multicast_(config.rtsp.multicast),
+      over_tcp_(around_.loop, around_.take_diverted) {
+    if (multicast_) groups_.emplace(multicast_->groups);
+}
 
 Result<std::unique_ptr<Rtsp>> Rtsp::open(const config::Config& config, Surroundings around) {
     std::unique_ptr<Rtsp> self(new Rtsp(config, std::move(around)));
@@ -141,108 +143,6 @@ rtsp::Answer Rtsp::description(const rtsp::Describe& describe) {
     return rtsp::Refusal{503};
 }
 
-void Rtsp::on(const rtsp::Setup& setup) { server_.answer(Clock::now(), setup.ticket, grant(setup)); }
-
-rtsp::Answer Rtsp::grant(const rtsp::Setup& setup) {
-    const mesh::Stream* stream = around_.mesh.stream(setup.stream);
-    if (stream == nullptr) return rtsp::Refusal{404};
-    const mesh::Track* track = nullptr;
-    if (setup.track.empty()) {  // a player that knows the stream beforehand, such as VLC's SAT>IP client
-        if (stream->tracks.size() != 1) return rtsp::Refusal{459};
-        track = stream->tracks[0].get();
-    } else {
-        for (const auto& t : stream->tracks)
-            if (t->name == setup.track) track = t.get();
-    }
-    if (track == nullptr || !rtsp::payload_type_of(track->config)) return rtsp::Refusal{404};
-    if (const auto session = watched_.find(setup.session); session != watched_.end())
-        if (const auto before = session->second.find(track->name); before != session->second.end()) {
-            free(before->second);
-            session->second.erase(before);
-        }
-    if (setup.wanted.lower == rtsp::Lower::tcp) return grant_over_tcp(setup, *track);
-    // Of two sessions that have the same port at the viewer one is left over, of a player that was killed: nobody can
-    // listen there twice.
-    const Endpoint to{setup.viewer.ip, setup.wanted.client_port->rtp};
-    for (const mesh::Viewer* other : track->viewers)
-        if (other->leg.to.rtp == to) server_.end(sessions_of_.at(other->id), rtsp::EndReason::replaced);
-    const auto port = take_port(setup.local);
-    if (!port) {
-        around_.log.warning("RTSP: no free pair of ports in media.ports for {}", setup.viewer.ip.text());
-        return rtsp::Refusal{453};
-    }
-    const auto viewer = around_.mesh.add_viewer({.stream = setup.stream,
-                                                 .track = track->name,
-                                                 .agreed = {{setup.local, *port}, setup.wanted.client_port->rtcp},
-                                                 .to = to});
-    if (!viewer) {
-        free({.port = *port});
-        return refuse_viewer(setup, viewer.error().text);
-    }
-    watched_[setup.session][track->name] = {.viewer = *viewer, .port = *port};
-    sessions_of_[*viewer] = setup.session;
-    around_.changed();
-    rtsp::Transport granted;
-    granted.profile = setup.wanted.profile;
-    granted.client_port = setup.wanted.client_port;
-    granted.server_port = rtsp::Pair{*port, static_cast<uint16_t>(*port + 1)};
-    granted.source = setup.local.text();
-    granted.ssrc = ssrc_of(*track);
-    return rtsp::Granted{track->name, std::move(granted)};
-}
-
-rtsp::Answer Rtsp::refuse_viewer(const rtsp::Setup& setup, const std::string& why) {
-    around_.log.warning("RTSP: {} cannot watch '{}': {}", setup.viewer.ip.text(), setup.stream, why);
-    return rtsp::Refusal{403};
-}
-
-rtsp::Answer Rtsp::grant_over_tcp(const rtsp::Setup& setup, const mesh::Track& track) {
-    const rtsp::Pair channels = *setup.wanted.interleaved;
-    const auto viewer = around_.mesh.add_viewer({.stream = setup.stream,
-                                                 .track = track.name,
-                                                 .agreed = {},
-                                                 .to = setup.viewer,
-                                                 .channel = static_cast<uint8_t>(channels.rtp)});
-    if (!viewer) return refuse_viewer(setup, viewer.error().text);
-    watched_[setup.session][track.name] = {
-        .viewer = *viewer, .port = 0, .channels = channels, .connection = setup.connection};
-    sessions_of_[*viewer] = setup.session;
-    rtsp::Transport granted;
-    granted.profile = setup.wanted.profile;
-    granted.lower = rtsp::Lower::tcp;
-    granted.interleaved = channels;
-    granted.ssrc = ssrc_of(track);
-    return rtsp::Granted{track.name, std::move(granted)};
-}
-
-std::optional<uint16_t> Rtsp::take_port(const Ip& local) {
-    return ports_.take([&](uint16_t rtp) {
-        const auto rtcp = static_cast<uint16_t>(rtp + 1);
-        if (around_.mesh.takes({local, rtp, 0}) || around_.mesh.takes({local, rtcp, 0})) return false;
-        if (!around_.claim_ports) return true;
-        if (!claimed_.claim({local, rtp})) return false;
-        if (claimed_.claim({local, rtcp})) return true;
-        claimed_.release({local, rtp});
-        return false;
-    });
-}
-
-void Rtsp::release(const Endpoint& rtp) {
-    if (!around_.claim_ports) return;
-    claimed_.release(rtp);
-    claimed_.release({rtp.ip, static_cast<uint16_t>(rtp.port + 1)});
-}
-
-void Rtsp::free(const Watched& watched) {
-    if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer)) {
-        if (viewer->leg.agreed) release(viewer->leg.agreed->from);
-        around_.mesh.remove_viewer(watched.viewer);
-        sessions_of_.erase(watched.viewer);
-        around_.changed();
-    }
-    if (watched.port != 0) ports_.give_back(watched.port);
-}
-
 // Of the tracks that go over TCP.
 void Rtsp::prepare(rtsp::SessionId session, bool from_key_frame) {
     rtsp::Interleaver::Plan plan{.session = session, .connection = 0, .lanes = {}, .from_key_frame = from_key_frame};
@@ -273,6 +173,10 @@ void Rtsp::on(const rtsp::Play& play) {
 bool Rtsp::started(rtsp::SessionId session, const Tracks& tracks, rtsp::Playing& playing) const {
     bool all = true;
     for (const auto& [track, watched] : tracks) {
+        if (watched.ran) {  // which of its packets this session sees first nobody knows
+            playing.tracks.push_back({track, std::nullopt, std::nullopt});
+            continue;
+        }
         std::optional<flow::FirstPacket::Values> first;
         if (watched.port != 0) {
             first = around_.mesh.first_packet(watched.viewer);
@@ -321,7 +225,15 @@ void Rtsp::on(const rtsp::Pause& pause) {
 void Rtsp::play(rtsp::SessionId session, bool playing) {
     const auto tracks = watched_.find(session);
     if (tracks == watched_.end()) return;
-    for (const auto& [track, watched] : tracks->second) around_.mesh.play(watched.viewer, playing);
+    for (auto& [track, watched] : tracks->second) {
+        if (!watched.shared) {
+            around_.mesh.play(watched.viewer, playing);
+            continue;
+        }
+        watched.ran = groups_->sent(watched.viewer);
+        groups_->play(watched.viewer, session, playing);
+        around_.mesh.play(watched.viewer, groups_->sent(watched.viewer));
+    }
     around_.changed();
 }
 
@@ -330,7 +242,7 @@ void Rtsp::on(const rtsp::Leave& leave) {
     if (tracks == watched_.end()) return;
     if (const auto track = tracks->second.find(leave.track); track != tracks->second.end()) {
         const bool over_tcp = track->second.port == 0;
-        free(track->second);
+        free(leave.session, track->second);
         tracks->second.erase(track);
         const auto session = server_.sessions().find(leave.session);
         if (!over_tcp || session == server_.sessions().end() || session->second.state != rtsp::State::playing) return;
@@ -366,25 +278,23 @@ void Rtsp::on(const rtsp::End& end) {
     over_tcp_.leave(end.session.id);
     const auto ended = watched_.extract(end.session.id);
     if (!ended) return;
-    const bool over_tcp = end.session.interleaved();
     std::string tracks;
     uint64_t packets = 0;
     for (const auto& [track, watched] : ended.mapped()) {
         tracks += fmt::format("{}{}", tracks.empty() ? "" : ", ", track);
         if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer))
-            packets += viewer->leg.rtp->packets.read();
-        free(watched);
+            packets += viewer->leg.rtp->packets.read() - watched.before;
+        free(end.session.id, watched);
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - end.session.started).count();
     around_.log.info("RTSP session {:.8}: {} had '{}' ({}) over {} for {:.1f} s, {} packets; ended by {}; agent '{}'",
-                     end.session.token, end.session.viewer.text(), end.session.stream, tracks, over_tcp ? "TCP" : "UDP",
+                     end.session.token, end.session.viewer.text(), end.session.stream, tracks, over(end.session),
                      seconds, packets, name(end.reason), end.session.agent);
 }
 
 void Rtsp::follow_model() {
     for (const uint64_t viewer : around_.mesh.take_orphans())
-        if (const auto session = sessions_of_.find(viewer); session != sessions_of_.end())
-            server_.end(session->second, rtsp::EndReason::stream_gone);
+        for (const rtsp::SessionId session : sessions_of(viewer)) server_.end(session, rtsp::EndReason::stream_gone);
     for (const rtsp::SessionId publisher : publishers_.displaced())
         server_.end(publisher, rtsp::EndReason::stream_gone);
     drain();
@@ -424,6 +334,7 @@ cli::Report Rtsp::sessions() const {
                            .viewer = session.viewer.text(),
                            .stream = session.stream,
                            .state = std::string(name(session.state)),
+                           .transport = std::string(session.transport()),
                            .agent = session.agent,
                            .seconds = seconds(session.started),
                            .silent_seconds = seconds(session.heard),
@@ -447,9 +358,11 @@ std::string Rtsp::metrics() const {
                              .sessions = {},
                              .ports_taken = ports_.taken(),
                              .ports = ports_.size(),
+                             .groups_taken = groups_ ? groups_->taken() : 0,
+                             .groups = groups_ ? groups_->size() : 0,
                              .reported_lost = {},
                              .over_tcp = over_tcp_.counters()};
-    for (const auto& [id, session] : server_.sessions()) facts.sessions[name(session.state)]++;
+    for (const auto& [id, session] : server_.sessions()) facts.sessions[{name(session.state), session.transport()}]++;
     for (const auto& [id, tracks] : watched_)
         for (const auto& [track, watched] : tracks)
             if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer); viewer && viewer->track)

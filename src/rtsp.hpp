@@ -1,6 +1,7 @@
 #pragma once
 // RTSP viewers and publishers: the protocol's server on TCP, and what it asks for done to the model. Node makes one if
 // the configuration has `rtsp.listen`.
+#include <expected>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "control/io/event_loop.hpp"
 #include "control/io/tcp_server.hpp"
 #include "control/mesh/mesh.hpp"
+#include "control/rtsp/groups.hpp"
 #include "control/rtsp/port_pairs.hpp"
 #include "control/rtsp/server.hpp"
 #include "control/rtsp/tunnel.hpp"
@@ -35,6 +37,8 @@ public:
         rtsp::PortPairs& ports;
         flow::TakeDiverted take_diverted;
         bool claim_ports = false;
+        // Our address on the port of that name, or on the only one: what copies to a group leave from.
+        std::function<std::optional<Ip>(const std::optional<std::string>& port, bool v4)> address_of;
         std::function<void()> changed;
         std::function<void()> streams_changed;  // more than viewers did
         // A stream without tracks is asked for: whether a camera is to bring them, which `told` tells of (Pulls::wake).
@@ -53,7 +57,10 @@ private:
         uint16_t port = 0;  // ours; 0: it goes over TCP, on this channel of this connection
         rtsp::Pair channels{};
         rtsp::ConnectionId connection = 0;
-        uint64_t heard = 0;  // Feedback::packets at the last look
+        bool shared = false;  // by multicast: the viewer of the model is that of all who watch there
+        bool ran = false;     // shared: its leg was sent before this session played
+        uint64_t before = 0;  // shared: what the leg had sent by then
+        uint64_t heard = 0;   // Feedback::packets at the last look
     };
     using Tracks = std::map<std::string, Watched>;
     struct Starting {  // a PLAY that waits for its first packets
@@ -80,13 +87,20 @@ private:
     void on(const rtsp::Media& media) { publishers_.take(media); }
     void on(const rtsp::End& end);
     void on(const rtsp::Feedback& feedback);
+    static std::optional<uint32_t> ssrc_of(const mesh::Track& track);
     rtsp::Answer grant(const rtsp::Setup& setup);
+    rtsp::Answer grant_unicast(const rtsp::Setup& setup, const mesh::Track& track);
+    rtsp::Answer grant_by_multicast(const rtsp::Setup& setup, const mesh::Track& track);
+    std::expected<uint64_t, rtsp::Refusal> open_group(const rtsp::Setup& setup, const mesh::Track& track);
+    bool leave_group(rtsp::SessionId session, const Watched& watched);
     rtsp::Answer grant_over_tcp(const rtsp::Setup& setup, const mesh::Track& track);
-    rtsp::Answer refuse_viewer(const rtsp::Setup& setup, const std::string& why);
+    rtsp::Refusal refuse_ports(const rtsp::Setup& setup);
+    rtsp::Refusal refuse_viewer(const rtsp::Setup& setup, const std::string& why);
     void prepare(rtsp::SessionId session, bool from_key_frame);
     std::optional<uint16_t> take_port(const Ip& local);
     void release(const Endpoint& rtp);
-    void free(const Watched& watched);
+    std::vector<rtsp::SessionId> sessions_of(uint64_t viewer) const;
+    void free(rtsp::SessionId session, const Watched& watched);
     void play(rtsp::SessionId session, bool playing);
     void look_for_first_packets();
     bool started(rtsp::SessionId session, const Tracks& tracks, rtsp::Playing& playing) const;
@@ -99,7 +113,9 @@ private:
     io::ClaimedPorts claimed_;
     Publishers publishers_;
     std::map<rtsp::SessionId, Tracks> watched_;
-    std::map<uint64_t, rtsp::SessionId> sessions_of_;  // by viewer
+    std::map<uint64_t, rtsp::SessionId> sessions_of_;  // by viewer, of those that are one session's
+    const std::optional<config::Multicast> multicast_;
+    std::optional<rtsp::Groups> groups_;  // of multicast_
     std::map<rtsp::Ticket, Starting> starting_;
     bool draining_ = false;
     std::unique_ptr<io::TcpServer> tcp_;

@@ -13,9 +13,10 @@ public:
     explicit RtspStage(rtsp::ServerSettings settings = {})
         : server(with_names(std::move(settings)), [this] { return ++random_; }) {}
 
-    static rtsp::ServerSettings with_publishers() {
+    static rtsp::ServerSettings with_publishers() {  // and all else that can be asked for
         rtsp::ServerSettings s;
         s.publish = true;
+        s.multicast = true;
         return s;
     }
 
@@ -69,11 +70,20 @@ private:
         const std::string track = s.track.empty() ? "video" : s.track;
         if (s.stream != "cam" || (track != "video" && track != "audio"))
             return server.answer(now, s.ticket, rtsp::Refusal{404});
-        done.push_back("setup " + std::to_string(s.session) + " " + track + " " +
-                       std::to_string(s.wanted.interleaved ? s.wanted.interleaved->rtp : s.wanted.client_port->rtp));
         rtsp::Transport granted;
         granted.profile = s.wanted.profile;
         granted.lower = s.wanted.lower;
+        if (s.wanted.multicast) {
+            done.push_back("share " + std::to_string(s.session) + " " + track);
+            granted.multicast = true;
+            granted.destination = "239.10.0.1";
+            granted.source = s.local.text();
+            granted.port = rtsp::Pair{20002, 20003};
+            granted.ttl = 16;
+            return server.answer(now, s.ticket, rtsp::Granted{track, granted});
+        }
+        done.push_back("setup " + std::to_string(s.session) + " " + track + " " +
+                       std::to_string(s.wanted.interleaved ? s.wanted.interleaved->rtp : s.wanted.client_port->rtp));
         granted.client_port = s.wanted.client_port;
         granted.interleaved = s.wanted.interleaved;
         if (s.wanted.lower == rtsp::Lower::udp) {

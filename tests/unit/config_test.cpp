@@ -1,4 +1,6 @@
 // The configuration: settings and ports, right and wrong, and what is no YAML.
+#include <fmt/format.h>
+
 #include "config_cases.hpp"
 
 using namespace penstock;
@@ -258,6 +260,21 @@ TEST_CASE("the rtsp section") {
     CHECK_FALSE(none.publish);  // nobody may
     CHECK(right("rtsp: { publish: {} }\n").rtsp.publish == Publish{false});
     CHECK(all.users == std::vector{User{"eve", "a:b"}});
+    CHECK_FALSE(none.multicast);
+    const std::string two =
+        "ports: [{ name: lan, driver: \"null\" }, { name: wan, driver: \"null\" }]\nrtsp: { multicast: ";
+    CHECK(right(two + "{ groups: 239.10.0.0/24, ttl: 3, port: wan } }\n").rtsp.multicast ==
+          Multicast{*Prefix::parse("239.10.0.0/24"), 3, "wan"});
+    CHECK(right("rtsp: { multicast: { groups: \"ff15::10:0/112\" } }\n").rtsp.multicast ==
+          Multicast{*Prefix::parse("ff15::10:0/112"), 16, std::nullopt});
+    expect({{two + "{ groups: 239.10.0.0/24 } }\n", {{2, 30, "needs `port`: one of the ports lan, wan"}}},
+            {two + "{ groups: 239.10.0.0/24, port: x } }\n", {{2, 51, "one of the ports lan, wan"}}},
+            {"rtsp: { multicast: { ttl: 3 } }\n", {{1, 20, "'groups' is missing"}}},
+            {"rtsp: { multicast: { groups: 239.10.0.0/24, ttl: 0 } }\n", {{1, 50, "1 to 255"}}}});
+    for (const char* network : {"239.10.0.0", "10.0.0.0/24", "239.0.0.0/15", "224.0.0.8/32", "224.0.0.0/16",
+                                "232.7.0.0/16", "ff15::/111", "fd00::/112"})
+        expect({{fmt::format("rtsp: {{ multicast: {{ groups: \"{}\" }} }}\n", network),
+                 {{1, 30, "a multicast network"}}}});
     expect({{"rtsp: { listen: \":554\" }\n", {{1, 17, "list"}}},
             {"rtsp: { listen: [\"554\"] }\n", {{1, 18, "is not allowed"}}},
             {"rtsp: { listen: [\":0\"] }\n", {{1, 18, "is not allowed"}}},

@@ -1,4 +1,6 @@
 // Viewers in the model: legs beside the outputs, which come and go without them.
+#include <algorithm>
+
 #include "mesh_cases.hpp"
 
 using namespace penstock;
@@ -68,6 +70,36 @@ TEST_CASE("a viewer's leg comes with PLAY, and its feedback is expected before",
     CHECK(mesh.take_destinations().forgotten == std::vector{way("10.0.1.30")});
     CHECK(mesh.placed()[0].outputs == 1);
     CHECK(table->size() == 2);
+}
+
+TEST_CASE("a viewer that is a group: its own TTL and port to leave by, and nobody's feedback", "[viewers]") {
+    mesh::Mesh mesh = model();
+    put(mesh, kCamera);
+    auto shared = plan("10.0.1.1:21000", "239.10.0.1:21000", 21001);
+    shared.group = {.port = 1, .ttl = 9};
+    const uint64_t id = add(mesh, shared);
+    const flow::Destination by_wan{ip("239.10.0.1"), 1};
+    CHECK(std::ranges::count(mesh.take_destinations().wanted, by_wan) == 1);
+    mesh.resolve(by_wan, by(1, "10.0.1.9"));
+    mesh.play(id, true);
+    const auto table = mesh.compile();
+    const flow::Flow* rtp = arriving(*table, "10.0.0.1:20000");
+    REQUIRE(rtp->leg_count == 1);
+    CHECK(rtp->legs[0].ttl == 9);
+    CHECK(udp_port(rtp->legs[0], false) == 21000);
+    CHECK(udp_port(rtp->legs[0], true) == 21000);
+    CHECK(Ip::v4(rtp->legs[0].header().subspan<26, 4>()) == ip("10.0.1.1"));
+    const flow::Flow* rtcp = arriving(*table, "10.0.0.1:20001");
+    CHECK(udp_port(rtcp->legs[0], true) == 21001);
+    CHECK(table->size() == 2);
+    CHECK(mesh.takes({ip("10.0.1.1"), 21001, 0}));  // the pair is its, all the same
+
+    put(mesh, stream({track({from("239.10.0.2:21002")}, {})}, "other"));
+    auto loop = plan("10.0.1.1:21002", "239.10.0.2:21002", 21003);
+    loop.group = {.port = 1, .ttl = 9};
+    CHECK_FALSE(mesh.add_viewer(loop));
+    mesh.remove_viewer(id);
+    CHECK(mesh.take_destinations().forgotten == std::vector{by_wan});
 }
 
 TEST_CASE("one destination of an output and two viewers is wanted until the last goes", "[viewers]") {

@@ -77,6 +77,41 @@ TEST_CASE("the life of a session", "[rtsp]") {
     CHECK(stage.server.sessions().empty());
 }
 
+TEST_CASE("multicast is granted where it is on, and such a session lives by its requests", "[rtsp]") {
+    const auto setup = [](std::string_view transport) {
+        return request("SETUP", "rtsp://10.0.1.1/cam/video", fmt::format("Transport: {}\r\n", transport));
+    };
+    RtspStage off;
+    off.connect(1);
+    CHECK(off.ask(1, setup("RTP/AVP;multicast")) == 461);
+    CHECK(off.ask(1, setup("RTP/AVP;multicast;port=5000-5001,RTP/AVP;unicast;client_port=5000-5001")) == 200);
+    CHECK(off.done == Done{"setup 3 video 5000"});
+
+    rtsp::ServerSettings settings;
+    settings.multicast = true;
+    RtspStage on(settings);
+    on.connect(1);
+    for (const char* no : {"RTP/AVP/TCP;multicast", "RTP/SAVP;multicast", "RTP/AVP;multicast;mode=\"FLY\"", "RTP/AVP"})
+        CHECK(on.ask(1, setup(no)) == 461);
+    CHECK(on.ask(1, setup("RTP/AVP;multicast;destination=239.1.1.1")) == 403);  // which group is ours to say
+    on.said.clear();
+    CHECK(on.ask(1, setup("RTP/AVP/UDP;multicast;port=7000-7001;ttl=127")) == 200);  // FFmpeg, but for port and ttl
+    CHECK(on.said.find("Transport: RTP/AVP;multicast;destination=239.10.0.1;source=10.0.1.1;port=20002-20003;ttl=16;"
+                       "mode=\"PLAY\"\r\n") != std::string::npos);
+    CHECK(on.server.sessions().begin()->second.transport() == "multicast");
+    CHECK(on.ask(1, kPlay) == 200);
+    on.server.disconnected(1);
+    on.pass(59s);
+    REQUIRE(on.server.sessions().size() == 1);
+    on.connect(2);
+    CHECK(on.ask(2, request("GET_PARAMETER", "rtsp://10.0.1.1/cam", "Session: SESSION\r\n")) == 200);
+    on.pass(59s);
+    CHECK(on.server.sessions().size() == 1);
+    on.pass(1s);
+    CHECK(on.server.sessions().empty());
+    CHECK(on.done.back().ends_with("timeout"));
+}
+
 TEST_CASE("silence ends a session, RTCP and requests do not", "[rtsp]") {
     RtspStage stage;
     stage.connect(1);

@@ -10,6 +10,7 @@ Report show_rtsp_sessions(const std::vector<RtspSession>& all) {
                       {"viewer", "viewer"},
                       {"stream", "stream"},
                       {"state", "state"},
+                      {"transport", "by"},
                       {"seconds", "seconds"},
                       {"silent_seconds", "silent"},
                       {"agent", "agent"}},
@@ -26,7 +27,8 @@ Report show_rtsp_sessions(const std::vector<RtspSession>& all) {
                     {"reported_lost", "lost there"}},
                    {}};
     for (const RtspSession& s : all) {
-        sessions.rows.push_back(Row{s.session, s.viewer, s.stream, s.state, s.seconds, s.silent_seconds, s.agent});
+        sessions.rows.push_back(
+            Row{s.session, s.viewer, s.stream, s.state, s.transport, s.seconds, s.silent_seconds, s.agent});
         for (const RtspSession::Track& t : s.tracks)
             tracks.rows.push_back(Row{s.session, t.track, t.to,
                                       t.server_port != 0 ? Cell{uint64_t{t.server_port}} : Cell{}, t.packets, t.bytes,

@@ -11,7 +11,7 @@ namespace penstock::cli {
 
 struct RtspSession {
     std::string session;  // the beginning of its id: the whole is a secret
-    std::string viewer, stream, state, agent;
+    std::string viewer, stream, state, transport, agent;
     double seconds = 0, silent_seconds = 0;
     struct Track {
         std::string track, to;

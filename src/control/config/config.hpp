@@ -189,6 +189,14 @@ struct Publish {
     bool operator==(const Publish&) const = default;
 };
 
+// Players that ask for multicast share a leg a track, to a group of its own.
+struct Multicast {
+    Prefix groups;                    // of which they are given
+    uint8_t ttl = 16;                 // or hop limit
+    std::optional<std::string> port;  // to leave by; absent: there is one only
+    bool operator==(const Multicast&) const = default;
+};
+
 struct Rtsp {
     std::vector<Endpoint> listen;  // none: RTSP is off
     std::chrono::seconds session_timeout{60};
@@ -197,6 +205,7 @@ struct Rtsp {
     unsigned requests_per_address = 200;  // a second
     size_t streams_per_address = 16;      // that are published from there
     std::optional<Publish> publish;       // absent: nobody may
+    std::optional<Multicast> multicast;   // absent: nobody gets it
     std::vector<User> users;              // none: everybody may watch
     size_t late_join = size_t{4} << 20;   // bytes of a track of video that are kept to begin with; 0: off
     bool operator==(const Rtsp&) const = default;

@@ -26,8 +26,8 @@ std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const En
     config.control = read_control(sections["control"]);
     config.metrics = read_metrics(sections["metrics"]);
     config.media = read_media(sections["media"]);
-    config.rtsp = read_rtsp(sections["rtsp"]);
     config.ports = read_ports(sections["ports"]);
+    config.rtsp = read_rtsp(sections["rtsp"], config.ports);
     config.streams = read_streams(sections["streams"], config.ports);
     check(config, problems);
     if (!problems.empty()) return std::unexpected(std::move(problems).sorted());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "control/config/port_names.hpp"
 #include "control/config/settings.hpp"
 
 namespace penstock::config {
@@ -66,11 +67,39 @@ Publish read_publish(const Value& value) {
     return publish;
 }
 
+// What routers keep for themselves (RFC 5771 section 4), and where receivers have to name a sender (RFC 4607), is left
+// out.
+std::optional<Prefix> network_of_groups(std::string_view text) {
+    static const Prefix kLocal = *Prefix::parse("224.0.0.0/24"), kSsm = *Prefix::parse("232.0.0.0/8");
+    const auto groups = Prefix::parse(text);
+    if (!groups || !groups->ip.is_multicast() || groups->length < (groups->ip.is_v4() ? 16 : 112)) return std::nullopt;
+    for (const Prefix& kept : {kLocal, kSsm})
+        if (kept.contains(groups->ip) || groups->contains(kept.ip)) return std::nullopt;
+    return groups;
+}
+
+Multicast read_multicast(const Value& value, const PortNames& ports) {
+    static constexpr std::string_view kKeys[] = {"groups", "ttl", "port"};
+    Multicast multicast;
+    const Map map{value, kKeys};
+    const Value groups = map.required("groups");
+    multicast.groups = groups
+                           .parsed(
+                               "a multicast network of 16 bits at most, such as 239.10.0.0/24 or ff15::10:0/112, "
+                               "and not in 224.0.0.0/24 or 232.0.0.0/8",
+                               network_of_groups)
+                           .value_or(multicast.groups);
+    multicast.ttl = map["ttl"].number<uint8_t>(1, 255).value_or(multicast.ttl);
+    multicast.port = ports.read(map["port"]);
+    if (groups) ports.want_for_group(multicast.groups.ip, groups, map);
+    return multicast;
+}
+
 }  // namespace
 
-Rtsp read_rtsp(const Value& value) {
-    static constexpr std::string_view kKeys[] = {"listen",  "session_timeout", "per_address",
-                                                 "publish", "users",           "late_join"};
+Rtsp read_rtsp(const Value& value, const std::vector<Port>& ports) {
+    static constexpr std::string_view kKeys[] = {"listen", "session_timeout", "per_address", "publish",
+                                                 "users",  "late_join",       "multicast"};
     static constexpr std::string_view kPerAddress[] = {"connections", "sessions", "requests", "streams"};
     Rtsp rtsp;
     const Map map{value, kKeys};
@@ -91,6 +120,7 @@ Rtsp read_rtsp(const Value& value) {
     rtsp.requests_per_address = limits["requests"].number<unsigned>(1, 100'000).value_or(rtsp.requests_per_address);
     rtsp.streams_per_address = limits["streams"].number<size_t>(1, 65535).value_or(rtsp.streams_per_address);
     if (const Value publish = map["publish"]) rtsp.publish = read_publish(publish);
+    if (const Value multicast = map["multicast"]) rtsp.multicast = read_multicast(multicast, PortNames{ports});
     map["users"].each([&](const Value& entry) {
         User user = read_user(entry);
         if (!user.name.empty() && std::ranges::find(rtsp.users, user.name, &User::name) != rtsp.users.end())

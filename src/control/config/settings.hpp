@@ -17,10 +17,10 @@ Memory read_memory(const Value& value);
 Control read_control(const Value& value);
 Metrics read_metrics(const Value& value);
 Media read_media(const Value& value);
-Rtsp read_rtsp(const Value& value);
+// `ports` is what `port:` may name.
+Rtsp read_rtsp(const Value& value, const std::vector<Port>& ports);
 Pull read_pull(const Value& value);  // of a stream
 std::vector<Port> read_ports(const Value& value);
-// `ports` is what `port:` may name.
 std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& ports);
 Stream read_stream(const Value& value, std::string_view name,
                    const std::vector<Port>& ports);  // an entry without its name

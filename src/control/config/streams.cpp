@@ -4,36 +4,12 @@
 #include <algorithm>
 
 #include "control/config/fec.hpp"
+#include "control/config/port_names.hpp"
 #include "control/config/settings.hpp"
 #include "control/config/standards.hpp"
 
 namespace penstock::config {
 namespace {
-
-class Ports {
-public:
-    explicit Ports(const std::vector<Port>& ports) {
-        for (const Port& port : ports)
-            if (!port.name.empty()) names_.push_back(port.name);
-        allowed_ = names_.empty() ? "there are no ports" : "one of the ports " + joined(names_);
-    }
-    // The name of an existing port.
-    std::optional<std::string> read(const Value& value) const {
-        return value.parsed(allowed_, [&](std::string_view text) {
-            const bool exists = std::ranges::find(names_, text) != names_.end();
-            return exists ? std::optional{std::string{text}} : std::nullopt;
-        });
-    }
-    // Routes say by which port a unicast copy leaves; for a group nothing does, once there is a choice.
-    void want_for_group(const Endpoint& rtp, const Value& rtp_value, const Map& map) const {
-        if (names_.size() > 1 && rtp.ip.is_multicast() && !map["port"])
-            rtp_value.problem("a multicast group needs `port`: " + allowed_);
-    }
-
-private:
-    std::vector<std::string_view> names_;
-    std::string allowed_;
-};
 
 // IP:PORT with room for RTCP on the next port.
 std::optional<Endpoint> read_rtp(const Value& value, bool rtcp_mux) {
@@ -66,7 +42,7 @@ std::optional<Ip> read_sender(const Value& value, const Endpoint& rtp) {
     return sender;
 }
 
-Source read_source(const Value& value, const Ports& ports) {
+Source read_source(const Value& value, const PortNames& ports) {
     static constexpr std::string_view kKeys[] = {"rtp", "from", "source", "port", "vlan", "fec"};
     Source source;
     const Map map{value, kKeys};
@@ -77,7 +53,7 @@ Source read_source(const Value& value, const Ports& ports) {
     source.vlan = read_vlan(map["vlan"]);
     source.fec = read_source_fec(map["fec"], source.rtp);
     want_room_for_repair(repair_ports(source), source.rtp, rtp);
-    ports.want_for_group(source.rtp, rtp, map);
+    ports.want_for_group(source.rtp.ip, rtp, map);
 
     const Value from = map["from"], ssm = map["source"];
     source.ssm = static_cast<bool>(ssm);
@@ -89,7 +65,7 @@ Source read_source(const Value& value, const Ports& ports) {
     return source;
 }
 
-Output read_output(const Value& value, const Ports& ports) {
+Output read_output(const Value& value, const PortNames& ports) {
     static constexpr std::string_view kKeys[] = {"rtp", "ttl", "dscp", "port", "vlan", "rtcp_mux", "fec"};
     Output output;
     const Map map{value, kKeys};
@@ -103,7 +79,7 @@ Output read_output(const Value& value, const Ports& ports) {
     output.vlan = read_vlan(map["vlan"]);
     output.fec = read_output_fec(map["fec"], output.rtp);
     want_room_for_repair(repair_ports(output), output.rtp, rtp);
-    ports.want_for_group(output.rtp, rtp, map);
+    ports.want_for_group(output.rtp.ip, rtp, map);
     return output;
 }
 
@@ -137,7 +113,7 @@ void read_encoding(const Map& map, Track& track) {
     track.clock_rate = clock_rate(*encoding).value_or(track.clock_rate);
 }
 
-Track read_track(const Value& value, const Ports& ports) {
+Track read_track(const Value& value, const PortNames& ports) {
     static constexpr std::string_view kKeys[] = {"media", "payload_type", "encoding", "fmtp", "sources", "outputs"};
     static constexpr Name<std::string_view> kMedia[] = {
         {"video", "video"}, {"audio", "audio"}, {"application", "application"}};
@@ -165,7 +141,7 @@ Track read_track(const Value& value, const Ports& ports) {
     return track;
 }
 
-void read_tracks(const Map& map, Stream& stream, const Ports& ports) {
+void read_tracks(const Map& map, Stream& stream, const PortNames& ports) {
     if (const Value rtsp = map["rtsp"]) {
         stream.rtsp = read_pull(rtsp);
         if (const Value tracks = map["tracks"])
@@ -178,7 +154,7 @@ void read_tracks(const Map& map, Stream& stream, const Ports& ports) {
         tracks.problem("no entries: a stream has one track at least");
 }
 
-Stream read_stream(const Value& value, const Ports& ports) {
+Stream read_stream(const Value& value, const PortNames& ports) {
     static constexpr std::string_view kKeys[] = {"name", "tracks", "rtsp"};
     Stream stream;
     const Map map{value, kKeys};
@@ -193,7 +169,7 @@ Stream read_stream(const Value& value, const Ports& ports) {
 
 std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& ports) {
     std::vector<Stream> streams;
-    const Ports names{ports};
+    const PortNames names{ports};
     value.each([&](const Value& entry) { streams.push_back(read_stream(entry, names)); });
     return streams;
 }
@@ -206,12 +182,12 @@ Stream read_stream(const Value& value, std::string_view name, const std::vector<
     if (!is_plain_name(name, kLongestName))
         value.problem(fmt::format("{} is no name of a stream: {}", quoted(name), kNameAllowed));
     const Map map{value, kKeys};
-    read_tracks(map, stream, Ports{ports});
+    read_tracks(map, stream, PortNames{ports});
     return stream;
 }
 
-Track read_track(const Value& value, const std::vector<Port>& ports) { return read_track(value, Ports{ports}); }
-Source read_source(const Value& value, const std::vector<Port>& ports) { return read_source(value, Ports{ports}); }
-Output read_output(const Value& value, const std::vector<Port>& ports) { return read_output(value, Ports{ports}); }
+Track read_track(const Value& value, const std::vector<Port>& ports) { return read_track(value, PortNames{ports}); }
+Source read_source(const Value& value, const std::vector<Port>& ports) { return read_source(value, PortNames{ports}); }
+Output read_output(const Value& value, const std::vector<Port>& ports) { return read_output(value, PortNames{ports}); }
 
 }  // namespace penstock::config

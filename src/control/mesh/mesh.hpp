@@ -92,7 +92,7 @@ struct Track {
     std::vector<flow::FlowPtr> flows;        // as in the last table
     bool dirty = false;                      // they differ from what the model says by now
 
-    bool diverted() const;  // whether somebody watches it over TCP just now
+    bool diverted() const;                    // whether somebody watches it over TCP just now
     std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
 };
 
@@ -173,6 +173,11 @@ public:
         Agreed agreed;
         Endpoint to;
         std::optional<uint8_t> channel{};  // over TCP: `to` is the connection's far end, and nothing else is agreed
+        struct Group {                     // `to` is one, for whoever watches there; nobody's RTCP is expected
+            std::optional<uint16_t> port;  // that copies leave by
+            uint8_t ttl = 0;
+        };
+        std::optional<Group> group{};
     };
     Result<uint64_t> add_viewer(const ViewerPlan& plan);
     void play(uint64_t viewer, bool playing);

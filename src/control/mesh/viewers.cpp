@@ -53,13 +53,13 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
             return fail(fmt::format("{} is a source: that would be a loop", plan.to.text()));
 
     Viewer& viewer = make_viewer(plan);
-    viewer.leg.to.ttl = kTtl;
-    viewer.leg.destination = {plan.to.ip, std::nullopt};
+    viewer.leg.to.ttl = plan.group ? plan.group->ttl : kTtl;
+    viewer.leg.destination = {plan.to.ip, plan.group ? plan.group->port : std::nullopt};
     viewer.leg.agreed = plan.agreed;
     viewer.leg.worker = choose_server(**track);
     viewer_keys_.insert(keys.begin(), keys.end());
     attach(viewer, **track);
-    viewer.flows = feedback_of(viewer);
+    if (!plan.group) viewer.flows = feedback_of(viewer);
     added_.insert(added_.end(), viewer.flows.begin(), viewer.flows.end());
     compiled_ = false;
     return viewer.id;

@@ -47,11 +47,13 @@ std::string render(const RtspFacts& facts) {
     text.sample("", facts.tunnel.tunnels);
     text.family("rtsp_tunnels_refused_total", "counter", "HTTP connections that became no tunnel or ended one.");
     for (const auto& [reason, count] : facts.tunnel.refused) text.sample(fmt::format("reason=\"{}\"", reason), count);
-    text.family("rtsp_sessions", "gauge", "RTSP sessions, by state.");
-    for (const rtsp::State state : {rtsp::State::ready, rtsp::State::playing, rtsp::State::recording}) {
-        const auto found = facts.sessions.find(name(state));
-        text.sample(fmt::format("state=\"{}\"", name(state)), found == facts.sessions.end() ? 0 : found->second);
-    }
+    text.family("rtsp_sessions", "gauge", "RTSP sessions, by state and by the way of their media.");
+    for (const rtsp::State state : {rtsp::State::ready, rtsp::State::playing, rtsp::State::recording})
+        for (const std::string_view transport : rtsp::kTransports) {
+            const auto found = facts.sessions.find({name(state), transport});
+            text.sample(fmt::format("state=\"{}\",transport=\"{}\"", name(state), transport),
+                        found == facts.sessions.end() ? 0 : found->second);
+        }
     text.family("rtsp_sessions_total", "counter", "RTSP sessions set up.");
     text.sample("", c.sessions);
     text.family("rtsp_sessions_ended_total", "counter", "RTSP sessions that ended, by what ended them.");
@@ -63,6 +65,10 @@ std::string render(const RtspFacts& facts) {
     text.sample("", facts.ports);
     text.family("rtsp_port_pairs_taken", "gauge", "Pairs of UDP ports that sessions have.");
     text.sample("", facts.ports_taken);
+    text.family("rtsp_multicast_groups", "gauge", "Groups of rtsp.multicast that tracks can be given.");
+    text.sample("", facts.groups);
+    text.family("rtsp_multicast_groups_taken", "gauge", "Groups that somebody watches by.");
+    text.sample("", facts.groups_taken);
     const rtsp::InterleaverCounters none, &tcp = facts.over_tcp ? *facts.over_tcp : none;
     const auto single = [&](std::string_view name, std::string_view type, std::string_view help, const Counter& value) {
         text.family(name, type, help);

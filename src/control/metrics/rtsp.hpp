@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "control/rtsp/interleaver.hpp"
@@ -16,8 +17,9 @@ struct RtspFacts {
     const rtsp::TunnelCounters& tunnel;
     size_t tunnels = 0;  // open
     size_t connections = 0;
-    std::map<std::string_view, size_t> sessions;  // by state
-    size_t ports_taken = 0, ports = 0;            // pairs
+    std::map<std::pair<std::string_view, std::string_view>, size_t> sessions;  // by state and transport
+    size_t ports_taken = 0, ports = 0;                                         // pairs
+    size_t groups_taken = 0, groups = 0;
     struct ReportedLost {
         std::string stream, track, leg;
         uint64_t packets = 0;

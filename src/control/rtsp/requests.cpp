@@ -44,10 +44,11 @@ std::string secret_word(const std::function<uint64_t()>& bits) {
 }
 
 // The first alternative that we can do.
-const Transport* usable(const std::vector<Transport>& offered) {
-    const auto found = std::ranges::find_if(offered, [](const Transport& t) {
-        return (t.lower == Lower::tcp || (t.lower == Lower::udp && t.client_port)) && !t.multicast &&
-               same_name(t.profile, "RTP/AVP") && t.mode == "PLAY";
+const Transport* usable(const std::vector<Transport>& offered, bool multicast) {
+    const auto found = std::ranges::find_if(offered, [&](const Transport& t) {
+        const bool way = t.multicast ? t.lower == Lower::udp && multicast
+                                     : t.lower == Lower::tcp || (t.lower == Lower::udp && t.client_port);
+        return way && same_name(t.profile, "RTP/AVP") && t.mode == "PLAY";
     });
     return found == offered.end() ? nullptr : &*found;
 }
@@ -149,7 +150,7 @@ Response Server::setup(Instant now, Connection& c, const Request& request, Sessi
         return receive(now, c, request, session, std::move(response), *offered);
     const auto target = target_of(request.url);
     if (!target) return with_status(response, 404);
-    const Transport* chosen = usable(*offered);
+    const Transport* chosen = usable(*offered, settings_.multicast);
     if (chosen == nullptr) return with_status(response, 461);
     std::optional<Transport> wanted = *chosen;
     // Media goes to who asks for it, and nowhere else: the address of another would make this a weapon.

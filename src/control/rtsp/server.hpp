@@ -46,7 +46,8 @@ struct ServerSettings {
     std::vector<User> users;  // none: everybody may watch
     Duration session_timeout = std::chrono::seconds(60);
     PerAddress per_address;
-    bool publish = false;  // whether anybody may
+    bool publish = false;    // whether anybody may
+    bool multicast = false;  // whether who asks for it gets it
 };
 
 struct Peer {

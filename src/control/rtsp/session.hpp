@@ -109,6 +109,13 @@ struct Session {
     bool interleaved() const {
         return std::ranges::any_of(tracks, [](const auto& t) { return t.second.interleaved.has_value(); });
     }
+    // The way of its media.
+    std::string_view transport() const {
+        if (interleaved()) return "tcp";
+        const bool group = std::ranges::any_of(tracks, [](const auto& t) { return t.second.multicast; });
+        return group ? "multicast" : "udp";
+    }
 };
+inline constexpr std::string_view kTransports[] = {"udp", "multicast", "tcp"};
 
 }  // namespace penstock::rtsp
