@@ -64,7 +64,7 @@ def test_players():
         snoop(lab)
         penstock = node(lab, more=", session_timeout: 5s")
         sent, wire, bystander = Capture(lab.source, "eth0"), Capture(lab.switch, "uplink", "udp or igmp"), Capture(lab.receivers[2], "eth0")
-        start_source(lab.source, LAN[4], 20000, 20002)
+        source = start_source(lab.source, LAN[4], 20000, 20002)
         wait_for(lambda: all(penstock.metrics().sum("penstock_path_packets_total", track=t) > 20 for t in ("video", "audio")), "media", 20)
         one = ffmpeg(lab)
         wait_for(lambda: ffmpeg_pictures(lab) >= 10, f"ffmpeg's pictures\n{penstock.text()[-800:]}", 20)
@@ -91,6 +91,7 @@ def test_players():
         assert not penstock.show("stream camera-1")["legs"]
         before = metrics.sum("penstock_path_packets_total", track="video")
         wait_for(lambda: penstock.metrics().sum("penstock_path_packets_total", track="video") > before + 30, "media that nobody wants")
+        source.stop()
         ends = {}
         for track, port in (("video", 20000), ("audio", 20002)):
             group, to = both[track].rsplit(":", 1)
