@@ -10,6 +10,7 @@
 #include <new>
 #include <utility>
 
+#include "rtp/bye.hpp"
 #include "rtp/header.hpp"
 #include "rtp/rtcp.hpp"
 
@@ -257,6 +258,12 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
     if (!rtcp || !rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid, &f);
     f.path->rtcp_packets.add();
     f.path->rtcp_bytes.add(payload.size());
+    // A path of a live-live track ends, and the other one may go on with the same SSRC: players would end, too.
+    if (f.merge != nullptr && rtp::says_bye(payload)) {
+        ledger_.duplicate++;
+        rte_pktmbuf_free(m);
+        return;
+    }
     replicate(from, m, in, f.kind == flow::Kind::rtcp ? f : *f.rtcp);
 }
 

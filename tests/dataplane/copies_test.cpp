@@ -188,6 +188,23 @@ TEST_CASE("RTCP leaves by the RTCP legs, whether it came on the next port or mux
     CHECK(track.legs[0]->packets.read() == 0);
 }
 
+TEST_CASE("BYE is passed on by a track of one path, of two paths one may end while the other goes on",
+          "[copies][rtcp]") {
+    Lab lab;
+    TrackPlan plan;
+    plan.legs = {leg_to("10.0.1.20:6000", 1)};
+    const bool merged = GENERATE(false, true);
+    if (merged) plan.merge = std::make_shared<flow::MergeState>();
+    const Track track = make_track(plan);
+    lab.publish(track.flows());
+    for (const auto& rtcp : {sender_report(), bye()})
+        for (const unsigned port : {20000u, 20001u}) lab.arrive(packet().udp(6001, port).payload(rtcp).build());
+    lab.run();
+    CHECK(lab.sent(1).size() == (merged ? 2 : 4));
+    CHECK(lab.ledger().duplicate == (merged ? 2 : 0));
+    CHECK(track.path->rtcp_packets.read() == 4);
+}
+
 TEST_CASE("of two paths each packet leaves once, and each path is counted", "[copies][merge]") {
     Lab lab;
     TrackPlan plan;

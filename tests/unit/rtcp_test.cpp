@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "rtp/bye.hpp"
 #include "support/media.hpp"
 
 using namespace penstock::rtp;
@@ -60,6 +61,9 @@ TEST_CASE("the first report block", "[rtcp]") {
               ->lost == 3);
     CHECK_FALSE(first_report(sender_report()));
     CHECK_FALSE(first_report(bye()));
+    CHECK(says_bye(bye()));
+    CHECK_FALSE(says_bye(sender_report()));
+    CHECK_FALSE(says_bye({}));
     CHECK_FALSE(first_report(hex("81c90001 00000001")));  // a block is announced, and there is none
     CHECK_FALSE(first_report({}));
 }
