@@ -85,7 +85,7 @@ TEST_CASE("multicast is granted where it is on, and such a session lives by its 
     off.connect(1);
     CHECK(off.ask(1, setup("RTP/AVP;multicast")) == 461);
     CHECK(off.ask(1, setup("RTP/AVP;multicast;port=5000-5001,RTP/AVP;unicast;client_port=5000-5001")) == 200);
-    CHECK(off.done == Done{"setup 3 video 5000"});
+    CHECK(off.done == Done{"setup 1 video 5000"});
 
     rtsp::ServerSettings settings;
     settings.multicast = true;
