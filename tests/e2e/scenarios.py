@@ -1,4 +1,5 @@
 """The traffic scenarios of tools/pktgen-scenarios, short and slow; and that a fault in one is seen."""
+import os
 import shutil
 import subprocess
 import tempfile
@@ -11,8 +12,8 @@ SCENARIOS = ROOT / "tools/pktgen-scenarios"
 SKIPPED = 77
 
 
-def run(*words):
-    done = subprocess.run([SCENARIOS / "run", "--small", *words], capture_output=True, text=True, timeout=90)
+def run(*words, generator="penstock-gen"):
+    done = subprocess.run([SCENARIOS / "run", "--small", "--with", generator, *words], capture_output=True, text=True, timeout=90)
     if done.returncode == SKIPPED:
         raise Skip(done.stdout.strip())
     return done.returncode, done.stdout + done.stderr
@@ -27,6 +28,15 @@ def test_small(name):
 @alone
 def test_small_overload():
     code, said = run("overload")
+    assert code == 0, said
+
+
+@alone
+@cases(name=("relay", "fec-2d"))
+def test_pktgen(name):
+    if not shutil.which(os.environ.get("PKTGEN", "pktgen")):
+        raise Skip("Pktgen-DPDK is not installed: no `pktgen` on the path, nor one that PKTGEN names")
+    code, said = run(name, generator="pktgen")
     assert code == 0, said
 
 
