@@ -49,7 +49,7 @@ def drive(bench, directory, seconds, scale):
                "--lcores", "0@0,1@1", *ports, "--", "-P", "-m", "1.0,1.1", "-s", f"0:{pcap}", "-f", str(directory / "pktgen.lua")]
     with open(log, "w") as output:
         subprocess.run(bench.generator.inside(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                       env=os.environ | environment, timeout=seconds * 8 + 60, check=False)
+                       env=os.environ | environment, timeout=seconds * 20 + 120, check=False)
     if not report.exists():
         said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", log.read_text(errors="replace"))
         raise AssertionError(f"{command[0]}: it ended without a report\n{said[-2000:]}")
