@@ -188,9 +188,12 @@ void Pulled::on(const rtsp::client::Over& over) {
     if (!over.failure) return;
     const rtsp::PullFacts& facts = pull_.facts();
     const bool at_once = facts.next && *facts.next <= Clock::now();  // the other way, instead
+    const std::string_view next = at_once ? "it is tried by TCP"
+                                  : *over.failure == rtsp::Failure::unauthorized
+                                      ? "it is tried again after minutes only, since cameras lock accounts"
+                                      : "it is tried again, with growing pauses up to 30 s";
     if (std::exchange(said_, over.failure) != over.failure)
-        around_.log.warning("RTSP pull '{}': {}: {}; {}", stream_, name(*over.failure), over.why,
-                            at_once ? "it is tried by TCP" : "it is tried again, with growing pauses up to 30 s");
+        around_.log.warning("RTSP pull '{}': {}: {}; {}", stream_, name(*over.failure), over.why, next);
     if (!at_once) tell(status_of(*over.failure));
 }
 

@@ -488,3 +488,47 @@ TEST_CASE("a pull tries again, by the other way where one does not come through"
     CHECK_FALSE(drain()->failure);
     CHECK(pull.idle());
 }
+
+TEST_CASE("a password that was refused is not tried for minutes, whoever wants the stream", "[rtsp]") {
+    Instant now{};
+    Pull pull({*location_of("rtsp://u:p@10.0.0.7/"), Reach::udp, "test"}, [] { return 0; });
+    unsigned cseq = 0;
+    const auto drain = [&] {
+        while (pull.poll(now)) {
+        }
+    };
+    const auto answer = [&](std::string_view text) {
+        const std::string bytes = fmt::format("RTSP/1.0 {}\r\nCSeq: {}\r\n", text, ++cseq) +
+                                  "WWW-Authenticate: Digest realm=\"cam\", nonce=\"n\"\r\n\r\n";
+        pull.receive(now, std::as_bytes(std::span(bytes)));
+        drain();
+    };
+    const auto refused = [&] {
+        cseq = 0;
+        drain();
+        pull.connected(now, *Ip::parse("10.0.0.7"));
+        answer("200 OK");
+        answer("401 Unauthorized");  // with our proof it asks once more, and that is wrong, too
+        answer("401 Unauthorized");
+        CHECK(pull.facts().failure == Failure::unauthorized);
+    };
+    pull.start(now);
+    for (const auto wait : {60s, 120s, 240s, 480s, 480s}) {
+        refused();
+        // A viewer that goes and another one that comes are no reason to try sooner.
+        pull.stop(now);
+        pull.start(now);
+        drain();
+        now += wait - 1ms;
+        pull.expire(now);
+        CHECK(pull.facts().state == "waiting");
+        now += 1ms;
+        pull.expire(now);
+        CHECK(pull.facts().state == "connecting");
+    }
+    pull.disconnected(now, "refused");  // of other failures the pauses are the usual ones
+    drain();
+    now += 250ms;
+    pull.expire(now);
+    CHECK(pull.facts().state == "connecting");
+}

@@ -8,7 +8,13 @@ namespace penstock::rtsp {
 
 void Pull::start(Instant now) {
     wanted_ = true;
-    if (!client_ && !next_) attempt(now);  // one that is being torn down is followed by another
+    if (!client_ && !next_) {  // one that is being torn down is followed by another
+        if (refused_ && now < *refused_) {
+            next_ = refused_;
+        } else {
+            attempt(now);
+        }
+    }
     note(now);
 }
 
@@ -75,7 +81,7 @@ void Pull::look(Instant now) {
             now, Failure::no_packets,
             fmt::format("nothing arrives by {} for {} s", name(way_), patience / std::chrono::seconds(1)));
     if (!fresh && now - *played_ >= kSettled) {
-        failed_ = 0;
+        failed_ = refusals_ = 0;
         facts_.tries = 0;
     }
 }
@@ -111,12 +117,17 @@ void Pull::ended(Instant now, const client::Over& over) {
         return;
     }
     if (other_way) tcp_until_.reset();
-    next_ = now + std::max(pause(), std::min(over.retry_after.value_or(Duration::zero()), kLongestWish));
+    next_ = now + std::max(pause(*over.failure), std::min(over.retry_after.value_or(Duration::zero()), kLongestWish));
+    if (*over.failure == Failure::unauthorized) refused_ = next_;
 }
 
-Duration Pull::pause() {
-    const Duration whole = std::min(kLongestPause, kFirstPause * (1u << std::min(failed_, 10u)));
-    failed_++;
+Duration Pull::pause(Failure failure) {
+    const bool refused = failure == Failure::unauthorized;
+    const Duration first = refused ? kFirstRefusedPause : kFirstPause;
+    const Duration longest = refused ? kLongestRefusedPause : kLongestPause;
+    unsigned& times = refused ? refusals_ : failed_;
+    const Duration whole = std::min(longest, first * (1u << std::min(times, 10u)));
+    times++;
     return whole / 2 + whole / 2 * static_cast<int64_t>(random_() % 1024) / 1024;
 }
 

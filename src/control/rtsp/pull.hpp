@@ -19,6 +19,9 @@ namespace penstock::rtsp {
 // hundred cameras behind one switch are not all called in the same moment.
 inline constexpr Duration kFirstPause = std::chrono::milliseconds(500);
 inline constexpr Duration kLongestPause = std::chrono::seconds(30);
+// A password that was refused: cameras lock the account, or the address, of who tries again and again.
+inline constexpr Duration kFirstRefusedPause = std::chrono::minutes(2);
+inline constexpr Duration kLongestRefusedPause = std::chrono::minutes(16);
 inline constexpr Duration kLongestWish = std::chrono::minutes(5);  // of a server that says Retry-After
 inline constexpr Duration kSettled = std::chrono::seconds(10);     // playing so long, the pauses begin anew
 // UDP that has not arrived by then does not: a firewall, or an address that is not ours.
@@ -74,7 +77,7 @@ private:
     void attempt(Instant now);
     void look(Instant now);
     void ended(Instant now, const client::Over& over);
-    Duration pause();
+    Duration pause(Failure failure);
     void note(Instant now);
 
     const PullSettings settings_;
@@ -83,10 +86,12 @@ private:
     bool wanted_ = false;
     Way way_ = Way::udp;
     std::optional<Instant> next_;       // the next try
+    std::optional<Instant> refused_;    // our password was: no try before then, whoever wants it
     std::optional<Instant> tcp_until_;  // UDP did not arrive: not tried again before
     std::optional<Instant> played_;     // since when it plays
     std::optional<Instant> heard_;      // when media came last
     unsigned failed_ = 0;               // tries since the pauses began anew
+    unsigned refusals_ = 0;             // of the password, since it last played
     PullFacts facts_;
 };
 
