@@ -176,48 +176,6 @@ def test_vanished():
         wait_sessions(penstock, 0, 15)  # and now the other one, too
 
 
-def test_many():
-    """Hundreds of sessions come and go: no port, descriptor or memory stays behind."""
-    with Relay(1) as lab:
-        penstock = lab.start_penstock(lab.node, config(lab, "listen: [\":554\"], per_address: { requests: 100000 }", media="20000-20999"))
-        pid = penstock.pid
-        descriptors = lambda: len(os.listdir(f"/proc/{pid}/fd"))
-        memory = lambda: int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1))
-
-        def round_of(count):
-            clients = []
-            for number in range(count):
-                client = Client(lab.receivers[0])
-                assert client.setup("video").status == 200
-                if number % 10 == 0:  # of a track that is silent PLAY waits for the first packet, in vain
-                    assert client.setup("audio").status == 200
-                assert client.request("PLAY").status == 200
-                clients.append(client)
-            assert len(sessions(penstock)) == count
-            for client in clients:
-                assert client.request("TEARDOWN").status == 200
-                client.tcp.close()
-                for pair in client.sockets.values():
-                    for opened in pair:
-                        opened.close()
-            wait_sessions(penstock, 0)
-            wait_for(lambda: penstock.metrics().sum("penstock_rtsp_connections") == 0, "the connections to be gone")
-        with Steady(lab):
-            round_of(50)
-            wait_for(lambda: penstock.metrics().sum("penstock_table_pending") == 0, "old tables to go")
-            before, rss = descriptors(), memory()
-            for _ in range(5):
-                round_of(50)
-            # Those of this test's own questions (CLI, metrics) are closed a moment after they were answered.
-            wait_for(lambda: descriptors() <= before, f"{before} descriptors; there are {os.listdir(f'/proc/{pid}/fd')}")
-            assert memory() < rss + 4096, f"{rss} KB before, {memory()} KB after"
-        metrics = penstock.metrics()
-        assert metrics.sum("penstock_rtsp_sessions_total") == 300
-        assert metrics.sum("penstock_rtsp_port_pairs_taken") == 0
-        assert len(penstock.show("stream camera-1")["legs"]) == 0
-        assert_ledger(metrics)
-
-
 def test_stream_goes():
     """A stream is deleted under its viewer: the session ends and the connection with it. One that is made otherwise keeps it."""
     with Relay(1) as lab:
