@@ -1,18 +1,19 @@
 #!/usr/bin/python3
-"""A camera: a gst-rtsp-server with H.264 and PCMA at /live and a multicast /mcast. Usage: camera.py PORT [USER PASSWORD]
+"""A camera: a gst-rtsp-server with H.264 and PCMA at /live, a multicast /mcast, and a file of H.264 and AAC, if one is given,
+at /film. Usage: camera.py PORT FILM|- [USER PASSWORD]
 
 Run by /usr/bin/python3, which has GObject introspection. The same as a process of a test: start() below."""
 import sys
 
 
-def start(namespace, port=8554, user="", password=""):
+def start(namespace, port=8554, user="", password="", film="-"):
     words = [user, password] if user else []
-    process = namespace.start("/usr/bin/python3", __file__, port, *words)
+    process = namespace.start("/usr/bin/python3", __file__, port, film, *words)
     process.wait_for_text("listening", 15)
     return process
 
 
-def serve(port, user, password):
+def serve(port, film, user="", password=""):
     import gi
     gi.require_version("Gst", "1.0")
     gi.require_version("GstRtsp", "1.0")
@@ -24,7 +25,11 @@ def serve(port, user, password):
     video = ("videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=25/1 ! x264enc tune=zerolatency speed-preset=ultrafast "
              "key-int-max=12 bitrate=600 ! rtph264pay name=pay0 pt=96 config-interval=1")
     audio = "audiotestsrc is-live=true ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay name=pay1 pt=8"
-    for path, launch in (("/live", f"( {video} {audio} )"), ("/mcast", f"( {video} )")):
+    places = [("/live", f"( {video} {audio} )"), ("/mcast", f"( {video} )")]
+    if film != "-":
+        places.append(("/film", f"( filesrc location={film} ! qtdemux name=d d.video_0 ! queue ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 "
+                                "d.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97 )"))
+    for path, launch in places:
         factory = GstRtspServer.RTSPMediaFactory()
         factory.set_launch(launch)
         factory.set_shared(True)
@@ -56,4 +61,4 @@ def serve(port, user, password):
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], *(sys.argv[2:4] if len(sys.argv) > 2 else ("", "")))
+    serve(*sys.argv[1:])

@@ -49,7 +49,7 @@ def xdp_refused():
 
 def run(*command, check=True, **options):
     """Runs a short command and returns what it printed; what it complained of is in the exception."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    done = subprocess.run([str(word) for word in command], capture_output=True, **{"text": True, **options})
     if check and done.returncode:
         raise AssertionError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr or done.stdout}")
     return done.stdout
