@@ -87,6 +87,19 @@ inline const std::vector<ClientScript>& client_scripts() {
           {"TEARDOWN rtsp://10.0.1.1:554/cam/ RTSP/1.0\r\nCSeq: 7\r\n"
            "User-Agent: ../../bin/openRTSP (LIVE555 Streaming Media v2026.06.24)\r\nSession: SESSION\r\n\r\n",
            200}}},
+        {"openRTSP over TCP",
+         {{"SETUP rtsp://10.0.1.1/cam/video RTSP/1.0\r\nCSeq: 4\r\n"
+           "User-Agent: openRTSP (LIVE555 Streaming Media v2026.06.24)\r\n"
+           "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n",
+           200},
+          {"SETUP rtsp://10.0.1.1/cam/audio RTSP/1.0\r\nCSeq: 5\r\n"
+           "User-Agent: openRTSP (LIVE555 Streaming Media v2026.06.24)\r\n"
+           "Transport: RTP/AVP/TCP;unicast;interleaved=2-3\r\nSession: SESSION\r\n\r\n",
+           200},
+          {"PLAY rtsp://10.0.1.1/cam/ RTSP/1.0\r\nCSeq: 6\r\n"
+           "User-Agent: openRTSP (LIVE555 Streaming Media v2026.06.24)\r\nSession: SESSION\r\n"
+           "Range: npt=0.000-4.000\r\n\r\n",
+           200}}},
         {"gortsplib",
          {{"SETUP rtsp://10.0.1.1:554/cam/video RTSP/1.0\r\nCSeq: 3\r\n"
            "Transport: RTP/AVP;unicast;client_port=64138-64139\r\nUser-Agent: gortsplib\r\n\r\n",

@@ -287,6 +287,51 @@ TEST_CASE("what cameras do that is odd", "[rtsp]") {
         CHECK(t.granted.at(0).transport.destination == "239.1.1.1");
         CHECK(t.granted.at(0).transport.port == Pair{7000, 7001});
     }
+    SECTION("live555's server: reports before the answer to PLAY, and 400 without CSeq") {
+        // Of 2026.06.24, when two clients ask for the same file in one moment.
+        constexpr std::string_view kBad =
+            "RTSP/1.0 400 Bad Request\r\nDate: Mon, Nov 30 2026 20:44:03 GMT\r\n"
+            "Allow: OPTIONS, DESCRIBE, SETUP, TEARDOWN, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER\r\n\r\n";
+        Talk t("rtsp://10.0.0.7:554/film.mkv", Way::tcp);
+        t.answer(200, "Date: Mon, Nov 30 2026 20:44:03 GMT\r\n"
+                      "Public: OPTIONS, DESCRIBE, SETUP, TEARDOWN, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER\r\n");
+        t.answer(200, "Content-Base: rtsp://10.0.0.7/film.mkv/\r\nContent-Type: application/sdp\r\n", kSdp);
+        t.choose(2);
+        t.answer(200, "Transport: RTP/AVP/TCP;unicast;destination=10.1.0.1;source=10.0.0.7;interleaved=0-1\r\n"
+                      "Session: C40AF86F;timeout=65\r\n");
+        CHECK(t.asked() == "SETUP rtsp://10.0.0.7/film.mkv/track2");
+        SECTION("granted") {
+            t.answer(200, "Transport: RTP/AVP/TCP;unicast;destination=10.1.0.1;source=10.0.0.7;interleaved=2-3\r\n"
+                          "Session: C40AF86F;timeout=65\r\n");
+            t.play();
+            t.hear(std::string_view("$\1\0\2sr$\3\0\2sr", 12));
+            t.answer(200, "Range: npt=0.000-\r\nSession: C40AF86F\r\nRTP-Info: url=rtsp://10.0.0.7/film.mkv/track1;"
+                          "seq=41877;rtptime=2651080895,url=rtsp://10.0.0.7/film.mkv/track2;seq=28065;rtptime=1\r\n");
+            CHECK(t.frames.size() == 2);
+            CHECK(t.client.step() == Step::playing);
+            CHECK(t.client.keepalive() == 32500ms);
+        }
+        SECTION("refused") {
+            t.hear(kBad);
+            CHECK(t.end() == "refused");
+        }
+    }
+    SECTION("VLC's server: Cseq, absolute controls, one payload type for both tracks, no TCP") {
+        const std::string sdp =
+            "v=0\r\no=- 17201603604647347640 17201603604647347640 IN IP4 vm\r\ns=Unnamed\r\ni=N/A\r\nc=IN IP4 0.0.0.0\r\n"
+            "t=0 0\r\na=tool:vlc 3.0.24\r\na=recvonly\r\na=type:broadcast\r\na=charset:UTF-8\r\n"
+            "a=control:rtsp://10.0.0.7:8554/x\r\nm=video 0 RTP/AVP 96\r\nb=AS:718\r\nb=RR:0\r\na=rtpmap:96 H264/90000\r\n"
+            "a=control:rtsp://10.0.0.7:8554/x/trackID=0\r\nm=audio 0 RTP/AVP 96\r\nb=RR:0\r\n"
+            "a=rtpmap:96 mpeg4-generic/48000\r\na=control:rtsp://10.0.0.7:8554/x/trackID=1\r\n";
+        Talk t("rtsp://10.0.0.7:8554/x", Way::tcp);
+        t.hear("RTSP/1.0 200 OK\r\nServer: VLC/3.0.24\r\nContent-Length: 0\r\nCseq: 1\r\n"
+               "Public: DESCRIBE,SETUP,TEARDOWN,PLAY,PAUSE,GET_PARAMETER\r\n\r\n");
+        t.answer(200, "Content-Type: application/sdp\r\nContent-Base: rtsp://10.0.0.7:8554/x\r\n", sdp);
+        t.choose(2);
+        CHECK(t.asked() == "SETUP rtsp://10.0.0.7:8554/x/trackID=0");
+        t.answer(461);
+        CHECK(t.end() == "transport");
+    }
     SECTION("D-Link: GET_PARAMETER is named and not implemented") {
         Talk t;
         t.until_playing();

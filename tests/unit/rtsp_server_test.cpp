@@ -298,6 +298,21 @@ TEST_CASE("passwords", "[rtsp]") {
         CHECK(with("nobody", "secret", algorithm, "rtsp://10.0.1.1/cam") == 401);
         CHECK(with("eve", "secret", algorithm, "rtsp://10.0.1.1/other") == 401);
     }
+    // openRTSP: the uri of its proof for SETUP is the Content-Base, not the track.
+    rtsp::Credentials whole{.username = "eve",
+                            .realm = "node",
+                            .nonce = nonce,
+                            .uri = "rtsp://10.0.1.1/cam/",
+                            .response = {},
+                            .opaque = {},
+                            .algorithm = rtsp::Algorithm::md5,
+                            .qop_auth = false,
+                            .cnonce = {},
+                            .nonce_count = {}};
+    whole.response = response_to(whole, "SETUP", secret_of(whole.algorithm, "eve", "node", "secret"));
+    CHECK(stage.ask(1, request("SETUP", "rtsp://10.0.1.1/cam/video",
+                               "Authorization: " + write(whole) +
+                                   "\r\nTransport: RTP/AVP;unicast;client_port=5000-5001\r\n")) == 200);
     stage.connect(2);
     stage.ask(2, request("DESCRIBE"));
     CHECK(with("eve", "secret", rtsp::Algorithm::md5, "rtsp://10.0.1.1/cam") == 200);  // the nonce of this connection
