@@ -149,8 +149,10 @@ void Pulled::find_sources(const rtsp::client::Granted& granted) {
         }
         if (pull_.way() == rtsp::Way::tcp)
             source.from = remote_.ip;
-        else if (!config_.from_any)
+        else if (config_.from == config::From::announced)
             source.from = Ip::parse(*transport.source);
+        else
+            source.tells_sender = config_.from == config::From::first;
         tracks_[t].config.sources = {source};
     }
 }
@@ -232,12 +234,33 @@ void Pulled::look_for_media() {
         names += fmt::format("{}{}", names.empty() ? "" : ", ", track->name);
         for (const mesh::Path& path : track->paths) packets += path.state->reception.counters().packets.read();
     }
+    latch(*stream);
     if (packets <= std::exchange(packets_, packets)) return;
     pull_.media(Clock::now());
     if (std::exchange(delivers_, true)) return;
     said_.reset();
     around_.log.info("RTSP pull '{}': {} comes from {} by {}", stream_, names, shown(config_.location),
                      name(pull_.way()));
+}
+
+// `from: first`: from now on the packets of a track are those of who sent its first one.
+void Pulled::latch(const mesh::Stream& stream) {
+    bool found = false;
+    for (size_t t = 0; t < tracks_.size(); t++) {
+        config::Source& source = tracks_[t].config.sources[0];
+        if (!source.tells_sender) continue;
+        const auto sender = stream.tracks[t]->paths[0].state->first_sender.read();
+        if (!sender) continue;
+        around_.log.info("RTSP pull '{}': {} is taken from {} alone", stream_, stream.tracks[t]->name, sender->text());
+        source.from = sender;
+        source.tells_sender = false;
+        found = true;
+    }
+    if (!found) return;
+    packets_ = 0;  // of tracks that are made anew
+    if (auto brought = bring(); !brought)
+        return pull_.give_up(Clock::now(), rtsp::Failure::refused, brought.error().text);
+    around_.changed();
 }
 
 }  // namespace penstock

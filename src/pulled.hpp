@@ -73,6 +73,7 @@ private:
     void stop();
     bool watched() const;
     void look_for_media();
+    void latch(const mesh::Stream& stream);
 
     const std::string stream_;
     const config::Pull config_;

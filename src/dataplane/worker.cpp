@@ -233,6 +233,8 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
         return take_other_type(from, m, in, f, *header);
     f.path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
                               in_rtp_units(now_, f.clock_rate));
+    if (f.tells_sender) [[unlikely]]
+        f.path->first_sender.note(flow::sender_of(bytes_of(m), in));
     if (f.merge != nullptr && !f.merge->first(header->sequence(), header->ssrc())) {
         ledger_.duplicate++;
         rte_pktmbuf_free(m);

@@ -31,6 +31,7 @@ struct alignas(64) Flow {
     bool notes_first : 1 = false;     // first is not null
     bool has_fec : 1 = false;         // fec is not null
     bool has_history : 1 = false;     // late is not null
+    bool tells_sender : 1 = false;    // control wants to know PathState::first_sender
     bool diverted : 1 = false;        // somebody watches over TCP: the sender thread gets every packet
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;

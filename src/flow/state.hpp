@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/address.hpp"
 #include "base/counter.hpp"
 #include "flow/drop.hpp"
 #include "rtp/merge.hpp"
@@ -12,11 +13,31 @@
 
 namespace penstock::flow {
 
+// Who sent the first packet. Written once by the worker that owns the track, read by control.
+class FirstSender {
+public:
+    void note(const Ip& sender) noexcept {
+        if (noted_.load(std::memory_order_relaxed)) [[likely]]
+            return;
+        sender_ = sender;
+        noted_.store(true, std::memory_order_release);  // pairs with the load in read()
+    }
+    std::optional<Ip> read() const noexcept {
+        if (!noted_.load(std::memory_order_acquire)) return std::nullopt;
+        return sender_;
+    }
+
+private:
+    Ip sender_;
+    std::atomic<bool> noted_{false};
+};
+
 // One path of a track.
 struct alignas(64) PathState {
     rtp::Reception reception;
     Counter rtcp_packets;
     Counter rtcp_bytes;
+    FirstSender first_sender;  // where Flow::tells_sender
 };
 
 // One track that arrives by two paths.

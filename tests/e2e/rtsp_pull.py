@@ -154,17 +154,25 @@ def test_udp_blocked():
 
 
 def test_other_sender():
-    """Whoever the camera did not name sends into its stream only with `from: any`."""
+    """The camera sends from another address than it names: that is heard with `from: first`, which then hears nobody else, and
+    with `from: any`, which hears everybody."""
     with Relay(1) as lab:
         camera.start(lab.source)
+        elsewhere = "10.1.0.77"
+        lab.source.ip("address", "add", f"{elsewhere}/24", "dev", "eth0")
+        lab.source.ip("route", "replace", "10.1.0.0/24", "dev", "eth0", "src", elsewhere)
         url = f"url: \"rtsp://{SOURCE[4]}:8554/live\", transport: udp"
-        penstock = lab.start_penstock(lab.node, config(lab, {"gate": url, "open": f"{url}, from: any"}))
-        wait_media(penstock)
-        wait_media(penstock, "open")
-        lab.source.ip("address", "add", "10.1.0.77/24", "dev", "eth0")
-        other = lab.source.socket(bind=("10.1.0.77", 0))
+        penstock = lab.start_penstock(lab.node, config(lab, {"gate": url, "first": f"{url}, from: first", "open": f"{url}, from: any"}))
+        for stream in ("first", "open"):
+            wait_media(penstock, stream)
+        for track in ("video", "audio"):
+            penstock.wait_for_text(f"RTSP pull 'first': {track} is taken from {elsewhere} alone")
+        viewer = Client(lab.receivers[0], name="first")
+        viewer.setup("video")
+        assert viewer.request("PLAY").status == 200 and viewer.packet("video")
+        other = lab.source.socket(bind=(SOURCE[4], 0))
         before = penstock.metrics().drops().get("no_flow", 0)
-        for stream in ("gate", "open"):
+        for stream in ("first", "open"):
             at = next(row["source"] for row in penstock.show(f"stream {stream}")["paths"] if row["track"] == "video").rsplit(":", 1)
             for number in range(20):
                 other.sendto(rtp_packet(number), (at[0], int(at[1])))
@@ -172,7 +180,10 @@ def test_other_sender():
         def changes(stream):
             return penstock.metrics().sum("penstock_path_ssrc_changes_total", stream=stream, track="video")
         wait_for(lambda: penstock.metrics().drops().get("no_flow", 0) >= before + 20 and changes("open"), "one to refuse, and one to take them")
-        assert changes("gate") == 0 and source(penstock)["state"] == "playing"
+        assert changes("first") == 0 and source(penstock, "first")["state"] == "playing"
+        wait_for(lambda: source(penstock)["failure"] == "no_packets", "the one that takes the announced sender to hear nothing")
+        assert penstock.metrics().sum("penstock_path_packets_total", stream="gate") == 0
+        assert viewer.drain("video").packet("video")
 
 
 def test_redirected():

@@ -307,7 +307,8 @@ TEST_CASE("a stream is a camera's, or has tracks") {
                         true,
                         std::chrono::seconds(60),
                         std::chrono::seconds(9),
-                        true});
+                        From::any});
+    CHECK(right(with("url: rtsp://h/, from: first")).streams[0].rtsp->from == From::first);
     CHECK(right(with("url: \"rtsp://cam/\"")).streams[0].rtsp == Pull{{"cam", 554, "rtsp://cam/", "", ""}});
     expect(std::vector<Case>{
         {with("transport: udp"), {{4, 11, "streams[0].rtsp: 'url' is missing"}}},
@@ -315,6 +316,7 @@ TEST_CASE("a stream is a camera's, or has tracks") {
         {with("url: rtsp://h/, transport: quic"), {{4, 40, "one of auto, udp, tcp, multicast"}}},
         {with("url: rtsp://h/, start: later"), {{4, 36, "one of always, on_demand"}}},
         {with("url: rtsp://h/, wait: 61s"), {{4, 35, "a time from 1s to 60s"}}},
+        {with("url: rtsp://h/, from: me"), {{4, 35, "one of announced, first, any"}}},
         {with("url: rtsp://h/, linger: 5s"), {{4, 29, "goes with `start: on_demand` only"}}},
         {with("url: rtsp://h/") + "    tracks: []\n", {{5, 5, "the camera says which tracks there are"}}},
     });

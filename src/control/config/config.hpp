@@ -106,6 +106,7 @@ struct Source {
     std::optional<std::string> port;  // accept on this port only; multicast: join on this port
     uint16_t vlan = 0;                // 802.1Q VLAN id 1-4094; 0: untagged
     std::optional<SourceFec> fec{};   // repair packets come with it
+    bool tells_sender = false;        // of a protocol that wants to know who sent the first packet
     bool operator==(const Source&) const = default;
 };
 
@@ -158,6 +159,9 @@ struct Track {
     bool operator==(const Track&) const = default;
 };
 
+// Whose packets are a camera's: of the sender that it announces; of whoever sends the first one; of anybody.
+enum class From : uint8_t { announced, first, any };
+
 enum class Reach : uint8_t { automatic, udp, tcp, multicast };  // automatic: UDP, and TCP where that does not arrive
 
 // A stream that is fetched from a camera.
@@ -167,7 +171,7 @@ struct Pull {
     bool on_demand = false;           // only while somebody watches
     std::chrono::seconds linger{10};  // on_demand: it goes on for so long after the last one
     std::chrono::seconds wait{5};     // how long a viewer waits for the camera
-    bool from_any = false;            // take packets from any sender, not from the announced one alone
+    From from = From::announced;
     bool operator==(const Pull&) const = default;
 };
 

@@ -9,7 +9,7 @@ namespace {
 constexpr Name<Reach> kReaches[] = {
     {"auto", Reach::automatic}, {"udp", Reach::udp}, {"tcp", Reach::tcp}, {"multicast", Reach::multicast}};
 constexpr Name<bool> kStarts[] = {{"always", false}, {"on_demand", true}};
-constexpr Name<bool> kFroms[] = {{"announced", false}, {"any", true}};
+constexpr Name<From> kFroms[] = {{"announced", From::announced}, {"first", From::first}, {"any", From::any}};
 
 std::optional<std::chrono::seconds> seconds(const Value& value, unsigned most) {
     return value.parsed(fmt::format("a time from 1s to {}s such as 10s", most),
@@ -40,7 +40,7 @@ Pull read_pull(const Value& value) {
     pull.on_demand = map["start"].one_of<bool>(kStarts).value_or(pull.on_demand);
     pull.linger = seconds(map["linger"], 3600).value_or(pull.linger);
     pull.wait = seconds(map["wait"], 60).value_or(pull.wait);
-    pull.from_any = map["from"].one_of<bool>(kFroms).value_or(pull.from_any);
+    pull.from = map["from"].one_of<From>(kFroms).value_or(pull.from);
     if (!pull.on_demand && map["linger"])
         map["linger"].problem(map["linger"].key_at(), "goes with `start: on_demand` only");
     return pull;

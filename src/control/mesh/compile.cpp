@@ -219,6 +219,7 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
         rtp->rtcp_owner = rtcp;
         rtp->first = track.first ? &track.first->packet : nullptr;
         rtp->notes_first = rtp->first != nullptr;
+        rtp->tells_sender = path.source.tells_sender;
         flows.push_back(std::move(rtp));
         flows.push_back(std::move(rtcp));
         for (const uint16_t port : config::repair_ports(path.source))
