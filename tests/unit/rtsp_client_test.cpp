@@ -242,6 +242,25 @@ TEST_CASE("what cameras do that is odd", "[rtsp]") {
         t.play();
         CHECK(t.asked() == "PLAY rtsp://10.0.0.7/all");
     }
+    SECTION("camera apps of telephones: Content-Base without a scheme") {
+        Talk t;
+        t.describe("Content-Base: 10.0.0.7:1935/\r\n");
+        t.choose();
+        CHECK(t.asked() == "SETUP rtsp://10.0.0.7/live/track1");
+    }
+    SECTION("Hikvision, Dahua: RTP ports alone, ssrc with blanks; an IPv6 literal") {
+        Talk t("rtsp://[fd00::7]:8554/live");
+        CHECK(t.places.back() == "fd00::7:8554");
+        t.describe("Content-Base: rtsp://[fd00::7]:8554/live/\r\n");
+        t.choose();
+        CHECK(t.asked() == "SETUP rtsp://[fd00::7]:8554/live/track1");
+        t.answer(200, "Session: 1;timeout=2\r\nTransport: RTP/AVP/UDP;unicast;client_port=5000;server_port=8052;"
+                      "ssrc= 4317f;mode=play\r\n");
+        REQUIRE(t.granted.size() == 1);
+        CHECK(t.granted[0].transport.server_port == Pair{8052, 8053});
+        CHECK(t.granted[0].transport.ssrc == 0x4317f);
+        CHECK(t.client.keepalive() == 1s);  // of a session that lives for two
+    }
     SECTION("VLC: no interleaved= in the answer") {
         Talk t("rtsp://10.0.0.7/", Way::tcp);
         t.until_playing("1", "RTP/AVP/TCP;unicast");

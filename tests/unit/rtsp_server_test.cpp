@@ -53,6 +53,23 @@ TEST_CASE("what the answers hold", "[rtsp]") {
           std::string::npos);
 }
 
+TEST_CASE("alternatives in the order of the client's liking; a path without scheme and host", "[rtsp]") {
+    for (const auto& [offered, granted] :
+         {std::pair{"RAW/RAW/UDP;unicast,RTP/AVP/TCP;unicast;interleaved=4-5,RTP/AVP;unicast;"
+                    "client_port=5000-5001",
+                    "Transport: RTP/AVP/TCP;unicast;interleaved=4-5"},
+          {"RTP/SAVP;unicast;client_port=5000-5001,RTP/AVP;unicast;client_port=5000-5001,RTP/AVP/TCP;interleaved=0-1",
+           "Transport: RTP/AVP;unicast;source=10.0.1.1;client_port=5000-5001"},
+          {"RTP/AVP/TCP;unicast", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"}}) {
+        RtspStage stage;
+        stage.connect(1);
+        CHECK(stage.ask(1, request("DESCRIBE", "/cam")) == 200);
+        CHECK(stage.ask(1, request("SETUP", "/cam/video", fmt::format("Transport: {}\r\n", offered))) == 200);
+        INFO(stage.said);
+        CHECK(stage.said.find(granted) != std::string::npos);
+    }
+}
+
 TEST_CASE("the life of a session", "[rtsp]") {
     RtspStage stage;
     stage.connect(1);

@@ -178,7 +178,9 @@ void Client::on_described(const Response& response) {
     base_ = location_.url;
     for (const std::string_view header : {"Content-Base", "Content-Location"})
         if (const auto base = response.headers.get(header); base && !trimmed(*base).empty()) {
-            base_ = resolve(location_.url, trimmed(*base));
+            // Camera apps of telephones: "10.0.0.7:1935/", without a scheme. It is where we are anyway.
+            const std::string_view to = trimmed(*base);
+            if (to.find("://") != std::string_view::npos || to.starts_with('/')) base_ = resolve(location_.url, to);
             break;
         }
     // Relative URLs of tracks go by Content-Base; PLAY by the session's own a=control, if it has one.

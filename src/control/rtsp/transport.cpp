@@ -26,7 +26,7 @@ std::string_view unquoted(std::string_view text) {
     return text;
 }
 
-// Some clients name the RTP port alone: RTCP is the next one.
+// Hikvision: the RTP port alone. RTCP is the next one.
 std::optional<Pair> pair_of(std::string_view text, uint16_t most) {
     const size_t dash = text.find('-');
     const auto first = number<uint16_t>(text.substr(0, dash));
@@ -51,7 +51,7 @@ bool take_parameter(Transport& t, std::string_view name, std::string_view value)
     if (same_name(name, "interleaved")) return (t.interleaved = pair_of(value, 255)).has_value();
     if (same_name(name, "ttl")) return (t.ttl = number<uint8_t>(value)).has_value();
     if (same_name(name, "ssrc")) {
-        t.ssrc = number<uint32_t>(trimmed(value), 16);  // servers that pad it with blanks are meant well
+        t.ssrc = number<uint32_t>(trimmed(value), 16);  // Dahua, Hikvision: padded with blanks
         return true;
     }
     if (same_name(name, "destination")) {
