@@ -6,7 +6,7 @@ import camera
 from cases import cases
 from judge import Capture
 from lab import wait_for
-from relay import SOURCE, WAN, Relay, assert_ledger, receiver_address, rtp_packet
+from relay import LAN, SOURCE, WAN, Relay, assert_ledger, receiver_address, rtp_packet
 from rtsp import Client
 from rtsp import config as camera_1
 from rtsp_play import is_part_of, wait_sessions
@@ -215,6 +215,26 @@ def test_redirected():
         for stream in ("hand", "named", "gate"):
             penstock.cli("del", "stream", stream)
         assert not penstock.show("rtsp sources")["sources"] and not penstock.show("stream all")["streams"]
+        assert_ledger(penstock.metrics())
+
+
+def test_other_ways():
+    """Over IPv6, and by a name, on af_packet ports."""
+    with Relay(1, "af_packet") as lab:
+        camera.start(lab.source, address=SOURCE[6])
+        camera.start(lab.node)  # its name is one that everybody knows
+        penstock = lab.start_penstock(lab.node, config(lab, {"six": f"url: \"rtsp://[{SOURCE[6]}]:8554/live\", transport: udp",
+                                                             "named": "url: \"rtsp://localhost:8554/live\", transport: tcp"}))
+        for stream in ("six", "named"):
+            wait_media(penstock, stream)
+        watching = [player(lab, stream) for stream in ("six", "named")]
+        for stream, process in zip(("six", "named"), watching):
+            assert process.wait(30) == 0 and pictures(lab, stream) >= 30, process.text()[-2000:]
+        assert all(row["source"].startswith(f"[{LAN[6]}]:") for row in penstock.show("stream six")["paths"])
+        for stream in ("six", "named"):
+            assert (source(penstock, stream)["connects"], source(penstock, stream)["failure"]) == (1, None)
+            penstock.cli("del", "stream", stream)
+        wait_for(lambda: penstock.metrics().sum("penstock_rtsp_port_pairs_taken") == 0, "the ports to be free")
         assert_ledger(penstock.metrics())
 
 

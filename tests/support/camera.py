@@ -1,19 +1,19 @@
 #!/usr/bin/python3
 """A camera: a gst-rtsp-server with H.264 and PCMA at /live, a multicast /mcast, and a file of H.264 and AAC, if one is given,
-at /film. Usage: camera.py PORT FILM|- [USER PASSWORD]
+at /film. Usage: camera.py PORT ADDRESS FILM|- [USER PASSWORD]
 
 Run by /usr/bin/python3, which has GObject introspection. The same as a process of a test: start() below."""
 import sys
 
 
-def start(namespace, port=8554, user="", password="", film="-"):
+def start(namespace, port=8554, user="", password="", film="-", address="0.0.0.0"):
     words = [user, password] if user else []
-    process = namespace.start("/usr/bin/python3", __file__, port, film, *words)
+    process = namespace.start("/usr/bin/python3", __file__, port, address, film, *words)
     process.wait_for_text("listening", 15)
     return process
 
 
-def serve(port, film, user="", password=""):
+def serve(port, address, film, user="", password=""):
     import gi
     gi.require_version("Gst", "1.0")
     gi.require_version("GstRtsp", "1.0")
@@ -21,6 +21,7 @@ def serve(port, film, user="", password=""):
     from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
+    server.set_address(address)
     server.set_service(port)
     video = ("videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=25/1 ! x264enc tune=zerolatency speed-preset=ultrafast "
              "key-int-max=12 bitrate=600 ! rtph264pay name=pay0 pt=96 config-interval=1")
