@@ -251,6 +251,27 @@ TEST_CASE("a flow takes what comes from its sender by its port only", "[copies]"
     CHECK(lab.sent(2).size() == 1);
 }
 
+TEST_CASE("where control asks, it is told who sent the first packet", "[copies]") {
+    Lab lab;
+    TrackPlan plan;
+    plan.legs = {leg_to("10.0.1.20:6000", 1)};
+    const Track track = make_track(plan);
+    const auto send = [&](const char* from) {
+        lab.arrive(packet().ipv4(from, "10.0.0.1").payload(rtp_packet()).build());
+        lab.run();
+    };
+    lab.publish(track.flows());
+    send("10.0.0.7");
+    CHECK_FALSE(track.path->first_sender.read());
+    auto rtp = std::make_shared<flow::Flow>(*track.rtp);
+    rtp->tells_sender = true;
+    lab.publish({rtp, track.rtcp});
+    send("10.0.0.8");
+    send("10.0.0.9");
+    CHECK(track.path->first_sender.read() == test::ip("10.0.0.8"));
+    CHECK(lab.sent(1).size() == 3);
+}
+
 TEST_CASE("jitter and loss are measured with the workers' clock", "[copies]") {
     Lab lab;
     TrackPlan plan;
