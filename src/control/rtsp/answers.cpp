@@ -44,7 +44,8 @@ std::string control_of(const sdp::Description& description, std::string_view bas
 
 void Client::on(Instant now, const Response& response) {
     if (response.status < 200) return;  // 100 Continue: the answer is still to come
-    // An answer that we no longer wait for is none of ours. live555: 400 has no CSeq, and is the answer to what was asked.
+    // An answer that we no longer wait for is none of ours. live555: 400 has no CSeq, and is the answer to what was
+    // asked.
     const auto cseq = response.headers.get("CSeq");
     if (!asked_ || (cseq && number<unsigned>(*cseq) != asked_->cseq)) return;
     deadline_.reset();
