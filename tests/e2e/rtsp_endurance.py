@@ -14,7 +14,7 @@ from rtsp import Client, TcpClient, config
 from rtsp_play import URL, is_part_of, sessions, wait_sessions
 from rtsp_pull import config as pull_config, wait_media
 
-MANY = "listen: [\":554\"], session_timeout: 5s, per_address: { requests: 100000, connections: 2000, sessions: 2000 }"
+MANY = "listen: [\":554\"], per_address: { requests: 100000, connections: 2000, sessions: 2000 }"
 GROWTH = 2 << 20  # bytes of resident memory: what the allocator gives and takes, a thousandth of it a session
 
 
@@ -57,7 +57,7 @@ def test_thousands(transport):
     """A thousand sessions that say goodbye, and a thousand of which every other one vanishes: ports, descriptors, legs and
     memory are what they were."""
     with Relay(1) as lab:
-        penstock = lab.start_penstock(lab.node, config(lab, MANY, media="20000-22999"))
+        penstock = lab.start_penstock(lab.node, config(lab, MANY + ", session_timeout: 5s", media="20000-22999"))
         source = Talker(lab, [20000], 200)
         source.start()
         kind = Client if transport == "udp" else TcpClient
