@@ -145,12 +145,13 @@ rtsp::Answer Rtsp::description(const rtsp::Describe& describe) {
 
 // Of the tracks that go over TCP.
 void Rtsp::prepare(rtsp::SessionId session, bool from_key_frame) {
-    rtsp::Interleaver::Plan plan{.session = session, .connection = 0, .lanes = {}, .from_key_frame = from_key_frame};
+    rtsp::Interleaver::Plan plan{.session = session, .connection = 0, .lanes = {}, .from_key_frame = false};
     for (const auto& [name, watched] : watched_[session]) {
         const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer);
         if (watched.port != 0 || viewer == nullptr || viewer->track == nullptr) continue;
         const config::Track& of = viewer->track->config;
         plan.connection = watched.connection;
+        plan.from_key_frame |= from_key_frame && viewer->track->history;
         plan.lanes.emplace_back(rtsp::Lane{.feed = viewer->track->feed,
                                            .rtp = static_cast<uint8_t>(watched.channels.rtp),
                                            .rtcp = static_cast<uint8_t>(watched.channels.rtcp),
@@ -163,8 +164,8 @@ void Rtsp::prepare(rtsp::SessionId session, bool from_key_frame) {
 }
 
 void Rtsp::on(const rtsp::Play& play) {
-    prepare(play.session, true);
     this->play(play.session, true);
+    prepare(play.session, true);
     starting_[play.ticket] = {play.session, Clock::now() + kFirstPacketWithin};
     if (!first_packets_) first_packets_ = around_.loop.every(kLookEvery, [this] { look_for_first_packets(); });
 }
@@ -209,9 +210,8 @@ void Rtsp::look_for_first_packets() {
         if (tracks != watched_.end())
             for (const auto& [track, watched] : tracks->second) around_.mesh.give_up_first_packet(watched.viewer);
         over_tcp_.begin(session);
-        const rtsp::Ticket ticket = it->first;
+        server_.answer(now, it->first, std::move(playing));
         it = starting_.erase(it);
-        server_.answer(now, ticket, std::move(playing));
     }
     if (starting_.empty()) first_packets_ = {};
     drain();

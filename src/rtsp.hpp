@@ -95,7 +95,7 @@ private:
     bool leave_group(rtsp::SessionId session, const Watched& watched);
     rtsp::Answer grant_over_tcp(const rtsp::Setup& setup, const mesh::Track& track);
     rtsp::Refusal refuse_ports(const rtsp::Setup& setup);
-    rtsp::Refusal refuse_viewer(const rtsp::Setup& setup, const std::string& why);
+    rtsp::Refusal refuse_viewer(const rtsp::Setup& setup, const std::string& why, int status = 403);
     void prepare(rtsp::SessionId session, bool from_key_frame);
     std::optional<uint16_t> take_port(const Ip& local);
     void release(const Endpoint& rtp);

@@ -73,12 +73,13 @@ rtsp::Refusal Rtsp::refuse_ports(const rtsp::Setup& setup) {
     return rtsp::Refusal{453};
 }
 
-rtsp::Refusal Rtsp::refuse_viewer(const rtsp::Setup& setup, const std::string& why) {
+rtsp::Refusal Rtsp::refuse_viewer(const rtsp::Setup& setup, const std::string& why, int status) {
     around_.log.warning("RTSP: {} cannot watch '{}': {}", setup.viewer.ip.text(), setup.stream, why);
-    return rtsp::Refusal{403};
+    return rtsp::Refusal{status};
 }
 
 rtsp::Answer Rtsp::grant_over_tcp(const rtsp::Setup& setup, const mesh::Track& track) {
+    if (const auto started = over_tcp_.start(); !started) return refuse_viewer(setup, started.error().text, 503);
     const rtsp::Pair channels = *setup.wanted.interleaved;
     const auto viewer = around_.mesh.add_viewer({.stream = setup.stream,
                                                  .track = track.name,

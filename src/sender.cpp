@@ -1,11 +1,14 @@
 #include "sender.hpp"
 
+#include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
 
 namespace penstock {
 namespace {
@@ -15,11 +18,7 @@ namespace {
 constexpr int kLookEvery = 2;  // milliseconds
 constexpr int kIdle = 200;     // when nobody watches: for what workers diverted before they knew
 constexpr uint64_t kAsked = UINT64_MAX;
-
-int checked(int fd) {
-    if (fd < 0) std::abort();  // out of descriptors while one was just opened for a viewer: nothing goes on from here
-    return fd;
-}
+constexpr int kMostBatches = 64;  // of packets, as many as the ring holds: then what came is sent
 
 void ring(const io::Fd& bell) {
     const uint64_t one = 1;
@@ -33,29 +32,36 @@ void silence(const io::Fd& bell) {
 
 }  // namespace
 
-Sender::Sender(flow::TakeDiverted take)
-    : take_(std::move(take)),
-      epoll_(checked(epoll_create1(EPOLL_CLOEXEC))),
-      asked_(checked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC))),
-      told_(checked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC))) {
+Result<std::unique_ptr<Sender>> Sender::open(flow::TakeDiverted take) {
+    io::Fd epoll(epoll_create1(EPOLL_CLOEXEC));
+    io::Fd asked(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), told(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     epoll_event event{.events = EPOLLIN, .data = {.u64 = kAsked}};
-    checked(epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, asked_.get(), &event));
-    thread_ = std::thread([this] { run(); });
+    if (!epoll || !asked || !told || epoll_ctl(epoll.get(), EPOLL_CTL_ADD, asked.get(), &event) != 0)
+        return fail(fmt::format("no thread to write to viewers over TCP: {}", std::strerror(errno)));
+    std::unique_ptr<Sender> sender(new Sender(std::move(take), std::move(epoll), std::move(asked), std::move(told)));
+    try {
+        sender->thread_ = std::thread([of = sender.get()] { of->run(); });
+    } catch (const std::system_error& error) {
+        return fail(fmt::format("no thread to write to viewers over TCP: {}", error.what()));
+    }
+    return sender;
 }
 
+Sender::Sender(flow::TakeDiverted take, io::Fd epoll, io::Fd asked, io::Fd told)
+    : take_(std::move(take)), epoll_(std::move(epoll)), asked_(std::move(asked)), told_(std::move(told)) {}
+
 Sender::~Sender() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
+    stopping_.store(true, std::memory_order_relaxed);
     ring(asked_);
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
 }
 
 void Sender::adopt(rtsp::ConnectionId id, std::shared_ptr<ByteSink> sink, std::string unsent) {
     ask([this, id, sink = std::move(sink), unsent = std::move(unsent)](rtsp::Interleaver& to, Instant) {
         epoll_event event{.events = EPOLLOUT | EPOLLET, .data = {.u64 = id}};
-        if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, sink->descriptor(), &event) == 0) sockets_[id] = sink->descriptor();
+        if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, sink->descriptor(), &event) != 0)
+            return tell(rtsp::Interleaver::Broken{id});  // nothing would tell that it can be written to again
+        sockets_[id] = sink->descriptor();
         to.adopt(id, sink, unsent);
     });
 }
@@ -69,13 +75,11 @@ void Sender::forget(rtsp::ConnectionId id) {
 }
 
 void Sender::ask(Task task) {
-    bool first = false;
     {
         const std::lock_guard lock(mutex_);
-        first = tasks_.empty();
         tasks_.push_back(std::move(task));
     }
-    if (first) ring(asked_);
+    if (!any_tasks_.exchange(true, std::memory_order_relaxed)) ring(asked_);
 }
 
 std::vector<rtsp::Interleaver::Event> Sender::events() {
@@ -89,15 +93,10 @@ void Sender::run() {
     for (;;) {
         const int n = epoll_wait(epoll_.get(), ready.data(), static_cast<int>(ready.size()),
                                  interleaver_.busy() ? kLookEvery : kIdle);
-        std::vector<Task> tasks;
         silence(asked_);
-        {
-            const std::lock_guard lock(mutex_);
-            if (stopping_) return;
-            tasks.swap(tasks_);
-        }
+        if (stopping_.load(std::memory_order_relaxed)) return;
+        do_tasks();
         const Instant now = Clock::now();
-        for (const Task& task : tasks) task(interleaver_, now);
         for (int i = 0; i < n; i++)
             if (const uint64_t id = ready[static_cast<size_t>(i)].data.u64; id != kAsked)
                 interleaver_.writable(now, id);
@@ -106,21 +105,38 @@ void Sender::run() {
     }
 }
 
+void Sender::do_tasks() {
+    if (!any_tasks_.load(std::memory_order_relaxed)) return;
+    any_tasks_.store(false, std::memory_order_relaxed);
+    std::vector<Task> tasks;
+    {
+        const std::lock_guard lock(mutex_);
+        tasks.swap(tasks_);
+    }
+    const Instant now = Clock::now();
+    for (const Task& task : tasks) task(interleaver_, now);
+}
+
 void Sender::work() {
     const Instant now = Clock::now();
-    while (take_([&](const flow::Diverted& d) { interleaver_.take(now, d.feed, d.rtcp, d.packet); }) != 0) {
-    }
+    const auto take = [&](const flow::Diverted& d) {
+        do_tasks();  // what was asked before a packet was diverted, so that who is to get it is known
+        interleaver_.take(now, d.feed, d.rtcp, d.packet);
+    };
+    for (int i = 0; i < kMostBatches && take_(take) != 0;) i++;
     interleaver_.flush(now);
 }
 
 void Sender::tell() {
-    bool any = false;
-    while (auto event = interleaver_.poll()) {
+    while (const auto event = interleaver_.poll()) tell(*event);
+}
+
+void Sender::tell(const rtsp::Interleaver::Event& event) {
+    {
         const std::lock_guard lock(mutex_);
-        events_.push_back(*event);
-        any = true;
+        events_.push_back(event);
     }
-    if (any) ring(told_);
+    ring(told_);
 }
 
 }  // namespace penstock

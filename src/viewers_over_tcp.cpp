@@ -20,12 +20,17 @@ void ViewersOverTcp::disconnected(rtsp::ConnectionId connection) {
     if (adopted_.erase(connection) != 0) sender_->forget(connection);
 }
 
+Result<void> ViewersOverTcp::start() {
+    if (sender_) return {};
+    auto sender = Sender::open(take_);
+    if (!sender) return std::unexpected(std::move(sender.error()));
+    sender_ = std::move(*sender);
+    events_ = loop_.watch(sender_->descriptor(), [this] { listen(); });
+    return {};
+}
+
 void ViewersOverTcp::adopt(rtsp::ConnectionId connection) {
     if (adopted_.contains(connection)) return;
-    if (!sender_) {
-        sender_ = std::make_unique<Sender>(take_);
-        events_ = loop_.watch(sender_->descriptor(), [this] { listen(); });
-    }
     if (auto given = tcp_->hand_over(connection)) {
         adopted_.insert(connection);
         sender_->adopt(connection, std::move(given->sink), std::move(given->unsent));

@@ -27,6 +27,9 @@ public:
     bool close(rtsp::ConnectionId connection);
     void disconnected(rtsp::ConnectionId connection);
 
+    // Before the first viewer: makes the thread if it is not there yet.
+    Result<void> start();
+
     // Sessions: prepare() first, begin() before the answer that frames shall follow, halt() before one that none shall.
     void prepare(rtsp::Interleaver::Plan plan);
     void begin(rtsp::SessionId session);

@@ -4,8 +4,10 @@
 #include <rte_mbuf.h>
 
 #include <array>
+#include <cstring>
 #include <new>
 
+#include "dataplane/made.hpp"
 #include "dataplane/pools.hpp"
 #include "dataplane/worker.hpp"
 
@@ -45,6 +47,19 @@ void Worker::divert(rte_mbuf* m, std::span<const std::byte> packet, const Flow& 
         rte_pktmbuf_free(note);
     }
     ledger_[Drop::tcp_full]++;
+}
+
+// `packet` is not in a buffer that could be shared.
+void Worker::divert_kept(std::span<const std::byte> packet, const flow::Flow& f) noexcept {
+    rte_mbuf* m = nullptr;
+    if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
+        ledger_.tx_wanted++;
+        ledger_[Drop::tcp_full]++;
+        return;
+    }
+    std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
+    divert(m, bytes_of(m), f);
+    rte_pktmbuf_free(m);
 }
 
 size_t Diversion::take(const std::function<void(const flow::Diverted&)>& visit) {

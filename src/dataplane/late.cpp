@@ -25,7 +25,7 @@ void Worker::keep(std::span<const std::byte> packet, const flow::Classified& in,
     const flow::Late& late = *f.late;
     const auto number = late.history->keep(packet, in.ttl, in.tos, now_);
     for (size_t i = 0; i < late.joins.size(); i++)
-        if (late.joins[i]->takes(*late.history, number, now_)) send_kept(packet, late, i);
+        if (late.joins[i]->takes(*late.history, number, now_)) send_kept(packet, f, i);
 }
 
 void Worker::serve_late() noexcept {
@@ -40,21 +40,24 @@ void Worker::serve_late() noexcept {
         if (f.owner != plan_.id) continue;
         const size_t joins = f.late->joins.size();
         for (size_t j = 0; j < joins && left != 0; j++)
-            left -= serve_late(*f.late, (j + late_turns_) % joins, std::min(left, kMostEach));
+            left -= serve_late(f, (j + late_turns_) % joins, std::min(left, kMostEach));
     }
     moved_ |= left != kMostAll;
 }
 
-unsigned Worker::serve_late(const flow::Late& late, size_t join, unsigned most) noexcept {
+unsigned Worker::serve_late(const flow::Flow& f, size_t join, unsigned most) noexcept {
+    const flow::Late& late = *f.late;
     for (unsigned sent = 0; sent < most; sent++) {
         const auto packet = late.joins[join]->next(*late.history, now_);
         if (packet.empty()) return sent;
-        send_kept(packet, late, join);
+        send_kept(packet, f, join);
     }
     return most;
 }
 
-void Worker::send_kept(std::span<const std::byte> packet, const flow::Late& late, size_t join) noexcept {
+void Worker::send_kept(std::span<const std::byte> packet, const flow::Flow& f, size_t join) noexcept {
+    const flow::Late& late = *f.late;
+    if (join == late.joining.legs.size()) return divert_kept(packet, f);
     late.joins[join]->first().note(wire::load16(&packet[2]), wire::load32(&packet[4]));
     const std::span leg{&late.joining.legs[join], 1};
     flow::Classified like;

@@ -134,12 +134,13 @@ private:
     // Viewers that come late: late.cpp.
     void keep(std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f) noexcept;
     void serve_late() noexcept;
-    unsigned serve_late(const flow::Late& late, size_t join, unsigned most) noexcept;
-    void send_kept(std::span<const std::byte> packet, const flow::Late& late, size_t join) noexcept;
+    unsigned serve_late(const flow::Flow& f, size_t join, unsigned most) noexcept;
+    void send_kept(std::span<const std::byte> packet, const flow::Flow& f, size_t join) noexcept;
     void nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept;
 
     // Viewers over TCP: diversion.cpp.
     void divert(rte_mbuf* m, std::span<const std::byte> packet, const flow::Flow& f) noexcept;
+    void divert_kept(std::span<const std::byte> packet, const flow::Flow& f) noexcept;
 
     // While a capture runs: capture.cpp.
     void follow(const flow::Capture& capture) noexcept;

@@ -32,7 +32,7 @@ struct alignas(64) Flow {
     bool has_fec : 1 = false;         // fec is not null
     bool has_history : 1 = false;     // late is not null
     bool tells_sender : 1 = false;    // control wants to know PathState::first_sender
-    bool diverted : 1 = false;        // somebody watches over TCP: the sender thread gets every packet
+    bool diverted : 1 = false;        // somebody watches over TCP: the sender thread gets every packet as it comes
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
@@ -44,7 +44,7 @@ struct alignas(64) Flow {
     FirstPacket* first = nullptr;  // rtp: legs came with this flow that want to know
     Feedback* feedback = nullptr;  // feedback: never null
 
-    uint64_t feed = 0;  // diverted: what the sender thread knows the track by
+    uint64_t feed = 0;  // what the sender thread knows the track by
 
     LatencyHistogram* latency = nullptr;  // of the track; null: nobody wants it measured
 

@@ -150,9 +150,9 @@ private:
 
 // Of one table: immutable but for the states.
 struct Late {
-    History* history = nullptr;                 // never null
-    Rendition joining;                          // of those who are not known to be live yet; one shard
-    std::vector<Join*> joins;                   // one a leg
+    History* history = nullptr;  // never null
+    Rendition joining;           // of those who are not known to be live yet; one shard
+    std::vector<Join*> joins;    // one a leg, and behind them that of the viewers over TCP, who have none
     std::vector<std::shared_ptr<void>> states;  // keeps history and joins alive
 };
 

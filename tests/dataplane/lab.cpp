@@ -70,6 +70,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
     std::vector<rte_ring*> inboxes, shares, ingest;
     for (unsigned w = 0; w < plan_.workers; w++) ingest.push_back(ring(plan_.ingest));
     ingest_ = std::make_unique<dataplane::Ingest>(packets_.get(), ingest);
+    diversion_ = std::make_unique<dataplane::Diversion>(ring(plan_.diversion));
     for (unsigned w = 0; plan_.workers > 1 && w < plan_.workers; w++) {
         inboxes.push_back(ring(plan_.inbox));
         shares.push_back(ring(plan_.shares));
@@ -102,6 +103,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
     for (uint16_t w = 0; w < plan_.workers; w++) {
         plans[w].ports.push_back(by_tcp);
         plans[w].ingest = ingest[w];
+        plans[w].diversion = diversion_->ring();
         plans[w].id = w;
         plans[w].inboxes = inboxes;
         plans[w].shares = shares;
@@ -119,6 +121,7 @@ Lab::~Lab() {
         for (unsigned w = 0; w < plan_.workers; w++) sent(p, w);
         if (ports_[p].twin != nullptr) punted(p);
     }
+    diverted();
     CHECK(buffers_out() == 0);
     workers_.clear();
     published_.reset();
@@ -220,6 +223,16 @@ std::vector<Sent> Lab::taken(rte_ring* from) {
 
 std::vector<Sent> Lab::sent(uint16_t port, unsigned worker) { return taken(ports_[port].out[worker]); }
 std::vector<Sent> Lab::punted(uint16_t port) { return taken(ports_[port].twin); }
+
+std::vector<Lab::Diverted> Lab::diverted() {
+    std::vector<Diverted> all;
+    const auto visit = [&](const flow::Diverted& d) {
+        all.push_back({d.feed, d.rtcp, {d.packet.begin(), d.packet.end()}});
+    };
+    while (diversion_->take(visit) != 0) {
+    }
+    return all;
+}
 
 size_t Lab::buffers_out() const {
     return rte_mempool_in_use_count(packets_.get()) + rte_mempool_in_use_count(headers_.get());

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/diversion.hpp"
 #include "dataplane/eal.hpp"
 #include "dataplane/ingest.hpp"
 #include "dataplane/pools.hpp"
@@ -28,11 +29,12 @@ struct LabPort {
 struct LabPlan {
     std::vector<LabPort> ports{{}, {}};
     unsigned workers = 1;
-    unsigned inbox = 1024;  // to a worker that owns tracks
-    unsigned ingest = 64;   // from TCP to a worker
-    unsigned shares = 256;  // to a worker that serves some of a packet's legs
-    unsigned relay = 64;    // to the worker that owns a tx queue
-    unsigned twin = 8;      // to the kernel twin
+    unsigned inbox = 1024;     // to a worker that owns tracks
+    unsigned ingest = 64;      // from TCP to a worker
+    unsigned diversion = 256;  // to the thread that writes to viewers over TCP
+    unsigned shares = 256;     // to a worker that serves some of a packet's legs
+    unsigned relay = 64;       // to the worker that owns a tx queue
+    unsigned twin = 8;         // to the kernel twin
     unsigned mbufs = 2048;
     bool sleep_when_idle = false;
 };
@@ -58,6 +60,12 @@ public:
     const dataplane::Pools& pools() const { return pools_; }
 
     dataplane::Ingest& ingest() { return *ingest_; }
+    struct Diverted {
+        uint64_t feed = 0;
+        bool rtcp = false;
+        Bytes packet;
+    };
+    std::vector<Diverted> diverted();  // what viewers over TCP are to get
 
     rte_mbuf* mbuf(std::span<const std::byte> frame, uint16_t headroom = RTE_PKTMBUF_HEADROOM);
     void arrive(rte_mbuf* m, uint16_t port = 0, unsigned worker = 0);
@@ -89,6 +97,7 @@ private:
     std::vector<rte_ring*> rings_;
     std::vector<Wires> ports_;
     std::unique_ptr<dataplane::Ingest> ingest_;
+    std::unique_ptr<dataplane::Diversion> diversion_;
     dataplane::Qsbr qsbr_;
     std::unique_ptr<dataplane::Published<flow::Table>> published_;
     std::unique_ptr<dataplane::Published<flow::Capture>> captures_;

@@ -145,3 +145,54 @@ def test_many():
             wait_sessions(penstock, 0)
             wait_for(lambda: penstock.metrics().sum("penstock_rtsp_tcp_connections") == 0, "the sender to forget them")
         assert_ledger(penstock.metrics())
+
+
+def test_killed():
+    """A viewer that is killed while others watch is gone at once, and they do not notice."""
+    with Relay(2) as lab:
+        penstock = start(lab)
+        with Steady(lab) as source:
+            viewer = TcpClient(lab.receivers[1])
+            viewer.setup("video")
+            assert viewer.request("PLAY").status == 200
+            player = lab.receivers[0].start("ffmpeg", "-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", f"rtsp://{WAN[4]}/camera-1", "-map", "0", "-c", "copy", "-f", "null", "-")
+            wait_for(lambda: sum(row["packets"] for row in penstock.show("rtsp sessions")["tracks"] if row["to"].startswith(receiver_address(1))) > 50, "the player to play", 20)
+            viewer.take(100)
+            player.child.kill()
+            player.child.wait()
+            wait_sessions(penstock, 1)
+            viewer.take(500)
+            assert watched(viewer, source.sent)
+        assert penstock.metrics().sum("penstock_rtsp_sessions_ended_total", reason="connection_lost") == 1
+        wait_for(lambda: penstock.metrics().sum("penstock_rtsp_tcp_connections") == 1, "the sender to forget it")
+        assert_ledger(penstock.metrics())
+
+
+def test_channels():
+    """The last channels there are; what cannot be given: two that are one, one that does not exist. TEARDOWN of one track ends it alone,
+    and the other loses nothing."""
+    with Relay(1) as lab:
+        penstock = start(lab)
+        audio = Steady(lab, port=20002)
+        audio.sender.payload_type = AUDIO_PT
+        with Steady(lab) as video, audio:
+            client = TcpClient(lab.receivers[0])
+            for wrong in ("interleaved=255-256", "interleaved=255", "interleaved=7-6", "interleaved=x"):
+                assert client.request("SETUP", client.url + "/video", Transport=f"RTP/AVP/TCP;unicast;{wrong}").status == 400, wrong
+            assert client.setup("video", "RTP/AVP/TCP;unicast;interleaved=254-255").status == 200
+            assert client.setup("audio", "RTP/AVP/TCP;unicast;interleaved=9-9").status == 200
+            assert client.channels == {"video": (254, 255), "audio": (0, 1)}, client.channels
+            assert client.request("PLAY").status == 200
+            client.take(100, 254)
+            client.take(100, 0)
+            assert client.request("TEARDOWN", client.url + "/audio").status == 200
+            heard = len(client.frames)
+            client.take(300, 254)
+            assert watched(client, video.sent, 254) and watched(client, audio.sent, 0)
+            assert all(channel == 254 for channel, _ in client.frames[heard:])
+            assert [row["track"] for row in penstock.show("rtsp sessions")["tracks"]] == ["video"]
+            client.report("video", lost=3).report("audio")  # of a channel that is nobody's any more
+            wait_for(lambda: penstock.metrics().sum("penstock_leg_reported_lost_packets_total") == 3, "the loss that was reported")
+            assert client.request("TEARDOWN").status == 200 and client.silent()
+        assert penstock.metrics().sum("penstock_leg_drops_total") == 0
+        assert_ledger(penstock.metrics())

@@ -7,7 +7,8 @@ from cases import cases
 from lab import wait_for
 from relay import LAN, SOURCE, WAN, Relay, assert_ledger, rtp_packet
 from rtsp import Client, config
-from rtsp_push import FfmpegPlayer, config as push_config, film, gone, gstreamer, wait_published
+from rtsp_play import wait_sessions
+from rtsp_push import FfmpegPlayer, GstreamerPlayer, config as push_config, ffmpeg, film, gone, gstreamer, wait_published
 
 
 class Tunnel(Client):
@@ -89,13 +90,22 @@ def test_watched():
 
 
 @cases(player=("ffmpeg", "gstreamer"))
-def test_asked(player):
-    """What players ask through HTTP is understood as far as their wish for interleaved media."""
+def test_player(player):
+    """Players that ask through HTTP get their media through it: they decode what is pushed, picture by picture."""
     with Relay(1) as lab:
-        penstock = lab.start_penstock(lab.node, config(lab))
+        penstock = lab.start_penstock(lab.node, push_config(lab))
+        path = film(lab)
+        wait_published(penstock, ffmpeg(lab, path, "udp"))
         if player == "ffmpeg":
-            lab.receivers[0].start("ffmpeg", "-nostdin", "-rtsp_transport", "http", "-i", f"rtsp://{WAN[4]}:554/camera-1", "-f", "null", "-")
+            playing = FfmpegPlayer(lab, f"rtsp://{WAN[4]}:554/live", transport="http")
         else:
-            lab.receivers[0].start("gst-launch-1.0", "rtspsrc", f"location=rtsph://{WAN[4]}/camera-1", "!", "fakesink")
-        wait_for(lambda: penstock.metrics().sum("penstock_rtsp_requests_total", method="SETUP") > 0, f"SETUP\n{penstock.text()[-1500:]}")
+            playing = GstreamerPlayer(lab, f"rtsph://{WAN[4]}/live", transport="tcp+http")
+        wait_for(lambda: len(penstock.show("rtsp sessions")["tracks"]) == 4, f"the player's session\n{playing.process.text()[-1500:]}", 20)
         assert penstock.metrics().sum("penstock_rtsp_tunnels_total") == 1
+        playing.process.wait(30)
+        got, whole = playing.pictures(), playing.film(path) * 3
+        assert len(got) > 30 and playing.sounds() > 20, (len(got), playing.sounds(), playing.process.text()[-2000:])
+        assert any(got[20:] == whole[at:at + len(got) - 20] for at in range(len(whole))), f"{len(got)} pictures are not those that were pushed"
+        wait_sessions(penstock, 1)
+        assert penstock.metrics().sum("penstock_rtsp_tcp_frames_total") > 100
+        assert_ledger(penstock.metrics())

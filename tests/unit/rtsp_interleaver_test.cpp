@@ -77,8 +77,12 @@ std::string told(uint8_t channel, uint32_t number, bool key = false) {
     return std::to_string(channel) + ":" + std::to_string((key ? 0x65800000u : 0x41800000u) | number);
 }
 
+constexpr FrameRing::Limits kSmall{.smallest = 4096, .largest = 4096, .hold = 0s};
+constexpr FrameRing::Limits kLarge{.smallest = 4096, .largest = 1 << 20, .hold = 0s};
+
 struct Stage {
-    Interleaver interleaver{{.smallest = 4096, .largest = 4096, .hold = 0s}};
+    explicit Stage(FrameRing::Limits limits = kSmall) : interleaver(limits) {}
+    Interleaver interleaver;
     Instant now{};
     std::map<ConnectionId, std::shared_ptr<Sink>> sinks;
     std::map<SessionId, Interleaver::Leg> legs;
@@ -140,7 +144,7 @@ TEST_CASE("frames follow the answer, words go between them, and none comes after
     s.interleaver.leave(1);
     CHECK(s.interleaver.counters().renditions.read() == 0);
     s.media(6);
-    CHECK(s.interleaver.counters().unwanted.read() == 1);
+    CHECK(s.interleaver.counters().unwanted.read() == 2);  // the fifth and the sixth
 }
 
 TEST_CASE("one who comes late begins with the last key frame, unless packets may be missing since", "[interleaver]") {
@@ -197,6 +201,68 @@ TEST_CASE("the same channels are one rendition, others another one", "[interleav
     s.interleaver.forget(3);
     CHECK(s.interleaver.counters().renditions.read() == 1);
     CHECK(s.interleaver.counters().connections.read() == 2);
+}
+
+TEST_CASE("the same pictures on other channels begin with the same key frame", "[interleaver]") {
+    Stage s(kLarge);
+    for (SessionId id = 1; id <= 3; id++) s.connect(id);
+    s.play(1);
+    for (uint32_t n = 1; n < 40; n++) s.media(n, n == 3, n == 10 ? 1400 : 200);
+    s.firsts();
+    s.prepare(2, {.feed = 1, .rtp = 7, .rtcp = 8, .codec = rtp::Codec::h264, .video = true});
+    const auto firsts = s.firsts();
+    REQUIRE(firsts.size() == 1);
+    CHECK(firsts[0].sequence == 3);
+    s.interleaver.begin(2);
+    s.interleaver.send(2, "PLAY\n");
+    s.media(40);
+    Parts expected{"PLAY"};
+    for (uint32_t n = 3; n <= 40; n++) expected.push_back(told(7, n, n == 3));
+    CHECK(s.sinks[2]->parts() == expected);
+
+    s.interleaver.halt(2);  // its ring is not kept up; the other one's is
+    s.media(41);
+    s.prepare(2, {.feed = 1, .rtp = 7, .rtcp = 8, .codec = rtp::Codec::h264, .video = true});
+    CHECK(s.firsts().at(0).sequence == 3);
+    const Lane live{.feed = 1, .rtp = 9, .rtcp = 10, .codec = rtp::Codec::h264, .video = true};
+    s.interleaver.prepare(s.now,
+                          {.session = 3, .connection = 3, .lanes = {{live, s.legs[2]}}, .from_key_frame = false});
+    s.media(42);
+    CHECK(s.firsts().at(0).sequence == 42);
+}
+
+TEST_CASE("one of two tracks goes, and of the other nothing is lost that was not counted", "[interleaver]") {
+    const bool in_time = GENERATE(true, false);
+    Stage s(in_time ? kLarge : kSmall);
+    Sink& sink = s.connect(1);
+    const Lane video{.feed = 1, .rtp = 0, .rtcp = 1, .codec = rtp::Codec::h264, .video = true};
+    const Lane audio{.feed = 2, .rtp = 2, .rtcp = 3, .codec = rtp::Codec::other, .video = false};
+    const Interleaver::Leg leg{std::make_shared<flow::LegState>(), std::make_shared<flow::LegState>()};
+    const Interleaver::Leg other{std::make_shared<flow::LegState>(), std::make_shared<flow::LegState>()};
+    s.interleaver.prepare(s.now, {.session = 1, .connection = 1, .lanes = {{video, leg}, {audio, other}}});
+    s.interleaver.begin(1);
+    s.interleaver.send(1, "PLAY\n");
+    s.media(1, true);
+    sink.room = 250;  // of the second it is cut off
+    for (uint32_t n = 2; n <= 40; n++) {
+        s.interleaver.take(s.now, 2, false, packet(1000 + n, 100));
+        s.media(n);
+    }
+    s.interleaver.prepare(s.now, {.session = 1, .connection = 1, .lanes = {{video, leg}}, .from_key_frame = false});
+    s.interleaver.begin(1);
+    s.interleaver.send(1, "TEARDOWN\n");
+    sink.room = SIZE_MAX;
+    s.interleaver.writable(s.now, 1);
+    s.media(41);
+    const Parts all = sink.parts();
+    CHECK(all.back() == told(0, 41));
+    CHECK(all[all.size() - 2] == "TEARDOWN");
+    const auto of_video = std::ranges::count_if(all, [](const std::string& part) { return part.starts_with("0:"); });
+    const uint64_t lost = leg.rtp->drop(flow::Drop::too_slow).read();
+    CHECK((lost == 0) == in_time);
+    CHECK(static_cast<uint64_t>(of_video) + lost == 41);
+    CHECK(leg.rtp->packets.read() == static_cast<uint64_t>(of_video));
+    CHECK(s.interleaver.counters().renditions.read() == 1);
 }
 
 TEST_CASE("a connection that breaks or that lets words pile up is told, one that closes when all is out",

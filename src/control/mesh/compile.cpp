@@ -154,7 +154,7 @@ std::shared_ptr<const flow::Late> Mesh::late_of(const Track& track) const {
     late->states.push_back(track.history);
     flow::Rendition& joining = late->joining;
     for (const Viewer* viewer : track.viewers) {
-        if (!viewer->joining) continue;
+        if (!viewer->joining || viewer->leg.over_tcp) continue;
         const auto& hop = resolution(viewer->leg.destination).hop;
         if (!hop) continue;
         joining.legs.push_back(make_leg(plan_of(viewer->leg, *hop, ports_[hop->port], 0, What::rtp),
@@ -164,6 +164,10 @@ std::shared_ptr<const flow::Late> Mesh::late_of(const Track& track) const {
         late->states.push_back(viewer->join);
     }
     joining.shards.push_back({track.owner, 0, static_cast<uint32_t>(joining.legs.size()), 0});
+    if (const Viewer* one = track.over_tcp(); one != nullptr && one->joining) {
+        late->joins.push_back(one->join.get());
+        late->states.push_back(one->join);
+    }
     return late;
 }
 
@@ -177,7 +181,7 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
         std::shared_ptr<flow::LatencyHistogram> latency;
         std::shared_ptr<FirstPackets> first;
     };
-    const bool diverted = track.diverted();
+    const Viewer* over_tcp = track.over_tcp();
     std::vector<flow::FlowPtr> flows;
     for (const Path& path : track.paths) {
         const auto states = std::make_shared<States>(States{path.state, track.merge, track.latency, track.first});
@@ -203,7 +207,8 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             if (kind != flow::Kind::rtcp) f->late = late;
             f->has_history = f->late != nullptr;
             f->has_fec = f->fec != nullptr;
-            f->diverted = diverted;
+            // While these are catching up, RTP comes to them from the history.
+            f->diverted = over_tcp != nullptr && (kind == flow::Kind::rtcp || !over_tcp->joining);
             f->feed = track.feed;
             f->rendition = rendition;
             f->spread = rendition->shards.size() > 1;

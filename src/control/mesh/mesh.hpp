@@ -63,7 +63,7 @@ struct Viewer {
     std::shared_ptr<flow::Feedback> feedback;
     bool wants_first = false;             // it is asked what left first
     std::shared_ptr<FirstPackets> first;  // wants_first: since its leg is in a table; null before
-    std::shared_ptr<flow::Join> join;     // since it plays, where the track has a history
+    std::shared_ptr<flow::Join> join;     // since it plays, where the track has a history; over TCP one of them all
     bool joining = false;                 // by the last table: it is served by its join
     std::vector<flow::FlowPtr> flows;     // on which its feedback arrives
 };
@@ -79,7 +79,7 @@ struct Track {
     std::string name;  // "video", or "video-2" for the second video track of a stream
     config::Track config;
     uint16_t owner = 0;  // the worker
-    uint64_t feed = 0;   // what the sender thread knows it by; one that is made anew keeps it
+    uint64_t feed = 0;   // what the sender thread knows it by; another one whenever the first comes to watch over TCP
     std::vector<Path> paths;
     std::vector<Output> outputs;              // of the file and of operators
     std::vector<Viewer*> viewers;             // in the order they came
@@ -92,7 +92,7 @@ struct Track {
     std::vector<flow::FlowPtr> flows;        // as in the last table
     bool dirty = false;                      // they differ from what the model says by now
 
-    bool diverted() const;                    // whether somebody watches it over TCP just now
+    const Viewer* over_tcp() const;           // one who watches it over TCP just now; null: nobody does
     std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
 };
 
@@ -246,6 +246,7 @@ private:
     void disuse(Track& track, const flow::Destination& destination);
     Viewer& make_viewer(const ViewerPlan& plan);
     uint64_t add_over_tcp(const ViewerPlan& plan, Track& track);
+    void play_over_tcp(Viewer& viewer, bool playing);
     void attach(Viewer& viewer, Track& track);
     void detach(Viewer& viewer);
     void hand_on_viewers(Track& from, Track* to);

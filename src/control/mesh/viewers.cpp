@@ -32,8 +32,9 @@ std::vector<const Output*> Track::legs() const {
     return all;
 }
 
-bool Track::diverted() const {
-    return std::ranges::any_of(viewers, [](const Viewer* v) { return v->playing && v->leg.over_tcp; });
+const Viewer* Track::over_tcp() const {
+    const auto one = std::ranges::find_if(viewers, [](const Viewer* v) { return v->playing && v->leg.over_tcp; });
+    return one == viewers.end() ? nullptr : *one;
 }
 
 bool Mesh::takes(const flow::Key& key) const { return sources_.contains(key) || viewer_keys_.contains(key); }
@@ -108,18 +109,34 @@ void Mesh::play(uint64_t id, bool playing) {
     if (found == viewers_.end() || found->second.track == nullptr || found->second.playing == playing) return;
     Viewer& viewer = found->second;
     Track& track = *viewer.track;
-    const bool diverted = track.diverted();
+    if (viewer.leg.over_tcp) return play_over_tcp(viewer, playing);
     viewer.playing = playing;
-    viewer.wants_first = playing && !viewer.leg.over_tcp;
+    viewer.wants_first = playing;
     viewer.first.reset();
     viewer.join.reset();
-    if (viewer.leg.over_tcp) {  // of these the first and the last concern the workers
-        if (track.diverted() != diverted) touch(track);
-        return;
-    }
     // Its leg's counters are those of the worker that serves it; only the owner has the history.
     if (playing && track.history && viewer.leg.worker == track.owner) viewer.join = std::make_shared<flow::Join>();
     touch(track);
+}
+
+// Of these the first and the last concern the workers. With the first the track gets another feed, since what is left
+// of the former one is older than what the history then begins with.
+void Mesh::play_over_tcp(Viewer& viewer, bool playing) {
+    Track& track = *viewer.track;
+    const Viewer* other = track.over_tcp();
+    viewer.playing = playing;
+    viewer.join.reset();
+    viewer.joining = false;
+    if (!playing) {
+        if (track.over_tcp() == nullptr) touch(track);
+    } else if (other != nullptr) {
+        viewer.join = other->join;
+        viewer.joining = other->joining;
+    } else {
+        track.feed = next_feed_++;
+        if (track.history) viewer.join = std::make_shared<flow::Join>();
+        touch(track);
+    }
 }
 
 void Mesh::remove_viewer(uint64_t id) {

@@ -65,19 +65,70 @@ void Interleaver::prepare(Instant now, Plan plan) {
     }
     player.told.resize(player.key.size());
     player.positions.resize(2 * player.key.size());
-    FrameRing::Limits limits = limits_;
-    if (shared_.size() >= kMostLarge) limits.largest = limits.smallest;
-    const auto [shared, fresh] = shared_.try_emplace(player.key, player.key, limits);
-    player.of = &shared->second;
-    if (fresh)
-        for (size_t i = 0; i < player.key.size(); i++) feeds_[player.key[i].feed].emplace_back(player.of, i);
+    player.of = &rendition_of(now, player.key, plan.from_key_frame);
     player.connection->players.push_back(&player);
     player.of->players.push_back(&player);
-    if (before) retire(before.mapped());  // not earlier: its rendition may be the same, which shall live on
     set_phase(player, Phase::prepared);
     place(player, player.of->rendition.entry(plan.from_key_frame));
+    if (before) {  // not earlier: its rendition may be the same, which shall live on
+        if (before.mapped().phase == Phase::running) go_on(before.mapped(), player.key);
+        retire(before.mapped());
+    }
     tell_firsts(player);
     counters_.renditions.set(shared_.size());
+}
+
+Interleaver::Shared& Interleaver::rendition_of(Instant now, const Key& key, bool with_key_frame) {
+    FrameRing::Limits limits = limits_;
+    if (shared_.size() >= kMostLarge) limits.largest = limits.smallest;
+    const auto [found, fresh] = shared_.try_emplace(key, key, limits);
+    Shared& shared = found->second;
+    if (fresh)
+        for (size_t i = 0; i < key.size(); i++) feeds_[key[i].feed].emplace_back(&shared, i);
+    if (shared.active == 0 && with_key_frame && limits.largest > limits.smallest) fill(now, shared);
+    return shared;
+}
+
+// Others may be watching the same pictures on other channels, or with other tracks: all they were sent since the last
+// key frame is there for those who watch this one, too.
+void Interleaver::fill(Instant now, Shared& to) {
+    const std::vector<Lane>& lanes = to.rendition.lanes();
+    const Shared* from = nullptr;
+    for (const Lane& lane : lanes)
+        for (const auto& [other, at] : feeds_.at(lane.feed))
+            if (lane.codec != rtp::Codec::other && other->active != 0 && other->rendition.key_frame()) from = other;
+    if (from == nullptr) return;
+    const FrameRing& ring = from->rendition.ring();
+    std::vector<std::byte> packet;
+    for (uint64_t n = *from->rendition.key_frame(); n < ring.end(); n++) {
+        const auto lane = std::ranges::find(lanes, from->rendition.lanes()[ring[n].lane / 2].feed, &Lane::feed);
+        if (lane == lanes.end()) continue;
+        packet.clear();
+        for (const iovec& part : ring.rest(n, FrameRing::kHeader)) {
+            const auto* bytes = static_cast<const std::byte*>(part.iov_base);
+            packet.insert(packet.end(), bytes, bytes + part.iov_len);
+        }
+        to.rendition.put(now, static_cast<size_t>(lane - lanes.begin()), ring[n].lane % 2 != 0, packet);
+    }
+}
+
+// One that plays goes on with fewer tracks. What it has not got of them becomes words; or it is lost, if that is too
+// much.
+void Interleaver::go_on(Player& before, const Key& with) {
+    const FrameRing& ring = before.of->rendition.ring();
+    Connection& c = *before.connection;
+    if (before.lost_at || before.next < ring.first()) return account(before, ring.end());
+    while (before.next < ring.end()) {
+        const FrameRing::Frame& frame = ring[before.next];
+        if (std::ranges::find(with, before.key[frame.lane / 2]) != with.end()) {
+            if (c.out.size() - c.sent + frame.size > kMostUnsent) return account(before, ring.end());
+            keep_rest(c, before, 0);
+            note_sent(c, before, frame.size);
+        } else {
+            before.positions[frame.lane]++;
+            before.next++;
+        }
+    }
 }
 
 void Interleaver::begin(SessionId session) {
@@ -116,7 +167,7 @@ void Interleaver::set_phase(Player& player, Phase phase) {
     player.of->preparing -= one_if(player.phase == Phase::prepared);
     player.of->active += one_if(phase != Phase::halted);
     player.of->active -= one_if(player.phase != Phase::halted);
-    if (player.of->active == 0) player.of->rendition.interrupt();
+    if (player.of->active == 0 && player.phase != Phase::halted) player.of->rendition.clear();
     player.phase = phase;
 }
 
@@ -125,7 +176,10 @@ void Interleaver::take(Instant now, uint64_t feed, bool rtcp, std::span<const st
     counters_.bytes.add(packet.size());
     const auto takers = feeds_.find(feed);
     if (takers == feeds_.end()) return counters_.unwanted.add();
+    bool wanted = false;
     for (const auto& [shared, lane] : takers->second) {
+        if (shared->active == 0) continue;
+        wanted = true;
         shared->rendition.put(now, lane, rtcp, packet);
         shared->due |= shared->rendition.complete();
         if (!shared->waiting_since) shared->waiting_since = now;
@@ -133,6 +187,7 @@ void Interleaver::take(Instant now, uint64_t feed, bool rtcp, std::span<const st
         for (Player* player : shared->players)
             if (player->phase == Phase::prepared) tell_first(*player, lane, shared->rendition.ring().end() - 1);
     }
+    if (!wanted) counters_.unwanted.add();
 }
 
 void Interleaver::flush(Instant now) {
@@ -145,7 +200,8 @@ void Interleaver::flush(Instant now) {
         for (Player* player : shared.players)
             if (player->phase == Phase::running) {
                 pump(now, *player->connection);
-                catch_up(now, *player);  // who does not read at all: what it loses is told while it does
+                // Who does not read at all: what it loses is told while it does.
+                if (player->phase == Phase::running) catch_up(now, *player);
             }
     }
     counters_.ring_bytes.set(ring_bytes);
@@ -260,13 +316,16 @@ void Interleaver::note_sent(Connection& c, Player& player, size_t bytes) {
         state.packets.add();
         state.bytes.add(frame.size);
         counters_.frames.add();
-        if (bytes < frame.size)
-            for (const iovec& part : ring.rest(player.next, bytes))
-                c.out.append(static_cast<const char*>(part.iov_base), part.iov_len);
+        if (bytes < frame.size) keep_rest(c, player, bytes);
         bytes -= std::min<size_t>(bytes, frame.size);
         player.positions[frame.lane]++;
         player.next++;
     }
+}
+
+void Interleaver::keep_rest(Connection& c, const Player& player, size_t skip) {
+    for (const iovec& part : player.of->rendition.ring().rest(player.next, skip))
+        c.out.append(static_cast<const char*>(part.iov_base), part.iov_len);
 }
 
 void Interleaver::break_off(Connection& c) {

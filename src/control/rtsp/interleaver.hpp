@@ -120,6 +120,9 @@ private:
         Phase phase = Phase::halted;
     };
 
+    Shared& rendition_of(Instant now, const Key& key, bool with_key_frame);
+    void fill(Instant now, Shared& to);
+    void go_on(Player& before, const Key& with);
     void set_phase(Player& player, Phase phase);
     void place(Player& player, uint64_t number);
     void tell_firsts(Player& player);
@@ -130,6 +133,7 @@ private:
     bool catch_up(Instant now, Player& player);
     void account(Player& player, uint64_t number);
     void note_sent(Connection& c, Player& player, size_t bytes);
+    static void keep_rest(Connection& c, const Player& player, size_t skip);
     void break_off(Connection& c);
     void retire(Player& player);
 

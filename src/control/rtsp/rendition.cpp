@@ -8,7 +8,7 @@
 namespace penstock::rtsp {
 
 Rendition::Rendition(std::vector<Lane> lanes, FrameRing::Limits limits)
-    : lanes_(std::move(lanes)), ring_(limits), totals_(2 * lanes_.size()) {
+    : lanes_(std::move(lanes)), limits_(limits), ring_(limits), totals_(2 * lanes_.size()) {
     for (size_t i = lanes_.size(); i-- > 0;)
         if (lanes_[i].codec != rtp::Codec::other) pictures_ = i;
 }
@@ -36,14 +36,16 @@ void Rendition::put(Instant now, size_t lane, bool rtcp, std::span<const std::by
     }
 }
 
-void Rendition::interrupt() {
+void Rendition::clear() {
+    ring_ = FrameRing(limits_);
     key_frames_ = {};
     key_.reset();
-    ring_.hold_from(UINT64_MAX);
+    boundary_ = 0;
+    totals_.assign(totals_.size(), 0);
 }
 
 uint64_t Rendition::entry(bool with_key_frame) const noexcept {
-    return with_key_frame && key_ && *key_ >= ring_.first() ? *key_ : ring_.end();
+    return with_key_frame ? key_frame().value_or(ring_.end()) : ring_.end();
 }
 
 std::optional<uint64_t> Rendition::re_entry(uint64_t number) const noexcept {

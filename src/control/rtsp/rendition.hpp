@@ -31,9 +31,12 @@ public:
     // Whether a picture, or what else belongs together, is complete with the last frame.
     bool complete() const noexcept { return boundary_ == ring_.end(); }
 
-    // Packets may be missing from here on: who comes later begins after it.
-    void interrupt();
+    // Nobody watches it, and packets will be missing: it begins anew.
+    void clear();
 
+    std::optional<uint64_t> key_frame() const noexcept {  // the first frame of the newest one, if it is still there
+        return key_ && *key_ >= ring_.first() ? key_ : std::nullopt;
+    }
     // Where one who comes now begins: with the newest key frame if it is there, or with what comes next.
     uint64_t entry(bool with_key_frame) const noexcept;
     // Where one goes on who lost what came before `number`; nothing: with a key frame that is yet to come.
@@ -48,6 +51,7 @@ public:
 
 private:
     const std::vector<Lane> lanes_;
+    const FrameRing::Limits limits_;
     FrameRing ring_;
     std::optional<size_t> pictures_;  // the lane by which key frames are found
     rtp::KeyFrames key_frames_;
