@@ -74,7 +74,12 @@ Result<config::Config> configuration(const std::string& path) {
     if (!text)
         return fail(
             fmt::format("{}: cannot be read: {}; name another file with -c FILE\n", path, std::strerror(errno)));
-    auto loaded = config::load(*text, environment, host_name());
+    const auto file = [](const std::string& named) -> Result<std::string> {
+        auto content = read_file(named);
+        if (!content) return fail(std::strerror(errno));
+        return std::move(*content);
+    };
+    auto loaded = config::load(*text, environment, host_name(), file);
     if (!loaded) return fail(config::format(path, loaded.error()));
     return std::move(*loaded);
 }

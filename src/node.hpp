@@ -99,7 +99,7 @@ private:
     void follow_capture();
     io::ControlSocket::Reply capture_progress() const;
 
-    config::Config config_;  // as it was started with; the streams as they are now are the model's
+    config::Config config_;  // as it was started with, but for what RTSP took over since; the streams are the model's
     Log& log_;
     const Reread reread_;
     io::EventLoop loop_;

@@ -196,7 +196,7 @@ Reply Node::forward(bool on, bool json) {
     return done(on ? "forwarding started" : "forwarding stopped; start begins again", json);
 }
 
-// The file as it is now: all of it or nothing, and what is not streams only at the next start.
+// The file as it is now: all of it or nothing. What is neither streams nor who may use RTSP waits for the next start.
 Reply Node::reload(bool json) {
     const auto refused = [&](std::string_view why) { return refusal(fmt::format("nothing is changed:{}", why), json); };
     const auto next = reread_();
@@ -221,8 +221,14 @@ Reply Node::reload(bool json) {
     later("control", next->control == config_.control);
     later("metrics", next->metrics == config_.metrics);
     later("media", next->media == config_.media);
-    later("rtsp", next->rtsp == config_.rtsp);
+    const config::Rtsp rtsp = config::taken_over(config_.rtsp, next->rtsp);
+    later("rtsp", rtsp == next->rtsp);
     later("ports", next->ports == config_.ports);
+    if (rtsp != config_.rtsp) {
+        reloaded.taken_over.emplace_back("rtsp");
+        config_.rtsp = rtsp;
+        if (rtsp_) rtsp_->reload(rtsp);
+    }
     reloaded.streams = mesh_->replace(next->streams);
     follow_changes();
     return {true, json ? reloaded.json() : reloaded.text()};

@@ -8,18 +8,18 @@
 #include <string>
 #include <vector>
 
-#include "base/log.hpp"
 #include "control/cli/show_rtsp.hpp"
 #include "control/mesh/mesh.hpp"
 #include "control/rtsp/server.hpp"
 #include "dataplane/ingest.hpp"
+#include "peer_log.hpp"
 
 namespace penstock {
 
 class Publishers {
 public:
     struct Surroundings {
-        Log& log;
+        PeerLog& log;
         mesh::Mesh& mesh;
         dataplane::Ingest& ingest;
         std::function<std::optional<uint16_t>(const Ip& local)> take_port;  // the even one of a free pair
@@ -28,6 +28,7 @@ public:
         bool takeover = false;          // whether a second publisher takes a stream from the first
     };
     explicit Publishers(Surroundings around) : around_(std::move(around)) {}
+    void set_takeover(bool takeover) { around_.takeover = takeover; }
 
     rtsp::Answer admit(const rtsp::Admit& admit) const;
     rtsp::Answer receive(const rtsp::Receive& receive);

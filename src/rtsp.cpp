@@ -9,7 +9,6 @@
 #include "random_bits.hpp"
 #include "rtp/picture.hpp"
 #include "rtp/rtcp.hpp"
-#include "version.hpp"
 
 namespace penstock {
 namespace {
@@ -20,21 +19,6 @@ using namespace std::chrono_literals;
 constexpr auto kFirstPacketWithin = 250ms;
 constexpr auto kLookEvery = 2ms;
 
-std::string software() { return fmt::format("penstock/{}", kVersion); }
-
-rtsp::ServerSettings settings_of(const config::Config& config) {
-    rtsp::ServerSettings s;
-    s.software = software();
-    s.realm = config.node;
-    for (const config::User& user : config.rtsp.users) s.users.push_back({user.name, user.password});
-    s.session_timeout = config.rtsp.session_timeout;
-    s.per_address = {config.rtsp.connections_per_address, config.rtsp.sessions_per_address,
-                     config.rtsp.requests_per_address, config.rtsp.streams_per_address};
-    s.publish = config.rtsp.publish.has_value();
-    s.multicast = config.rtsp.multicast.has_value();
-    return s;
-}
-
 std::string_view over(const rtsp::Session& session) {
     const std::string_view transport = session.transport();
     return transport == "tcp" ? "TCP" : transport == "udp" ? "UDP" : transport;
@@ -44,8 +28,8 @@ std::string_view over(const rtsp::Session& session) {
 
 Rtsp::Rtsp(const config::Config& config, Surroundings around)
     : around_(std::move(around)),
-      tunnels_(software()),
-      server_(settings_of(config), random_bits),
+      tunnels_(settings_of(config.rtsp).software),
+      server_(settings_of(config.rtsp), random_bits),
       ports_(around_.ports),
       publishers_({.log = around_.log,
                    .mesh = around_.mesh,

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "base/log.hpp"
 #include "base/result.hpp"
 #include "control/cli/show_rtsp.hpp"
 #include "control/config/config.hpp"
@@ -20,6 +19,7 @@
 #include "control/rtsp/port_pairs.hpp"
 #include "control/rtsp/server.hpp"
 #include "control/rtsp/tunnel.hpp"
+#include "peer_log.hpp"
 #include "publishers.hpp"
 #include "viewers_over_tcp.hpp"
 
@@ -31,7 +31,7 @@ public:
     // `changed`: the model did; called after each change.
     struct Surroundings {
         io::EventLoop& loop;
-        Log& log;
+        PeerLog log;
         mesh::Mesh& mesh;
         dataplane::Ingest& ingest;
         rtsp::PortPairs& ports;
@@ -47,7 +47,8 @@ public:
     static Result<std::unique_ptr<Rtsp>> open(const config::Config& config, Surroundings around);
 
     void follow_model();  // after streams changed: who watched what is gone is told
-    void stop();          // ends all sessions
+    void reload(const config::Rtsp& next);  // what it can take over while it runs, config::at_start() is the rest
+    void stop();                            // ends all sessions
     cli::Report sessions() const;
     std::string metrics() const;
 
@@ -69,6 +70,7 @@ private:
     };
 
     Rtsp(const config::Config& config, Surroundings around);
+    static rtsp::ServerSettings settings_of(const config::Rtsp& rtsp);
     void drain();
     void drain_tunnels();
     void on(const rtsp::Send& send);
@@ -86,6 +88,7 @@ private:
     void on(const rtsp::Record& record);
     void on(const rtsp::Media& media) { publishers_.take(media); }
     void on(const rtsp::End& end);
+    void on(const rtsp::Blocked& blocked);
     void on(const rtsp::Feedback& feedback);
     static std::optional<uint32_t> ssrc_of(const mesh::Track& track);
     rtsp::Answer grant(const rtsp::Setup& setup);

@@ -33,11 +33,13 @@ void parse(std::span<const std::byte> bytes, size_t chunk) {
     }
 }
 
-std::string said(std::span<const std::byte> bytes, size_t chunk) {
-    test::RtspStage stage(test::RtspStage::with_publishers());
+std::string said(const ServerSettings& settings, std::span<const std::byte> bytes, size_t chunk) {
+    test::RtspStage stage(settings);
     stage.connect(1);
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     for (size_t at = 0; at < text.size(); at += chunk) stage.say(1, text.substr(at, chunk));
+    // Whom nobody knows gets nothing done.
+    for (const std::string& done : stage.done) EXPECT(settings.access.users.empty() || done.starts_with("blocked"));
     return stage.said;
 }
 
@@ -48,6 +50,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const size_t chunk = data[0] % 64 + 1u;
     const auto bytes = input(data + 1, size - 1);
     parse(bytes, chunk);
-    EXPECT(said(bytes, chunk) == said(bytes, bytes.size()));
+    const ServerSettings open = test::RtspStage::with_publishers();
+    ServerSettings closed = open;
+    closed.access.users = {{"eve", "", std::string(32, '0'), ""}};
+    for (const ServerSettings& settings : {open, closed})
+        EXPECT(said(settings, bytes, chunk) == said(settings, bytes, bytes.size()));
     return 0;
 }

@@ -83,9 +83,9 @@ private:
     static rtsp::ServerSettings settings(bool password) {
         rtsp::ServerSettings s;
         s.software = "test";
-        s.realm = "node";
+        s.access.realm = "node";
         s.session_timeout = 10s;
-        if (password) s.users = {{"u", "p"}};
+        if (password) s.access.users = {{"u", "p", {}, {}}};
         return s;
     }
     static rtsp::Location location(bool password) {

@@ -25,7 +25,8 @@ public:
     std::string said;  // to all connections
     std::vector<rtsp::ConnectionId> closed;
     std::vector<std::string> done;  // "setup 1 video 5000", "play 1", "end 1 teardown" ...
-    bool answer_play = true;
+    bool answer_play = true, answer_describe = true;
+    std::vector<rtsp::Ticket> described;  // and not answered
     rtsp::Ticket unanswered = 0;
 
     bool connect(rtsp::ConnectionId id, std::string_view from = "10.0.1.20") {
@@ -58,12 +59,17 @@ public:
 private:
     static rtsp::ServerSettings with_names(rtsp::ServerSettings s) {
         s.software = "test";
-        s.realm = "node";
+        s.access.realm = "node";
         return s;
     }
     void on(const rtsp::Send& send) { said += send.bytes; }
     void on(const rtsp::Close& close) { closed.push_back(close.connection); }
+    void on(const rtsp::Blocked& b) { done.push_back("blocked " + b.address.text()); }
     void on(const rtsp::Describe& d) {
+        if (!answer_describe) {
+            described.push_back(d.ticket);
+            return;
+        }
         server.answer(now, d.ticket, d.stream == "cam" ? rtsp::Answer{rtsp::Described{"v=0\r\n"}} : rtsp::Refusal{404});
     }
     void on(const rtsp::Setup& s) {

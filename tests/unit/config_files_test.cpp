@@ -85,6 +85,9 @@ TEST_CASE("the defaults that the reference states are in force") {
     CHECK(reference.rtsp.sessions_per_address == defaults.rtsp.sessions_per_address);
     CHECK(reference.rtsp.requests_per_address == defaults.rtsp.requests_per_address);
     CHECK(reference.rtsp.streams_per_address == defaults.rtsp.streams_per_address);
+    CHECK(reference.rtsp.failures_per_address == defaults.rtsp.failures_per_address);
+    CHECK(reference.rtsp.access.realm == defaults.rtsp.access.realm);
+    CHECK(reference.rtsp.access.basic == defaults.rtsp.access.basic);
     CHECK(reference.rtsp.publish == Publish{});
     CHECK(reference.media.last_port == defaults.media.last_port);
     CHECK(reference.ports[0].mode == Port{}.mode);
@@ -104,7 +107,7 @@ TEST_CASE("the reference shows every key") {
         {"media", {"{ ?: 0 }"}},
         {"rtsp",
          {"{ ?: 0 }", "{ per_address: { ?: 0 } }", "{ publish: { ?: 0 } }", "{ multicast: { ?: 0 } }",
-          "{ users: [{ ?: 0 }] }"}},
+          "{ users: [{ ?: 0 }] }", "{ users: [{ digest: { ?: 0 } }] }", "{ rules: [{ ?: 0 }] }"}},
         {"ports", {"[{ ?: 0 }]"}},
         {"streams",
          {"[{ ?: 0 }]", "[{ tracks: [{ ?: 0 }] }]", "[{ tracks: [{ sources: [{ ?: 0 }] }] }]",

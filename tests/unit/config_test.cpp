@@ -245,9 +245,8 @@ TEST_CASE("the rtsp section") {
                          "rtsp:\n"
                          "  listen: [\":554\", \"10.0.0.1:8554\", \"[fd00::1]:554\"]\n"
                          "  session_timeout: 2m\n"
-                         "  per_address: { connections: 1, sessions: 2, requests: 3, streams: 4 }\n"
-                         "  publish: { takeover: true }\n"
-                         "  users: [{ name: eve, password: \"a:b\" }]\n")
+                         "  per_address: { connections: 1, sessions: 2, requests: 3, streams: 4, failures: 5 }\n"
+                         "  publish: { takeover: true }\n")
                          .rtsp;
     CHECK(all.listen ==
           std::vector{Endpoint{Ip{}, 554}, *Endpoint::parse("10.0.0.1:8554"), *Endpoint::parse("[fd00::1]:554")});
@@ -256,10 +255,10 @@ TEST_CASE("the rtsp section") {
     CHECK(all.sessions_per_address == 2);
     CHECK(all.requests_per_address == 3);
     CHECK(all.streams_per_address == 4);
+    CHECK(all.failures_per_address == 5);
     CHECK(all.publish == Publish{true});
     CHECK_FALSE(none.publish);  // nobody may
     CHECK(right("rtsp: { publish: {} }\n").rtsp.publish == Publish{false});
-    CHECK(all.users == std::vector{User{"eve", "a:b"}});
     CHECK_FALSE(none.multicast);
     const std::string two =
         "ports: [{ name: lan, driver: \"null\" }, { name: wan, driver: \"null\" }]\nrtsp: { multicast: ";
@@ -288,8 +287,5 @@ TEST_CASE("the rtsp section") {
             {"rtsp: { per_address: { sessions: 0 } }\n", {{1, 34, "1 to 65535"}}},
             {"rtsp: { per_address: { streams: 0 } }\n", {{1, 33, "1 to 65535"}}},
             {"rtsp: { publish: true }\n", {{1, 18, "map"}}},
-            {"rtsp: { publish: { takeover: 1 } }\n", {{1, 30, "one of true"}}},
-            {"rtsp: { users: [{ name: eve }] }\n", {{1, 17, "password"}}},
-            {"rtsp: { users: [{ name: \"a:b\", password: x }] }\n", {{1, 25, "is not allowed"}}},
-            {"rtsp: { users: [{ name: a, password: x }, { name: a, password: y }] }\n", {{1, 43, "is taken"}}}});
+            {"rtsp: { publish: { takeover: 1 } }\n", {{1, 30, "one of true"}}}});
 }

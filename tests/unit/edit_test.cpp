@@ -168,11 +168,12 @@ TEST_CASE("a reload is told in words and as an object", "[edit]") {
     Reloaded reloaded;
     CHECK(reloaded.text() == "nothing differs from the file\n");
     reloaded.at_next_start = {"ports"};
+    reloaded.taken_over = {"rtsp"};
     reloaded.streams = {{"a", "b"}, {"c"}, {{"cam", {"output 10.0.1.21:6000 added", "source 10.0.0.1:5 removed"}}}};
     CHECK(reloaded.text() ==
-          "ports: changed in the file, takes effect at the next start\nadded: a, b\nremoved: c\n"
+          "ports: changed in the file, takes effect at the next start\nrtsp: changed\nadded: a, b\nremoved: c\n"
           "touched: cam: output 10.0.1.21:6000 added, source 10.0.0.1:5 removed\n");
     CHECK_THAT(reloaded.json(), Contains(R"("added":["a","b"],"removed":["c"],"touched":[{"stream":"cam","changes":)"
                                          R"(["output 10.0.1.21:6000 added","source 10.0.0.1:5 removed"]}],)"
-                                         R"("at_next_start":["ports"]})"));
+                                         R"("at_next_start":["ports"],"taken_over":["rtsp"]})"));
 }

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <functional>
 
+#include "peer_log.hpp"
+
 using namespace penstock;
 
 namespace {
@@ -72,4 +74,27 @@ TEST_CASE("the level decides what is written", "[log]") {
     CHECK(log.enabled(Level::warning));
     CHECK(log.enabled(Level::error));
     CHECK_FALSE(log.enabled(Level::info));
+}
+
+TEST_CASE("peers do not fill the log", "[log]") {
+    static Instant now;  // a function pointer has no other way to it
+    now = Instant{};
+    const auto text = written(Level::info, LogFormat::text, [](Log& log) {
+        PeerLog peers(log, [] { return now; });
+        for (int i = 0; i < 1000; i++) peers.info("early {}", i);
+        now += std::chrono::milliseconds(100);
+        for (int i = 0; i < 1000; i++) peers.warning("late {}", i);
+        now += std::chrono::hours(1);
+        peers.info("at last");
+    });
+    const auto count = [&](std::string_view words) {
+        size_t n = 0;
+        for (size_t at = 0; (at = text.find(words, at)) != std::string::npos; at++) n++;
+        return n;
+    };
+    CHECK(count(" early ") == 200);
+    CHECK(count(" late ") == 2);
+    CHECK(count("800 lines on what peers did are left out") == 1);
+    CHECK(count("998 lines on what peers did are left out") == 1);
+    CHECK(text.find("998 lines") < text.find("at last"));
 }

@@ -18,7 +18,7 @@ const std::string kVideo = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=
 const std::string kAudio = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/2\r\na=control:streamid=1\r\n";
 
 rtsp::ServerSettings open_to_publishers(rtsp::PerAddress limits = {}) {
-    return {.software = {}, .realm = {}, .users = {}, .session_timeout = 60s, .per_address = limits, .publish = true};
+    return {.software = {}, .access = {}, .session_timeout = 60s, .per_address = limits, .publish = true};
 }
 std::string request(std::string_view method, std::string_view url, std::string_view more = "") {
     return fmt::format("{} {} RTSP/1.0\r\nCSeq: 1\r\n{}\r\n", method, url, more);

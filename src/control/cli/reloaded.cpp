@@ -22,6 +22,7 @@ std::string Reloaded::text() const {
     std::string out;
     for (const std::string& section : at_next_start)
         out += fmt::format("{}: changed in the file, takes effect at the next start\n", section);
+    for (const std::string& section : taken_over) out += fmt::format("{}: changed\n", section);
     if (!streams.added.empty()) out += fmt::format("added: {}\n", fmt::join(streams.added, ", "));
     if (!streams.removed.empty()) out += fmt::format("removed: {}\n", fmt::join(streams.removed, ", "));
     for (const auto& [stream, how] : streams.touched)
@@ -33,9 +34,9 @@ std::string Reloaded::json() const {
     std::vector<std::string> touched;
     for (const auto& [stream, how] : streams.touched)
         touched.push_back(fmt::format("{{\"stream\":{},\"changes\":{}}}", json_string(stream), json_array(how)));
-    return fmt::format("{{\"done\":{},\"added\":{},\"removed\":{},\"touched\":[{}],\"at_next_start\":{}}}\n",
+    return fmt::format("{{\"done\":{},\"added\":{},\"removed\":{},\"touched\":[{}],\"at_next_start\":{},\"taken_over\":{}}}\n",
                        json_string(text()), json_array(streams.added), json_array(streams.removed),
-                       fmt::join(touched, ","), json_array(at_next_start));
+                       fmt::join(touched, ","), json_array(at_next_start), json_array(taken_over));
 }
 
 }  // namespace penstock::cli

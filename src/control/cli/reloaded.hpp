@@ -9,6 +9,7 @@ namespace penstock::cli {
 
 struct Reloaded {
     std::vector<std::string> at_next_start;  // sections of the file that differ and wait
+    std::vector<std::string> taken_over;     // sections, or parts of them, that are in force now
     mesh::Mesh::Changes streams;
 
     std::string text() const;

@@ -184,8 +184,30 @@ struct Stream {
 };
 
 struct User {
-    std::string name, password;
+    std::string name;
+    std::string password;      // empty: its hashes are given instead
+    std::string md5, sha_256;  // of name:realm:password, in lower hexadecimal digits; either may be empty
     bool operator==(const User&) const = default;
+};
+
+// The first rule that fits a request decides; where none does, it is refused.
+struct Rule {
+    enum class Who : uint8_t { anyone, known, named };  // known: each of the users
+    bool allow = true;
+    bool play = false, publish = false;  // what it is about
+    Who who = Who::anyone;
+    std::vector<std::string> users{};    // named
+    std::vector<std::string> streams{};  // patterns with * and ?; none: all
+    std::vector<Prefix> from{};          // none: from everywhere
+    bool operator==(const Rule&) const = default;
+};
+
+struct Access {
+    std::string realm = "penstock";
+    bool digest = true, basic = false;  // how a password may be given
+    std::vector<User> users;
+    std::optional<std::vector<Rule>> rules;  // absent: users may do all, and without users everybody
+    bool operator==(const Access&) const = default;
 };
 
 struct Publish {
@@ -208,12 +230,16 @@ struct Rtsp {
     size_t sessions_per_address = 256;
     unsigned requests_per_address = 200;  // a second
     size_t streams_per_address = 16;      // that are published from there
+    unsigned failures_per_address = 10;   // wrong passwords a minute
     std::optional<Publish> publish;       // absent: nobody may
     std::optional<Multicast> multicast;   // absent: nobody gets it
-    std::vector<User> users;              // none: everybody may watch
+    Access access;                        // who may do what
     size_t late_join = size_t{4} << 20;   // bytes of a track of video that are kept to begin with; 0: off
     bool operator==(const Rtsp&) const = default;
 };
+
+// `running` with what of `next` is taken over while it runs (Rtsp::reload); the rest waits for the next start.
+Rtsp taken_over(Rtsp running, const Rtsp& next);
 
 struct Config {
     std::string node;  // default: the host name, given by the loader's caller

@@ -10,7 +10,7 @@
 namespace penstock::config {
 
 std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const Environment& environment,
-                                                 std::string_view node) {
+                                                 std::string_view node, const Files& files) {
     static constexpr std::string_view kSections[] = {"node",    "log",   "workers", "memory", "control",
                                                      "metrics", "media", "rtsp",    "ports",  "streams"};
     const auto document = Document::parse(yaml);
@@ -27,7 +27,7 @@ std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const En
     config.metrics = read_metrics(sections["metrics"]);
     config.media = read_media(sections["media"]);
     config.ports = read_ports(sections["ports"]);
-    config.rtsp = read_rtsp(sections["rtsp"], config.ports);
+    config.rtsp = read_rtsp(sections["rtsp"], config.ports, files);
     config.streams = read_streams(sections["streams"], config.ports);
     check(config, problems);
     if (!problems.empty()) return std::unexpected(std::move(problems).sorted());

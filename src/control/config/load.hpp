@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.hpp"
 #include "control/config/config.hpp"
 
 namespace penstock::config {
@@ -21,9 +22,12 @@ struct Problem {
 // Looks an environment variable up; nothing when it is not set.
 using Environment = std::function<std::optional<std::string>(std::string_view name)>;
 
+// Reads a file that the configuration names, for what shall not stand in it.
+using Files = std::function<Result<std::string>(const std::string& path)>;
+
 // `node` is used where the file does not name the node.
 std::expected<Config, std::vector<Problem>> load(std::string_view yaml, const Environment& environment,
-                                                 std::string_view node);
+                                                 std::string_view node, const Files& files = {});
 
 // Parts, as they may be given to a running forwarder: `yaml` is what stands after a stream's name in the file
 // ("{tracks: [...]}"), or an entry of `tracks`, `sources` or `outputs` ("{rtp: 10.0.1.20:6000, ttl: 16}"). What

@@ -38,27 +38,6 @@ std::optional<size_t> history(std::string_view text) {
     return bytes;
 }
 
-std::optional<std::string> word(std::string_view text, std::string_view forbidden) {
-    if (text.empty() || text.size() > 255 || text.find_first_of(forbidden) != std::string_view::npos)
-        return std::nullopt;
-    if (!std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; })) return std::nullopt;
-    return std::string(text);
-}
-
-User read_user(const Value& value) {
-    static constexpr std::string_view kKeys[] = {"name", "password"};
-    const Map map{value, kKeys};
-    User user;
-    // Digest joins name, realm and password with colons (RFC 7616 section 3.4.2).
-    user.name = map.required("name")
-                    .parsed("1-255 printable characters without : and \"", [](auto text) { return word(text, ":\""); })
-                    .value_or("");
-    user.password = map.required("password")
-                        .parsed("1-255 printable characters", [](auto text) { return word(text, ""); })
-                        .value_or("");
-    return user;
-}
-
 Publish read_publish(const Value& value) {
     static constexpr std::string_view kKeys[] = {"takeover"};
     Publish publish;
@@ -97,10 +76,10 @@ Multicast read_multicast(const Value& value, const PortNames& ports) {
 
 }  // namespace
 
-Rtsp read_rtsp(const Value& value, const std::vector<Port>& ports) {
-    static constexpr std::string_view kKeys[] = {"listen", "session_timeout", "per_address", "publish",
-                                                 "users",  "late_join",       "multicast"};
-    static constexpr std::string_view kPerAddress[] = {"connections", "sessions", "requests", "streams"};
+Rtsp read_rtsp(const Value& value, const std::vector<Port>& ports, const Files& files) {
+    static constexpr std::string_view kKeys[] = {"listen", "session_timeout", "per_address", "publish",   "realm",
+                                                 "auth",   "users",           "rules",       "late_join", "multicast"};
+    static constexpr std::string_view kPerAddress[] = {"connections", "sessions", "requests", "streams", "failures"};
     Rtsp rtsp;
     const Map map{value, kKeys};
     map["listen"].each([&](const Value& entry) {
@@ -119,15 +98,23 @@ Rtsp read_rtsp(const Value& value, const std::vector<Port>& ports) {
     rtsp.sessions_per_address = limits["sessions"].number<size_t>(1, 65535).value_or(rtsp.sessions_per_address);
     rtsp.requests_per_address = limits["requests"].number<unsigned>(1, 100'000).value_or(rtsp.requests_per_address);
     rtsp.streams_per_address = limits["streams"].number<size_t>(1, 65535).value_or(rtsp.streams_per_address);
+    rtsp.failures_per_address = limits["failures"].number<unsigned>(1, 65535).value_or(rtsp.failures_per_address);
     if (const Value publish = map["publish"]) rtsp.publish = read_publish(publish);
     if (const Value multicast = map["multicast"]) rtsp.multicast = read_multicast(multicast, PortNames{ports});
-    map["users"].each([&](const Value& entry) {
-        User user = read_user(entry);
-        if (!user.name.empty() && std::ranges::find(rtsp.users, user.name, &User::name) != rtsp.users.end())
-            return entry.problem(fmt::format("the name {} is taken: names are unique", quoted(user.name)));
-        rtsp.users.push_back(std::move(user));
-    });
+    rtsp.access = read_access(map, files);
     return rtsp;
+}
+
+Rtsp taken_over(Rtsp running, const Rtsp& next) {
+    running.session_timeout = next.session_timeout;
+    running.connections_per_address = next.connections_per_address;
+    running.sessions_per_address = next.sessions_per_address;
+    running.requests_per_address = next.requests_per_address;
+    running.streams_per_address = next.streams_per_address;
+    running.failures_per_address = next.failures_per_address;
+    running.publish = next.publish;
+    running.access = next.access;
+    return running;
 }
 
 }  // namespace penstock::config

@@ -18,7 +18,8 @@ Control read_control(const Value& value);
 Metrics read_metrics(const Value& value);
 Media read_media(const Value& value);
 // `ports` is what `port:` may name.
-Rtsp read_rtsp(const Value& value, const std::vector<Port>& ports);
+Rtsp read_rtsp(const Value& value, const std::vector<Port>& ports, const Files& files);
+Access read_access(const Map& rtsp, const Files& files);
 Pull read_pull(const Value& value);  // of a stream
 std::vector<Port> read_ports(const Value& value);
 std::vector<Stream> read_streams(const Value& value, const std::vector<Port>& ports);

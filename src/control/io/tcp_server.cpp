@@ -59,8 +59,8 @@ void TcpServer::watch(size_t listener) {
 void TcpServer::accept(size_t listener) {
     const int fd = accept4(listeners_[listener].fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-        // No descriptors are left: clients go on waiting, and we must not turn round and round meanwhile.
-        if (errno == EMFILE || errno == ENFILE) {
+        // No descriptors or memory are left: clients go on waiting, and we must not turn round and round meanwhile.
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             for (Listener& l : listeners_) l.watch = {};
             retry_ = loop_.at(Clock::now() + std::chrono::milliseconds{100}, [this] {
                 for (size_t l = 0; l < listeners_.size(); l++) watch(l);

@@ -59,6 +59,8 @@ std::string render(const RtspFacts& facts) {
     text.family("rtsp_sessions_ended_total", "counter", "RTSP sessions that ended, by what ended them.");
     for (size_t r = 0; r < c.ended.size(); r++)
         text.sample(fmt::format("reason=\"{}\"", rtsp::kEndReasons[r]), c.ended[r]);
+    text.family("rtsp_access_total", "counter", "RTSP requests but OPTIONS, by what was found of who asks.");
+    for (size_t f = 0; f < c.found.size(); f++) text.sample(fmt::format("result=\"{}\"", rtsp::kFound[f]), c.found[f]);
     text.family("rtsp_stray_frames_total", "counter", "Interleaved frames of no track that is recorded.");
     text.sample("", c.stray_frames);
     text.family("rtsp_port_pairs", "gauge", "Pairs of UDP ports in media.ports that sessions can be given.");

@@ -10,18 +10,6 @@
 namespace penstock::rtsp {
 namespace {
 
-std::string base64(std::string_view text) {
-    static constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string out;
-    for (size_t i = 0; i < text.size(); i += 3) {
-        uint32_t group = 0;
-        for (size_t k = 0; k < 3; k++)
-            group = group << 8 | (i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0);
-        for (size_t k = 0; k < 4; k++) out += i + k <= text.size() ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-    }
-    return out;
-}
-
 bool names_method(std::string_view list, std::string_view method) {
     while (!list.empty()) {
         const size_t comma = list.find(',');
@@ -139,7 +127,7 @@ bool Client::take_challenge(const Response& response) {
 }
 
 std::string Client::authorization() {
-    if (basic_) return "Basic " + base64(location_.user + ":" + location_.password);
+    if (basic_) return write(Basic{location_.user, location_.password});
     if (!challenge_) return {};
     Credentials c{.username = location_.user,
                   .realm = challenge_->realm,

@@ -1,9 +1,11 @@
 #include "control/rtsp/digest.hpp"
 
 #include <fmt/format.h>
+#include <nettle/base64.h>
 #include <nettle/md5.h>
 #include <nettle/sha2.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "base/text.hpp"
@@ -75,6 +77,8 @@ bool offers_auth(std::string_view qop) {
     return false;
 }
 
+}  // namespace
+
 std::string quoted(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
@@ -84,7 +88,7 @@ std::string quoted(std::string_view text) {
     return out + '"';
 }
 
-}  // namespace
+uint32_t Credentials::count() const noexcept { return number<uint32_t>(nonce_count, 16).value_or(0); }
 
 Result<Challenge> parse_challenge(std::string_view header) {
     const auto all = parameters(header);
@@ -140,6 +144,31 @@ std::string write(const Credentials& c) {
     return out;
 }
 
+std::optional<Basic> parse_basic(std::string_view header) {
+    const size_t scheme = std::min(header.find(' '), header.size());
+    if (!same_name(header.substr(0, scheme), "Basic")) return std::nullopt;
+    const std::string_view encoded = trimmed(header.substr(scheme));
+    std::string text(BASE64_DECODE_LENGTH(encoded.size()), '\0');
+    size_t size = text.size();
+    base64_decode_ctx context;
+    base64_decode_init(&context);
+    if (base64_decode_update(&context, &size, reinterpret_cast<uint8_t*>(text.data()), encoded.size(),
+                             encoded.data()) == 0 ||
+        base64_decode_final(&context) == 0)
+        return std::nullopt;
+    text.resize(size);
+    const size_t colon = text.find(':');
+    if (colon == std::string::npos) return std::nullopt;
+    return Basic{text.substr(0, colon), text.substr(colon + 1)};
+}
+
+std::string write(const Basic& basic) {
+    const std::string text = fmt::format("{}:{}", basic.user, basic.password);
+    std::string encoded(BASE64_ENCODE_RAW_LENGTH(text.size()), '\0');
+    base64_encode_raw(encoded.data(), text.size(), reinterpret_cast<const uint8_t*>(text.data()));
+    return "Basic " + encoded;
+}
+
 std::string hex_digest(Algorithm algorithm, std::string_view text) {
     const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
     std::array<uint8_t, SHA256_DIGEST_SIZE> digest{};
@@ -169,6 +198,11 @@ std::string response_to(const Credentials& c, std::string_view method, std::stri
     if (!c.qop_auth) return hex_digest(c.algorithm, fmt::format("{}:{}:{}", secret, c.nonce, request));
     return hex_digest(c.algorithm,
                       fmt::format("{}:{}:{}:{}:auth:{}", secret, c.nonce, c.nonce_count, c.cnonce, request));
+}
+
+std::string secret_word(const std::function<uint64_t()>& random) {
+    const uint64_t first = random(), second = random();
+    return fmt::format("{:016x}{:016x}", first, second);
 }
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept {

@@ -31,8 +31,9 @@ inline constexpr size_t kMostUnjoined = 16;  // GETs of one address that wait fo
 inline constexpr Duration kJoinTime =
     std::chrono::seconds(10);  // from a GET to its POST, and from one POST to the next
 
-// What a wrong or missing password costs, in requests, beyond the request: guessing is slower than asking.
-inline constexpr double kGuessCost = 4;
+// Passwords.
+inline constexpr Duration kNonceTime = std::chrono::minutes(5);    // a nonce is good for so long
+inline constexpr Duration kFailureTime = std::chrono::minutes(1);  // in which failures are counted
 
 // All together.
 inline constexpr size_t kMostConnections = 4096;

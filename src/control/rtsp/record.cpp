@@ -10,7 +10,7 @@
 namespace penstock::rtsp {
 namespace {
 
-Response refused(Response response, int status, std::string_view why = "") {
+Response with_status(Response response, int status, std::string_view why = "") {
     response.status = status;
     response.reason.clear();
     for (const char c : why) response.reason += c >= ' ' && c <= '~' ? c : '?';
@@ -25,21 +25,22 @@ bool is_sdp(const Request& request) {
 }  // namespace
 
 Response Server::announce(Instant now, Connection& c, const Request& request, Session* session, Response response) {
-    if (session != nullptr) return refused(response, 455, "the session has its announcement");
+    if (session != nullptr) return with_status(response, 455, "the session has its announcement");
     const auto target = target_of(request.url);
     if (!target || !target->track.empty() || !config::is_plain_name(target->stream, config::kLongestName))
-        return refused(response, 400, fmt::format("the URL names no stream: {}", config::kNameAllowed));
-    if (!is_sdp(request)) return refused(response, 415);
+        return with_status(response, 400, fmt::format("the URL names no stream: {}", config::kNameAllowed));
+    if (!is_sdp(request)) return with_status(response, 415);
     auto tracks = announced(request.body);
-    if (!tracks) return refused(response, tracks.error().status, tracks.error().why);
+    if (!tracks) return with_status(response, tracks.error().status, tracks.error().why);
     if (!room_for_session(now, c.peer.remote.ip) ||
         address(now, c.peer.remote.ip).streams >= settings_.per_address.streams)
-        return refused(response, 453, "this address publishes enough");
+        return with_status(response, 453, "this address publishes enough");
     Asked asked{
         .connection = 0, .method = Method::announce, .response = std::move(response), .session = 0, .fresh = {}};
     asked.fresh.stream = target->stream;
     asked.fresh.base = base_of(request.url);
     asked.fresh.announced = std::move(*tracks);
+    asked.fresh.user = c.claim.user;
     outputs_.push_back(Admit{ask(c, std::move(asked)), target->stream, c.peer.remote.ip});
     return {};
 }
@@ -71,21 +72,22 @@ Response Server::receive(Instant now, Connection& c, const Request& request, Ses
     const auto usable = std::ranges::find_if(offered, [](const Transport& t) {
         return records(t) && !t.multicast && t.lower != Lower::other && same_name(t.profile, "RTP/AVP");
     });
-    if (usable == offered.end()) return refused(response, 461);
-    if (session == nullptr && !c.announced) return refused(response, 455, "ANNOUNCE comes first");
+    if (usable == offered.end()) return with_status(response, 461);
+    if (session == nullptr && (!c.announced || c.announced->user != c.claim.user))
+        return with_status(response, 455, "ANNOUNCE comes first");
     if (session != nullptr && (!session->publishes() || !after(session->state, Method::setup)))
-        return refused(response, 455);
+        return with_status(response, 455);
     const Session& what = session ? *session : *c.announced;
     const AnnouncedTrack* track =
         stream_of(request.url) == what.stream ? track_of(what.announced, request.url) : nullptr;
-    if (track == nullptr) return refused(response, 404, "no such track was announced");
+    if (track == nullptr) return with_status(response, 404, "no such track was announced");
     if (session == nullptr && (!room_for_session(now, c.peer.remote.ip) ||
                                address(now, c.peer.remote.ip).streams >= settings_.per_address.streams))
-        return refused(response, 453, "this address publishes enough");
+        return with_status(response, 453, "this address publishes enough");
     Transport wanted = *usable;
     if (wanted.lower == Lower::tcp) {
         wanted.interleaved = free_channels(c, wanted, what.id, track->name);
-        if (!wanted.interleaved) return refused(response, 461, "no channel is left");
+        if (!wanted.interleaved) return with_status(response, 461, "no channel is left");
     }
     Receive out{.ticket = 0,
                 .session = session ? session->id : next_session_++,
@@ -108,7 +110,7 @@ Response Server::receive(Instant now, Connection& c, const Request& request, Ses
 
 Response Server::record(Connection& c, Session* session, Response response) {
     if (session == nullptr || !session->publishes() || !after(session->state, Method::record))
-        return refused(response, 455);
+        return with_status(response, 455);
     const Ticket ticket = ask(c, {.connection = 0,
                                   .method = Method::record,
                                   .response = std::move(response),

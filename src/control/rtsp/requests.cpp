@@ -37,12 +37,6 @@ bool accepts_sdp(const Request& request) {
            accept->find("*/*") != std::string_view::npos || accept->find("application/*") != std::string_view::npos;
 }
 
-// What nobody can guess, as text.
-std::string secret_word(const std::function<uint64_t()>& bits) {
-    const uint64_t first = bits(), second = bits();
-    return fmt::format("{:016x}{:016x}", first, second);
-}
-
 // The first alternative that we can do.
 const Transport* usable(const std::vector<Transport>& offered, bool multicast) {
     const auto found = std::ranges::find_if(offered, [&](const Transport& t) {
@@ -75,10 +69,9 @@ Response Server::dispatch(Instant now, Connection& c, const Request& request, Me
         if (publishing) response.reason = "Publishing Is Off";
         return with_status(response, 405);
     }
-    if (method != Method::options)
-        if (auto refused = unauthorized(c, request, response)) return *refused;
-
     Session* const session = session_of(c, request);
+    if (method != Method::options)
+        if (auto refusal = refused(now, c, request, method, session, response)) return *refusal;
     if (request.headers.get("Session") && session == nullptr) return with_status(response, 454);
     if (session != nullptr) {
         session->heard = now;
@@ -118,7 +111,7 @@ Response Server::dispatch(Instant now, Connection& c, const Request& request, Me
 }
 
 // The session that is named, if it is of this address; "id;timeout=60" is what some clients send back.
-Session* Server::session_of(Connection& c, const Request& request) {
+Session* Server::session_of(const Connection& c, const Request& request) {
     const auto header = request.headers.get("Session");
     if (!header) return nullptr;
     std::string token(header->substr(0, header->find(';')));
@@ -133,6 +126,8 @@ void Server::identify(Session& fresh, SessionId id, const Connection& c) {
     fresh.id = id;
     fresh.token = secret_word(random_);
     fresh.viewer = c.peer.remote.ip;
+    fresh.user = c.claim.user;
+    fresh.timeout = settings_.session_timeout;
     fresh.connection = c.id;
     fresh.agent = c.agent;
 }
@@ -219,34 +214,6 @@ Response Server::teardown(const Request& request, Session* session, Response res
         return response;
     }
     end(session->id, EndReason::teardown);
-    return response;
-}
-
-// Nothing when the request may go on. The challenge names SHA-256 first and MD5 last: FFmpeg and live555 take the last
-// one and know MD5 only, curl takes the first.
-std::optional<Response> Server::unauthorized(Connection& c, const Request& request, Response response) {
-    if (settings_.users.empty()) return std::nullopt;
-    if (c.nonce.empty()) c.nonce = secret_word(random_);
-    if (const auto header = request.headers.get("Authorization")) {
-        const auto given = parse_credentials(*header);
-        if (given && given->nonce == c.nonce && target_of(given->uri) && target_of(request.url) &&
-            target_of(given->uri)->stream == target_of(request.url)->stream) {
-            bool proven = false;
-            for (const User& user : settings_.users)  // all of them: the time tells nobody who is known
-                proven |= proves(*given, request.method,
-                                 secret_of(given->algorithm, user.name, settings_.realm, user.password)) &&
-                          user.name == given->username;
-            if (proven) return std::nullopt;
-        }
-    }
-    for (const Algorithm algorithm : {Algorithm::sha256, Algorithm::md5})
-        response.headers.add("WWW-Authenticate", write(Challenge{.realm = settings_.realm,
-                                                                 .nonce = c.nonce,
-                                                                 .opaque = {},
-                                                                 .algorithm = algorithm,
-                                                                 .qop_auth = algorithm == Algorithm::sha256,
-                                                                 .stale = false}));
-    response.status = 401;
     return response;
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 namespace penstock::rtsp {
@@ -14,7 +15,7 @@ double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 }  // namespace
 
 Server::Address& Server::address(Instant now, const Ip& who) {
-    const auto [found, fresh] = addresses_.try_emplace(who);
+    const auto [found, fresh] = addresses_.try_emplace(counted_as(who));
     Address& a = found->second;
     const double most = 2.0 * settings_.per_address.requests;
     if (fresh) {
@@ -56,7 +57,7 @@ void Server::disconnected(ConnectionId id) {
     std::set<SessionId> carried;
     for (const auto& [number, channel] : c->second.channels) carried.insert(channel.session);
     for (const SessionId session : carried) end(session, EndReason::connection_lost);
-    addresses_.at(c->second.peer.remote.ip).connections--;
+    addresses_.at(counted_as(c->second.peer.remote.ip)).connections--;
     connections_.erase(c);
 }
 
@@ -92,17 +93,18 @@ void Server::work(Instant now, Connection& c) {
 
 void Server::handle(Instant now, Connection& c, const Request& request) {
     const Method method = method_of(request.method);
-    if (!charge(now, c.peer.remote.ip, 1)) {
+    const auto come_later = [&](Duration wait) {
         Response response{.status = 503, .reason = {}, .version = {}, .headers = {}, .body = {}};
         if (const auto cseq = request.headers.get("CSeq")) response.headers.add("CSeq", *cseq);
-        response.headers.add("Retry-After", "1");
+        response.headers.add("Retry-After", fmt::format("{:.0f}", std::ceil(seconds(wait))));
         send(c, method, response);
-        return close(c);
-    }
+        close(c);
+    };
+    if (!charge(now, c.peer.remote.ip, 1)) return come_later(std::chrono::seconds(1));
+    if (const auto wait = locked_out(now, c, request)) return come_later(*wait);
     const Response response = dispatch(now, c, request, method);
     if (c.waiting) return;
     send(c, method, response);
-    if (response.status == 401 && !charge(now, c.peer.remote.ip, kGuessCost)) close(c);
 }
 
 void Server::send(Connection& c, Method method, const Response& response) {
@@ -118,6 +120,8 @@ void Server::close(Connection& c) {
 Ticket Server::ask(Connection& c, Asked asked) {
     const Ticket ticket = next_ticket_++;
     asked.connection = c.id;
+    asked.claim = c.claim;
+    asked.address = c.peer.remote.ip;
     c.waiting = true;
     asked_.emplace(ticket, std::move(asked));
     return ticket;
@@ -127,6 +131,7 @@ void Server::answer(Instant now, Ticket ticket, Answer answer) {
     auto asked = asked_.extract(ticket);
     if (!asked) return;
     Asked& a = asked.mapped();
+    if (!allowed(a.claim, a.address)) answer = revoked(a, std::move(answer));
     std::visit(
         [&](auto& with) {
             if constexpr (std::is_same_v<std::decay_t<decltype(with)>, Granted>) {
@@ -188,7 +193,7 @@ void Server::finish(Instant now, Asked& asked, const Granted& granted) {
     asked.response.headers.add("Transport", write(granted.transport));
     asked.response.headers.add(
         "Session", fmt::format("{};timeout={}", session.token,
-                               std::chrono::duration_cast<std::chrono::seconds>(settings_.session_timeout).count()));
+                               std::chrono::duration_cast<std::chrono::seconds>(session.timeout).count()));
 }
 
 void Server::finish(Asked& asked, const Playing& playing) {
@@ -217,12 +222,13 @@ void Server::end(SessionId id, EndReason reason) {
     if (!ended) return;
     Session& session = ended.mapped();
     tokens_.erase(session.token);
-    addresses_.at(session.viewer).sessions--;
-    if (session.publishes()) addresses_.at(session.viewer).streams--;
+    Address& from = addresses_.at(counted_as(session.viewer));
+    from.sessions--;
+    if (session.publishes()) from.streams--;
     counters_.ended[static_cast<size_t>(reason)]++;
     // RTSP 1.0 has no word for it: the end of the connection tells a player that the stream is gone, and a publisher
     // that nobody listens to it any more.
-    if (reason == EndReason::stream_gone || reason == EndReason::taken_over ||
+    if (reason == EndReason::stream_gone || reason == EndReason::taken_over || reason == EndReason::forbidden ||
         (reason == EndReason::timeout && session.publishes()))
         if (const auto c = connections_.find(session.connection); c != connections_.end()) close(c->second);
     outputs_.push_back(End{std::move(session), reason});
@@ -231,7 +237,7 @@ void Server::end(SessionId id, EndReason reason) {
 void Server::expire(Instant now) {
     std::vector<SessionId> silent;
     for (const auto& [id, session] : sessions_)
-        if (now - session.heard >= settings_.session_timeout && (session.publishes() || !session.interleaved()))
+        if (now - session.heard >= session.timeout && (session.publishes() || !session.interleaved()))
             silent.push_back(id);
     for (const SessionId id : silent) end(id, EndReason::timeout);
 
@@ -252,7 +258,7 @@ void Server::expire(Instant now) {
     // An address that has nothing and owes nothing is forgotten.
     std::erase_if(addresses_, [&](const auto& entry) {
         const Address& a = entry.second;
-        return a.connections == 0 && a.sessions == 0 &&
+        return a.connections == 0 && a.sessions == 0 && (a.failures == 0 || now - a.failed >= kFailureTime) &&
                a.credit + seconds(now - a.filled) * settings_.per_address.requests >=
                    2.0 * settings_.per_address.requests;
     });

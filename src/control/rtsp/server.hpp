@@ -17,7 +17,7 @@
 
 #include "base/address.hpp"
 #include "base/time.hpp"
-#include "control/rtsp/digest.hpp"
+#include "control/rtsp/access.hpp"
 #include "control/rtsp/limits.hpp"
 #include "control/rtsp/message.hpp"
 #include "control/rtsp/parser.hpp"
@@ -32,18 +32,13 @@ struct PerAddress {  // what one address may have and do
     size_t sessions = 256;
     unsigned requests = 200;  // a second; for twice as many there is credit
     size_t streams = 16;      // that it publishes
+    unsigned failures = 10;   // wrong passwords a minute; then nobody there is let in for the rest of it
     bool operator==(const PerAddress&) const = default;
-};
-
-struct User {
-    std::string name, password;
-    bool operator==(const User&) const = default;
 };
 
 struct ServerSettings {
     std::string software;  // the Server header
-    std::string realm;
-    std::vector<User> users;  // none: everybody may watch
+    config::Access access;
     Duration session_timeout = std::chrono::seconds(60);
     PerAddress per_address;
     bool publish = false;    // whether anybody may
@@ -117,12 +112,17 @@ struct Leave {  // one track of several
     SessionId session = 0;
     std::string track;
 };
+struct Blocked {  // too many wrong passwords came from there
+    Ip address;   // or the first of a /64
+    Duration rest{};
+};
 struct End {  // all that was set up for it is free again
     Session session;
     EndReason reason{};
 };
 using Output =
-    std::variant<Send, Close, Describe, Setup, Play, Pause, Leave, Admit, Receive, Record, Media, Feedback, End>;
+    std::variant<Send, Close, Describe, Setup, Play, Pause, Leave, Admit, Receive, Record, Media, Feedback,
+                            Blocked, End>;
 
 // Answers; and Refusal.
 struct Described {
@@ -144,6 +144,11 @@ struct Playing {
 };
 using Answer = std::variant<Refusal, Described, Granted, Playing, Admitted, Recording>;
 
+// What was found of who asks; of each request but OPTIONS.
+enum class Found : uint8_t { open, proven, challenged, wrong, stale, forbidden, blocked, count_ };
+inline constexpr std::array<std::string_view, static_cast<size_t>(Found::count_)> kFound{
+    "open", "proven", "challenged", "wrong", "stale", "forbidden", "blocked"};
+
 struct ServerCounters {
     std::map<std::pair<Method, int>, uint64_t> requests;  // by method and status
     uint64_t malformed = 0;                               // that were no requests at all
@@ -152,13 +157,17 @@ struct ServerCounters {
     uint64_t stray_frames = 0;                     // interleaved ones that nobody waits for
     uint64_t sessions = 0;
     std::array<uint64_t, static_cast<size_t>(EndReason::count_)> ended{};
+    std::array<uint64_t, static_cast<size_t>(Found::count_)> found{};
 };
 
 class Server {
 public:
     // `random`: 64 bits that nobody can guess, a call.
     Server(ServerSettings settings, std::function<uint64_t()> random)
-        : settings_(std::move(settings)), random_(std::move(random)) {}
+        : settings_(std::move(settings)), access_(settings_.access), random_(std::move(random)) {}
+
+    // Sessions that are not allowed any more end; what is there beyond a limit stays.
+    void replace(ServerSettings settings);
 
     bool connected(Instant now, ConnectionId id, const Peer& peer);  // false: refused, close it
     void receive(Instant now, ConnectionId id, std::span<const std::byte> bytes);
@@ -174,6 +183,11 @@ public:
     const ServerCounters& counters() const noexcept { return counters_; }
 
 private:
+    struct Claim {  // who wants what
+        std::string user;
+        Action action{};
+        std::string stream;
+    };
     struct Channel {
         SessionId session = 0;
         std::string track;
@@ -184,7 +198,8 @@ private:
         Peer peer;
         Parser parser;
         std::string agent;
-        std::string nonce;
+        Nonce nonce;
+        Claim claim;  // of the request that is being worked on
         Instant active{};                      // the last whole message
         std::optional<Instant> begun;          // when the message began that is not complete
         bool waiting = false;                  // for an answer
@@ -196,9 +211,13 @@ private:
         size_t connections = 0, sessions = 0, streams = 0;
         double credit = 0;  // requests
         Instant filled{};
+        unsigned failures = 0;  // wrong passwords, since
+        Instant failed{};
     };
     struct Asked {  // what a ticket stands for
         ConnectionId connection = 0;
+        Claim claim{};
+        Ip address{};
         Method method{};
         Response response;  // as far as it is known
         SessionId session = 0;
@@ -221,8 +240,18 @@ private:
     void identify(Session& fresh, SessionId id, const Connection& c);
     Response play(Connection& c, const Request& request, Session* session, Response response);
     Response teardown(const Request& request, Session* session, Response response);
-    std::optional<Response> unauthorized(Connection& c, const Request& request, Response response);
-    Session* session_of(Connection& c, const Request& request);
+    // Who may what: permission.cpp.
+    std::optional<Response> refused(Instant now, Connection& c, const Request& request, Method method,
+                                    const Session* session, Response response);
+    Response challenged(Instant now, Connection& c, Response response, Found found);
+    Claim claim_of(const Request& request, Method method, const Session* session) const;
+    bool allowed(const Claim& claim, const Ip& from) const;
+    bool is_allowed(const Session& session) const;
+    std::optional<Duration> locked_out(Instant now, const Connection& c, const Request& request);
+    Answer revoked(const Asked& asked, Answer answer);
+    void failed(Instant now, const Ip& who);
+    void found(Found what) { counters_.found[static_cast<size_t>(what)]++; }
+    Session* session_of(const Connection& c, const Request& request);
     Ticket ask(Connection& c, Asked asked);
     void send(Connection& c, Method method, const Response& response);
     void close(Connection& c);
@@ -236,12 +265,13 @@ private:
     void finish(Asked& asked, const Admitted& admitted);
     void finish(Asked& asked, const Recording& recording);
 
-    const ServerSettings settings_;
+    ServerSettings settings_;
+    Access access_;
     const std::function<uint64_t()> random_;
     std::map<ConnectionId, Connection> connections_;
     std::map<SessionId, Session> sessions_;
     std::unordered_map<std::string, SessionId> tokens_;
-    std::map<Ip, Address> addresses_;
+    std::map<Ip, Address> addresses_;  // by counted_as()
     std::map<Ticket, Asked> asked_;
     std::deque<Output> outputs_;
     Ticket next_ticket_ = 1;

@@ -135,7 +135,8 @@ void Tunnels::request(Instant now, Connection& c, std::string_view head, std::st
 
 void Tunnels::get(Instant now, Connection& c, std::string cookie) {
     size_t waiting = 0;
-    for (auto it = gets_.lower_bound({c.remote, {}}); it != gets_.end() && it->first.first == c.remote; ++it)
+    const Ip network = counted_as(c.remote);  // the first of those that are counted together
+    for (auto it = gets_.lower_bound({network, {}}); it != gets_.end() && counted_as(it->first.first) == network; ++it)
         waiting += connections_.at(it->second).other == 0;
     if (waiting >= kMostUnjoined) return refuse(c, 503, "address_full");
     if (!gets_.try_emplace({c.remote, cookie}, c.id).second) return refuse(c, 409, "cookie_taken");
