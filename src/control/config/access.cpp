@@ -95,8 +95,9 @@ void read_actions(const Value& value, Rule& rule) {
 void read_who(const Value& value, Rule& rule, const std::vector<User>& users) {
     static constexpr Name<Rule::Who> kWho[] = {{"anyone", Rule::Who::anyone}, {"known", Rule::Who::known}};
     if (!value.is(Kind::list)) {
-        rule.who = value.one_of<Rule::Who>(kWho).value_or(Rule::Who::known);
-        if (value && rule.who == Rule::Who::known && users.empty()) value.problem("nobody is known: there are no users");
+        const auto who = value.one_of<Rule::Who>(kWho);
+        if (who == Rule::Who::known && users.empty()) value.problem("nobody is known: there are no users");
+        rule.who = who.value_or(rule.who);
         return;
     }
     rule.who = Rule::Who::named;
