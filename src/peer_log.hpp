@@ -12,7 +12,9 @@ class PeerLog {
 public:
     static constexpr double kAtOnce = 200, kASecond = 20;
 
-    PeerLog(Log& log, Instant (*now)() = [] { return Clock::now(); }) : log_(log), now_(now), filled_(now()) {}
+    PeerLog(
+        Log& log, Instant (*now)() = [] { return Clock::now(); })
+        : log_(log), now_(now), filled_(now()) {}
 
     template <class... Args>
     void info(fmt::format_string<Args...> text, Args&&... args) {

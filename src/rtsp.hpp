@@ -46,7 +46,7 @@ public:
     };
     static Result<std::unique_ptr<Rtsp>> open(const config::Config& config, Surroundings around);
 
-    void follow_model();  // after streams changed: who watched what is gone is told
+    void follow_model();                    // after streams changed: who watched what is gone is told
     void reload(const config::Rtsp& next);  // what it can take over while it runs, config::at_start() is the rest
     void stop();                            // ends all sessions
     cli::Report sessions() const;

@@ -31,10 +31,10 @@ TEST_CASE("who is known, and by what") {
     CHECK(access("") == Access{});
     CHECK(access("").realm == "penstock");
     CHECK_FALSE(access("").rules);
-    const Access all = access("realm: \"my node\", auth: [digest, basic], users: [{ name: a, password: \"x:y\" }, " +
-                              ("{ name: b, password_file: /run/secrets/eve }, { name: c, digest: { md5: " + kMd5 + " } }, ") +
-                              "{ name: d, digest: { md5: " + kMd5 + ", sha-256: " + kSha + " } }, " +
-                              "{ name: e, password: \"${LEVEL}\" }]");
+    const Access all = access(
+        "realm: \"my node\", auth: [digest, basic], users: [{ name: a, password: \"x:y\" }, " +
+        ("{ name: b, password_file: /run/secrets/eve }, { name: c, digest: { md5: " + kMd5 + " } }, ") +
+        "{ name: d, digest: { md5: " + kMd5 + ", sha-256: " + kSha + " } }, " + "{ name: e, password: \"${LEVEL}\" }]");
     CHECK(all.realm == "my node");
     CHECK(all.basic);
     CHECK(all.digest);
@@ -68,7 +68,8 @@ TEST_CASE("who is known, and by what") {
 
 TEST_CASE("files of passwords: what is wrong with them, and where they are named") {
     const auto problem = [](const std::string& path) {
-        const auto config = load("rtsp:\n  users:\n    - { name: a, password_file: " + path + " }\n", environment, "host", file);
+        const auto config =
+            load("rtsp:\n  users:\n    - { name: a, password_file: " + path + " }\n", environment, "host", file);
         REQUIRE_FALSE(config);
         REQUIRE(config.error().size() == 1);
         return format("f", config.error());
@@ -79,7 +80,8 @@ TEST_CASE("files of passwords: what is wrong with them, and where they are named
 }
 
 TEST_CASE("no secret is repeated") {
-    for (const std::string user : {"{ name: a, password: \"s3cret\\u00e9\" }", "{ name: a, digest: { md5: s3cret } }"}) {
+    for (const std::string user :
+         {"{ name: a, password: \"s3cret\\u00e9\" }", "{ name: a, digest: { md5: s3cret } }"}) {
         const auto config = load("rtsp: { users: [" + user + "] }\n", environment, "host");
         REQUIRE_FALSE(config);
         CHECK_THAT(format("f", config.error()), !Catch::Contains("s3cret"));
@@ -88,13 +90,19 @@ TEST_CASE("no secret is repeated") {
 
 TEST_CASE("rules") {
     const std::string users = "users: [{ name: eve, password: x }, { name: adam, password: y }], ";
-    const auto rules = *access(users + "rules: [{ allow: [play], users: [eve, adam], streams: [\"cam-*\", \"gate?\"], "
-                                       "from: [10.0.0.0/8, 192.0.2.1, \"fd00::1\"] }, "
-                                       "{ deny: [play, publish], users: anyone }, { allow: [publish], users: known }]")
+    const auto rules = *access(users +
+                               "rules: [{ allow: [play], users: [eve, adam], streams: [\"cam-*\", \"gate?\"], "
+                               "from: [10.0.0.0/8, 192.0.2.1, \"fd00::1\"] }, "
+                               "{ deny: [play, publish], users: anyone }, { allow: [publish], users: known }]")
                             .rules;
     const auto prefix = [](const char* text) { return *Prefix::parse(text); };
     REQUIRE(rules.size() == 3);
-    CHECK(rules[0] == Rule{true, true, false, Who::named, {"eve", "adam"}, {"cam-*", "gate?"},
+    CHECK(rules[0] == Rule{true,
+                           true,
+                           false,
+                           Who::named,
+                           {"eve", "adam"},
+                           {"cam-*", "gate?"},
                            {prefix("10.0.0.0/8"), prefix("192.0.2.1/32"), prefix("fd00::1/128")}});
     CHECK(rules[1] == Rule{false, true, true, Who::anyone});
     CHECK(rules[2] == Rule{true, false, true, Who::known});
@@ -118,8 +126,9 @@ TEST_CASE("rules") {
 
 TEST_CASE("what a reload of rtsp takes over") {
     const Rtsp before = right("rtsp: { listen: [\":554\"] }\n").rtsp;
-    const Rtsp next = right("rtsp: { listen: [\":8554\"], late_join: off, session_timeout: 9s, publish: {}, realm: x, "
-                            "per_address: { failures: 3 }, users: [{ name: a, password: b }] }\n")
+    const Rtsp next = right(
+                          "rtsp: { listen: [\":8554\"], late_join: off, session_timeout: 9s, publish: {}, realm: x, "
+                          "per_address: { failures: 3 }, users: [{ name: a, password: b }] }\n")
                           .rtsp;
     const Rtsp now = taken_over(before, next);
     CHECK(now.listen == before.listen);

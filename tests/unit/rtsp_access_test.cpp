@@ -82,11 +82,26 @@ TEST_CASE("openRTSP: the uri of its proof for SETUP is the Content-Base, not the
 }
 
 TEST_CASE("patterns of names", "[access]") {
-    for (const auto& [pattern, name] : {std::pair{"*", ""}, {"*", "cam"}, {"cam", "cam"}, {"cam-*", "cam-"}, {"cam-*", "cam-12"},
-                                        {"*-hd", "cam-hd-hd"}, {"c*m*1", "cam-m-1"}, {"ca?", "cam"}, {"**", "x"}, {"?*", "x"}})
+    for (const auto& [pattern, name] : {std::pair{"*", ""},
+                                        {"*", "cam"},
+                                        {"cam", "cam"},
+                                        {"cam-*", "cam-"},
+                                        {"cam-*", "cam-12"},
+                                        {"*-hd", "cam-hd-hd"},
+                                        {"c*m*1", "cam-m-1"},
+                                        {"ca?", "cam"},
+                                        {"**", "x"},
+                                        {"?*", "x"}})
         CHECK(fits(pattern, name));
-    for (const auto& [pattern, name] : {std::pair{"", "cam"}, {"cam", "cam1"}, {"cam1", "cam"}, {"cam-*", "cam"}, {"*-hd", "cam-sd"},
-                                        {"ca?", "ca"}, {"?*", ""}, {"Cam", "cam"}, {"a*b", "ac"}})
+    for (const auto& [pattern, name] : {std::pair{"", "cam"},
+                                        {"cam", "cam1"},
+                                        {"cam1", "cam"},
+                                        {"cam-*", "cam"},
+                                        {"*-hd", "cam-sd"},
+                                        {"ca?", "ca"},
+                                        {"?*", ""},
+                                        {"Cam", "cam"},
+                                        {"a*b", "ac"}})
         CHECK_FALSE(fits(pattern, name));
     // No pattern takes long.
     CHECK_FALSE(fits("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", std::string(64, 'a')));
@@ -157,7 +172,8 @@ TEST_CASE("passwords by Digest", "[access]") {
     Asking a = two_users();
     const auto offered = a.challenges();
     REQUIRE(offered.size() == 2);  // FFmpeg and live555 take the last one, and know MD5 without qop
-    CHECK(offered[0] == fmt::format("Digest realm=\"penstock\", nonce=\"{}\", algorithm=SHA-256, qop=\"auth\"", a.nonce.word));
+    CHECK(offered[0] ==
+          fmt::format("Digest realm=\"penstock\", nonce=\"{}\", algorithm=SHA-256, qop=\"auth\"", a.nonce.word));
     CHECK(offered[1] == fmt::format("Digest realm=\"penstock\", nonce=\"{}\", algorithm=MD5", a.nonce.word));
     for (const Algorithm algorithm : {Algorithm::md5, Algorithm::sha256}) {
         CHECK(a.proof(a.with("eve", "secret", algorithm)) == Proof::right);
@@ -171,7 +187,7 @@ TEST_CASE("passwords by Digest", "[access]") {
     Credentials c = a.with("eve", "secret");
     c.uri = "rtsp://h/other";
     c.response = response_to(c, "DESCRIBE", secret_of(Algorithm::md5, "eve", "penstock", "secret"));
-    CHECK(a.proof(c) == Proof::wrong);  // for another stream
+    CHECK(a.proof(c) == Proof::wrong);   // for another stream
     c.uri = "rtsp://10.0.0.1:554/cam/";  // of live555 and of a path through NAT
     c.response = response_to(c, "DESCRIBE", secret_of(Algorithm::md5, "eve", "penstock", "secret"));
     CHECK(a.proof(c) == Proof::right);
@@ -286,7 +302,8 @@ TEST_CASE("passwords by Basic", "[access]") {
     CHECK(write(Basic{"Aladdin", "open sesame"}) == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");  // RFC 7617 section 2
     CHECK(parse_basic("basic  QWxhZGRpbjpvcGVuIHNlc2FtZQ== ")->password == "open sesame");
     CHECK(parse_basic(write(Basic{"a", "b:c"}))->password == "b:c");
-    for (const char* wrong : {"", "Basic", "Basic QQ", "Basic QWxh", "Basic ****", "Digest QWxhZGRpbjpvcGVuIHNlc2FtZQ=="})
+    for (const char* wrong :
+         {"", "Basic", "Basic QQ", "Basic QWxh", "Basic ****", "Digest QWxhZGRpbjpvcGVuIHNlc2FtZQ=="})
         CHECK_FALSE(parse_basic(wrong));
     CHECK(a.ask(write(Basic{"eve", "secret"})).proof == Proof::right);
     CHECK(a.ask(write(Basic{"eve", "secre"})).proof == Proof::wrong);

@@ -1,5 +1,5 @@
-// What is malformed, on a connection of its own each: the right 4xx or 5xx, and whether the connection goes on. A message
-// after which the next one cannot be found ends it.
+// What is malformed, on a connection of its own each: the right 4xx or 5xx, and whether the connection goes on. A
+// message after which the next one cannot be found ends it.
 #include <catch2/catch.hpp>
 
 #include "control/rtsp/limits.hpp"
@@ -90,13 +90,14 @@ TEST_CASE("every malformed message gets its answer", "[rtsp]") {
         {"a session that is none", "PLAY rtsp://h/cam RTSP/1.0\r\nCSeq: 1\r\nSession: x\r\n\r\n", 454, kGoesOn},
         {"parameters", "SET_PARAMETER rtsp://h/cam RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 1\r\n\r\nx", 451, kGoesOn},
         {"an SDP that is none",
-         "ANNOUNCE rtsp://h/live RTSP/1.0\r\nCSeq: 1\r\nContent-Type: application/sdp\r\nContent-Length: 1\r\n\r\nx", 400,
-         kGoesOn},
+         "ANNOUNCE rtsp://h/live RTSP/1.0\r\nCSeq: 1\r\nContent-Type: application/sdp\r\nContent-Length: 1\r\n\r\nx",
+         400, kGoesOn},
         {"another announcement",
-         "ANNOUNCE rtsp://h/live RTSP/1.0\r\nCSeq: 1\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx", 415, kGoesOn},
-        {"a name that no stream may have",
-         "ANNOUNCE rtsp://h/l%20e RTSP/1.0\r\nCSeq: 1\r\nContent-Type: application/sdp\r\nContent-Length: 1\r\n\r\nx", 400,
+         "ANNOUNCE rtsp://h/live RTSP/1.0\r\nCSeq: 1\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx", 415,
          kGoesOn},
+        {"a name that no stream may have",
+         "ANNOUNCE rtsp://h/l%20e RTSP/1.0\r\nCSeq: 1\r\nContent-Type: application/sdp\r\nContent-Length: 1\r\n\r\nx",
+         400, kGoesOn},
     };
     for (const Row& row : table)
         for (const bool bytewise : {false, true}) {
@@ -111,6 +112,7 @@ TEST_CASE("every malformed message gets its answer", "[rtsp]") {
             CHECK((stage.said.empty() ? 0 : std::stoi(stage.said.substr(9, 3))) == row.status);
             CHECK(stage.closed.size() == (row.closes ? 1 : 0));
             CHECK(stage.done.empty());
-            if (row.closes) CHECK(stage.ask(1, "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n") == 0);  // nothing is heard any more
+            if (row.closes)
+                CHECK(stage.ask(1, "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n") == 0);  // nothing is heard any more
         }
 }

@@ -22,9 +22,12 @@ constexpr std::string_view kCam = "rtsp://10.0.1.1/cam", kUdp = "Transport: RTP/
 constexpr std::string_view kRecord = "Transport: RTP/AVP;unicast;client_port=5000-5001;mode=record\r\n";
 constexpr std::string_view kSdp = "v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:a\r\n";
 
-config::User user(std::string name, std::string password = "pw") { return {std::move(name), std::move(password), {}, {}}; }
+config::User user(std::string name, std::string password = "pw") {
+    return {std::move(name), std::move(password), {}, {}};
+}
 
-rtsp::ServerSettings with(std::vector<config::User> users, std::optional<std::vector<Rule>> rules = {}, bool publish = false) {
+rtsp::ServerSettings with(std::vector<config::User> users, std::optional<std::vector<Rule>> rules = {},
+                          bool publish = false) {
     rtsp::ServerSettings s;
     s.software = "test";
     s.access.realm = "node";
@@ -48,7 +51,8 @@ struct Stage : RtspStage {
         if (const int status = request(id, method, url, more, body); status != 401) return status;
         return request(id, method, url, more + proof(who, method, url, password), body);
     }
-    std::string proof(std::string_view who, std::string_view method, std::string_view url, std::string_view password = "pw") const {
+    std::string proof(std::string_view who, std::string_view method, std::string_view url,
+                      std::string_view password = "pw") const {
         const size_t at = said.rfind("nonce=\"") + 7;
         rtsp::Credentials c;
         c.username = who;
@@ -76,10 +80,19 @@ TEST_CASE("who proves nothing learns nothing", "[rtsp][permission]") {
     Stage stage(with({user("eve")}, {}, true));
     stage.connect(1);
     // Of what is there and what is not, and whatever is asked, the answer is the same.
-    for (const auto& [method, more] : {std::pair{"DESCRIBE", ""}, {"SETUP", kUdp.data()}, {"SETUP", ""}, {"PLAY", ""}, {"PAUSE", ""}, {"TEARDOWN", ""},
-                                       {"GET_PARAMETER", ""}, {"SET_PARAMETER", ""}, {"ANNOUNCE", ""}, {"RECORD", ""}}) {
+    for (const auto& [method, more] : {std::pair{"DESCRIBE", ""},
+                                       {"SETUP", kUdp.data()},
+                                       {"SETUP", ""},
+                                       {"PLAY", ""},
+                                       {"PAUSE", ""},
+                                       {"TEARDOWN", ""},
+                                       {"GET_PARAMETER", ""},
+                                       {"SET_PARAMETER", ""},
+                                       {"ANNOUNCE", ""},
+                                       {"RECORD", ""}}) {
         std::set<std::string> answers;
-        for (const char* url : {"rtsp://10.0.1.1/cam", "rtsp://10.0.1.1/none", "rtsp://10.0.1.1/cam/video", "rtsp://10.0.1.1/", "*"})
+        for (const char* url :
+             {"rtsp://10.0.1.1/cam", "rtsp://10.0.1.1/none", "rtsp://10.0.1.1/cam/video", "rtsp://10.0.1.1/", "*"})
             for (const char* session : {"", "Session: 00000000000000010000000000000002\r\n"}) {
                 INFO(method << ' ' << url << ' ' << session);
                 CHECK(stage.request(1, method, url, std::string(more) + session) == 401);
@@ -97,10 +110,11 @@ TEST_CASE("who proves nothing learns nothing", "[rtsp][permission]") {
 }
 
 TEST_CASE("what rules allow and refuse", "[rtsp][permission]") {
-    Stage stage(with({user("eve"), user("adam"), user("encoder")},
-                     std::vector{may_play({"eve"}, {"cam"}), Rule{true, true, false, Who::anyone, {}, {"open", "cam-open"}},
-                                 Rule{true, false, true, Who::named, {"encoder"}, {"live"}}},
-                     true));
+    Stage stage(
+        with({user("eve"), user("adam"), user("encoder")},
+             std::vector{may_play({"eve"}, {"cam"}), Rule{true, true, false, Who::anyone, {}, {"open", "cam-open"}},
+                         Rule{true, false, true, Who::named, {"encoder"}, {"live"}}},
+             true));
     stage.connect(1);
     CHECK(stage.as(1, "eve", "DESCRIBE") == 200);
     CHECK(stage.as(1, "adam", "DESCRIBE") == 403);  // known, and may not
@@ -109,7 +123,8 @@ TEST_CASE("what rules allow and refuse", "[rtsp][permission]") {
     CHECK(stage.request(1, "DESCRIBE", "rtsp://10.0.1.1/open") == 404);  // anyone may
     // Who names himself has to prove it, even there.
     stage.request(1, "DESCRIBE");
-    CHECK(stage.request(1, "DESCRIBE", "rtsp://10.0.1.1/open", stage.proof("eve", "DESCRIBE", "rtsp://10.0.1.1/open", "x")) == 401);
+    CHECK(stage.request(1, "DESCRIBE", "rtsp://10.0.1.1/open",
+                        stage.proof("eve", "DESCRIBE", "rtsp://10.0.1.1/open", "x")) == 401);
     CHECK(stage.found(rtsp::Found::forbidden) == 3);
     CHECK(stage.found(rtsp::Found::wrong) == 1);
     // Publishing is another matter.
@@ -152,7 +167,8 @@ TEST_CASE("a session is its user's", "[rtsp][permission]") {
 }
 
 TEST_CASE("the answer to one client is never given to another", "[rtsp][permission]") {
-    Stage stage(with({user("eve"), user("adam")}, std::vector{may_play({"eve"}, {"cam"}), may_play({"adam"}, {"other"})}));
+    Stage stage(
+        with({user("eve"), user("adam")}, std::vector{may_play({"eve"}, {"cam"}), may_play({"adam"}, {"other"})}));
     stage.answer_describe = false;
     stage.connect(1);
     stage.connect(2);
@@ -203,7 +219,8 @@ TEST_CASE("guessing ends", "[rtsp][permission]") {
     CHECK(stage.last().starts_with("RTSP/1.0 200"));
     stage.connect(6, "10.0.1.66");
     CHECK(stage.request(6, "PLAY", kCam, session + stage.proof("eve", "PLAY", kCam)) == 503);
-    CHECK(stage.request(2, "PLAY", kCam, session + stage.proof("adam", "PLAY", kCam)) == 401);  // stale: the nonce is of 3
+    CHECK(stage.request(2, "PLAY", kCam, session + stage.proof("adam", "PLAY", kCam)) ==
+          401);  // stale: the nonce is of 3
     CHECK(stage.request(2, "PLAY", kCam, session + stage.proof("adam", "PLAY", kCam)) == 200);
     // The minute ends.
     stage.pass(40s);
@@ -235,7 +252,8 @@ TEST_CASE("limits count an IPv6 host by its /64", "[rtsp][permission]") {
     CHECK(stage.connect(5, "2001:db8:0:2::1"));
     CHECK(stage.as(1, "eve", "SETUP", "rtsp://10.0.1.1/cam/video", std::string(kUdp)) == 200);
     CHECK(stage.as(2, "eve", "SETUP", "rtsp://10.0.1.1/cam/video", std::string(kUdp)) == 453);
-    CHECK(stage.as(2, "eve", "PLAY", kCam, "Session: " + stage.token() + "\r\n") == 454);  // a session is of one address
+    CHECK(stage.as(2, "eve", "PLAY", kCam, "Session: " + stage.token() + "\r\n") ==
+          454);  // a session is of one address
     CHECK(stage.as(5, "eve", "SETUP", "rtsp://10.0.1.1/cam/video", std::string(kUdp)) == 200);
     CHECK(stage.as(1, "eve", "DESCRIBE", kCam, "", "", "guess") == 401);
     CHECK(stage.as(3, "eve", "DESCRIBE", kCam, "", "", "guess") == 401);
@@ -248,13 +266,18 @@ TEST_CASE("a reload", "[rtsp][permission]") {
     Stage stage(with({user("eve"), user("adam"), user("lilith")}));
     for (rtsp::ConnectionId id = 1; id <= 3; id++) {
         stage.connect(id);
-        REQUIRE(stage.as(id, id == 1 ? "eve" : id == 2 ? "adam" : "lilith", "SETUP", "rtsp://10.0.1.1/cam/video", std::string(kUdp)) == 200);
+        REQUIRE(stage.as(id,
+                         id == 1   ? "eve"
+                         : id == 2 ? "adam"
+                                   : "lilith",
+                         "SETUP", "rtsp://10.0.1.1/cam/video", std::string(kUdp)) == 200);
     }
     SECTION("that changes nothing disturbs nobody") {
         stage.reload(with({user("lilith"), user("adam"), user("eve")}));
         CHECK(stage.server.sessions().size() == 3);
         CHECK(stage.closed.empty());
-        CHECK(stage.request(3, "DESCRIBE", kCam, stage.proof("lilith", "DESCRIBE", kCam)) == 200);  // with the same nonce
+        CHECK(stage.request(3, "DESCRIBE", kCam, stage.proof("lilith", "DESCRIBE", kCam)) ==
+              200);  // with the same nonce
     }
     SECTION("ends the sessions of those who went, who have another password, and who may not any more") {
         stage.reload(with({user("eve"), user("adam", "other")}));

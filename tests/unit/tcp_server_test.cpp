@@ -22,7 +22,8 @@ namespace {
 class Client {
 public:
     explicit Client(uint16_t port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-        const sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+        const sockaddr_in to{
+            .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
         REQUIRE(connect(fd_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
         fcntl(fd_.get(), F_SETFL, O_NONBLOCK);
     }
@@ -58,21 +59,22 @@ struct Echo {
     explicit Echo(size_t most = 1000) {
         // A free port: the server is told which, so it is looked for.
         for (port = 20000 + static_cast<uint16_t>(getpid() % 10000); !server; port++) {
-            auto opened = TcpServer::open(loop, {{*Ip::parse("127.0.0.1"), port}},
-                                          {.connected =
-                                               [this, most](auto, const Endpoint& from, const Endpoint& to) {
-                                                   CHECK(from.ip == to.ip);
-                                                   asked++;
-                                                   if (open >= most) return false;
-                                                   open++;
-                                                   return true;
-                                               },
-                                           .received =
-                                               [this](auto id, std::span<const std::byte> bytes) {
-                                                   last = id;
-                                                   server->send(id, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-                                               },
-                                           .disconnected = [this](auto) { open--; }});
+            auto opened =
+                TcpServer::open(loop, {{*Ip::parse("127.0.0.1"), port}},
+                                {.connected =
+                                     [this, most](auto, const Endpoint& from, const Endpoint& to) {
+                                         CHECK(from.ip == to.ip);
+                                         asked++;
+                                         if (open >= most) return false;
+                                         open++;
+                                         return true;
+                                     },
+                                 .received =
+                                     [this](auto id, std::span<const std::byte> bytes) {
+                                         last = id;
+                                         server->send(id, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+                                     },
+                                 .disconnected = [this](auto) { open--; }});
             if (!opened) continue;
             server = std::move(*opened);
             break;

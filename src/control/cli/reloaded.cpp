@@ -34,9 +34,10 @@ std::string Reloaded::json() const {
     std::vector<std::string> touched;
     for (const auto& [stream, how] : streams.touched)
         touched.push_back(fmt::format("{{\"stream\":{},\"changes\":{}}}", json_string(stream), json_array(how)));
-    return fmt::format("{{\"done\":{},\"added\":{},\"removed\":{},\"touched\":[{}],\"at_next_start\":{},\"taken_over\":{}}}\n",
-                       json_string(text()), json_array(streams.added), json_array(streams.removed),
-                       fmt::join(touched, ","), json_array(at_next_start), json_array(taken_over));
+    return fmt::format(
+        "{{\"done\":{},\"added\":{},\"removed\":{},\"touched\":[{}],\"at_next_start\":{},\"taken_over\":{}}}\n",
+        json_string(text()), json_array(streams.added), json_array(streams.removed), fmt::join(touched, ","),
+        json_array(at_next_start), json_array(taken_over));
 }
 
 }  // namespace penstock::cli

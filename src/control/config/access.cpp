@@ -87,7 +87,7 @@ User read_user(const Value& value, const Files& files) {
 void read_actions(const Value& value, Rule& rule) {
     static constexpr Name<bool Rule::*> kActions[] = {{"play", &Rule::play}, {"publish", &Rule::publish}};
     const size_t count = value.each([&](const Value& entry) {
-        if (const auto action = entry.one_of<bool Rule::*>(kActions)) rule.**action = true;
+        if (const auto action = entry.one_of<bool Rule::*>(kActions)) rule.** action = true;
     });
     if (value.is(Kind::list) && count == 0) value.problem("names nothing: play, publish or both are allowed");
 }
@@ -121,8 +121,8 @@ Rule read_rule(const Value& value, const std::vector<User>& users) {
     read_actions(rule.allow ? allow : deny, rule);
     read_who(map.required("users"), rule, users);
     map["streams"].each([&](const Value& entry) {
-        const auto pattern = entry.parsed(
-            "names of streams, with * for any characters and ? for one", [](std::string_view text) {
+        const auto pattern =
+            entry.parsed("names of streams, with * for any characters and ? for one", [](std::string_view text) {
                 std::string plain(text);
                 for (char& c : plain)
                     if (c == '*' || c == '?') c = '.';
@@ -131,11 +131,12 @@ Rule read_rule(const Value& value, const std::vector<User>& users) {
         if (pattern) rule.streams.push_back(*pattern);
     });
     map["from"].each([&](const Value& entry) {
-        const auto network = entry.parsed(
-            "an address or a network such as 10.0.0.0/8 or fd00::/8", [](std::string_view text) -> std::optional<Prefix> {
-                if (const auto ip = Ip::parse(text)) return Prefix{*ip, static_cast<uint8_t>(ip->is_v4() ? 32 : 128)};
-                return Prefix::parse(text);
-            });
+        const auto network = entry.parsed("an address or a network such as 10.0.0.0/8 or fd00::/8",
+                                          [](std::string_view text) -> std::optional<Prefix> {
+                                              if (const auto ip = Ip::parse(text))
+                                                  return Prefix{*ip, static_cast<uint8_t>(ip->is_v4() ? 32 : 128)};
+                                              return Prefix::parse(text);
+                                          });
         if (network) rule.from.push_back(*network);
     });
     for (const std::string_view key : {"streams", "from"})
@@ -148,14 +149,15 @@ Rule read_rule(const Value& value, const std::vector<User>& users) {
 
 Access read_access(const Map& rtsp, const Files& files) {
     Access access;
-    access.realm = rtsp["realm"]
-                       .parsed("1-255 printable characters without : and \"", [](auto text) { return word(text, ":\""); })
-                       .value_or(access.realm);
+    access.realm =
+        rtsp["realm"]
+            .parsed("1-255 printable characters without : and \"", [](auto text) { return word(text, ":\""); })
+            .value_or(access.realm);
     if (const Value auth = rtsp["auth"]) {
         static constexpr Name<bool Access::*> kWays[] = {{"digest", &Access::digest}, {"basic", &Access::basic}};
         access.digest = false;
         const size_t count = auth.each([&](const Value& entry) {
-            if (const auto way = entry.one_of<bool Access::*>(kWays)) access.**way = true;
+            if (const auto way = entry.one_of<bool Access::*>(kWays)) access.** way = true;
         });
         if (auth.is(Kind::list) && count == 0) auth.problem("names nothing: digest, basic or both are allowed");
     }

@@ -104,8 +104,8 @@ Asker Access::by_basic(std::string_view header) const {
     const Secrets& secrets = secrets_of(given->user);
     bool right = false;
     for (const Algorithm algorithm : kAlgorithms) {
-        const bool same = equal_in_constant_time(secret_of(algorithm, given->user, realm_, given->password),
-                                                 secrets.of(algorithm));
+        const bool same =
+            equal_in_constant_time(secret_of(algorithm, given->user, realm_, given->password), secrets.of(algorithm));
         right |= same && !secrets.of(algorithm).empty();
     }
     return {right ? Proof::right : Proof::wrong, given->user};
@@ -136,8 +136,8 @@ Asker Access::by_digest(const Request& request, std::string_view header, Nonce& 
 
 const Rule* Access::first(Action action, std::string_view stream, const Ip& from,
                           const std::function<bool(const Rule&)>& who) const {
-    const auto rule = std::ranges::find_if(
-        rules_, [&](const Rule& r) { return who(r) && concerns(r, action, stream, from); });
+    const auto rule =
+        std::ranges::find_if(rules_, [&](const Rule& r) { return who(r) && concerns(r, action, stream, from); });
     return rule == rules_.end() ? nullptr : &*rule;
 }
 
@@ -153,8 +153,7 @@ bool Access::allows(std::string_view user, Action action, std::string_view strea
 bool Access::password_may_help(Action action, std::string_view stream, const Ip& from) const {
     if (users_.empty()) return false;
     // Whom a rule with names refuses leaves the others.
-    const Rule* rule =
-        first(action, stream, from, [](const Rule& r) { return r.allow || r.who != Rule::Who::named; });
+    const Rule* rule = first(action, stream, from, [](const Rule& r) { return r.allow || r.who != Rule::Who::named; });
     return rule != nullptr && rule->allow;
 }
 

@@ -9,8 +9,8 @@ namespace penstock::rtsp {
 // What belongs to a session is about its stream, whatever the URL says; the rest is about the URL's, be there such a
 // stream or not: what is said of one that is there tells nobody more than of one that is not.
 Server::Claim Server::claim_of(const Request& request, Method method, const Session* session) const {
-    const bool of_session = session != nullptr && method != Method::describe && method != Method::setup &&
-                            method != Method::announce;
+    const bool of_session =
+        session != nullptr && method != Method::describe && method != Method::setup && method != Method::announce;
     if (of_session) return {{}, session->publishes() ? Action::publish : Action::play, session->stream};
     Claim claim{{}, Action::play, std::string(stream_of(request.url))};
     if (method == Method::announce || method == Method::record) claim.action = Action::publish;

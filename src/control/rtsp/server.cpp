@@ -191,9 +191,9 @@ void Server::finish(Instant now, Asked& asked, const Granted& granted) {
         c->second.channels[channels.rtp] = {session.id, granted.track, false};
     }
     asked.response.headers.add("Transport", write(granted.transport));
-    asked.response.headers.add(
-        "Session", fmt::format("{};timeout={}", session.token,
-                               std::chrono::duration_cast<std::chrono::seconds>(session.timeout).count()));
+    asked.response.headers.add("Session",
+                               fmt::format("{};timeout={}", session.token,
+                                           std::chrono::duration_cast<std::chrono::seconds>(session.timeout).count()));
 }
 
 void Server::finish(Asked& asked, const Playing& playing) {

@@ -120,8 +120,7 @@ struct End {  // all that was set up for it is free again
     Session session;
     EndReason reason{};
 };
-using Output =
-    std::variant<Send, Close, Describe, Setup, Play, Pause, Leave, Admit, Receive, Record, Media, Feedback,
+using Output = std::variant<Send, Close, Describe, Setup, Play, Pause, Leave, Admit, Receive, Record, Media, Feedback,
                             Blocked, End>;
 
 // Answers; and Refusal.
@@ -199,7 +198,7 @@ private:
         Parser parser;
         std::string agent;
         Nonce nonce;
-        Claim claim;  // of the request that is being worked on
+        Claim claim;                           // of the request that is being worked on
         Instant active{};                      // the last whole message
         std::optional<Instant> begun;          // when the message began that is not complete
         bool waiting = false;                  // for an answer

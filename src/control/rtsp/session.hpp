@@ -85,8 +85,7 @@ enum class EndReason : uint8_t {
     count_
 };
 inline constexpr std::array<std::string_view, static_cast<size_t>(EndReason::count_)> kEndReasons{
-    "teardown",   "timeout",   "connection_lost", "stream_gone", "replaced",
-    "taken_over", "forbidden", "stopped"};
+    "teardown", "timeout", "connection_lost", "stream_gone", "replaced", "taken_over", "forbidden", "stopped"};
 constexpr std::string_view name(EndReason reason) { return kEndReasons[static_cast<size_t>(reason)]; }
 
 using ConnectionId = uint64_t;
@@ -98,8 +97,8 @@ struct Session {
     std::string stream;
     std::string base;  // the URL that the client uses for the stream
     Ip viewer;
-    std::string user;       // whose it is; empty: of one who proved nothing
-    Duration timeout{};     // as the client was told
+    std::string user;                         // whose it is; empty: of one who proved nothing
+    Duration timeout{};                       // as the client was told
     ConnectionId connection = 0;              // which asked last
     std::map<std::string, Transport> tracks;  // as granted
     State state = State::init;
