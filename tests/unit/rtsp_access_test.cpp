@@ -77,7 +77,7 @@ TEST_CASE("openRTSP: the uri of its proof for SETUP is the Content-Base, not the
         c.response = response_to(c, "SETUP", secret_of(c.algorithm, "eve", "penstock", "secret"));
         request.headers = {};
         request.headers.add("Authorization", write(c));
-        CHECK((asking.access.asker(request, asking.nonce, asking.now).proof == Proof::good) == right);
+        CHECK((asking.access.asker(request, asking.nonce, asking.now).proof == Proof::right) == right);
     }
 }
 
