@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -22,6 +23,7 @@
 #include "doctor_command.hpp"
 #include "node.hpp"
 #include "privileges.hpp"
+#include "rtsps.hpp"
 #include "version.hpp"
 
 namespace penstock {
@@ -69,7 +71,8 @@ std::optional<std::string> environment(std::string_view name) {
     return value;
 }
 
-Result<config::Config> configuration(const std::string& path) {
+// `look`: at the files that it names as well, and at `now` whether certificates are valid.
+Result<config::Config> configuration(const std::string& path, bool look = true, std::optional<std::time_t> now = {}) {
     const auto text = read_file(path);
     if (!text)
         return fail(
@@ -81,6 +84,9 @@ Result<config::Config> configuration(const std::string& path) {
     };
     auto loaded = config::load(*text, environment, host_name(), file);
     if (!loaded) return fail(config::format(path, loaded.error()));
+    if (const auto problems = look ? problems_of_files(*loaded, now) : std::vector<config::Problem>();
+        !problems.empty())
+        return fail(config::format(path, problems));
     return std::move(*loaded);
 }
 
@@ -90,7 +96,7 @@ int wrong_configuration(const Error& error) {
 }
 
 int check(const std::string& path) {
-    const auto config = configuration(path);
+    const auto config = configuration(path, true, std::time(nullptr));
     if (!config) return wrong_configuration(config.error());
     fmt::print("{}: fine: {} ports, {} streams\n", path, config->ports.size(), config->streams.size());
     return kFine;
@@ -128,7 +134,7 @@ int run(const std::string& path) {
 int look(const std::string& path, bool json) {
     if (path == kDefaultFile && !std::filesystem::exists(path))
         return print_findings(examine_in_general(), "", json) ? kFine : kFailed;
-    const auto config = configuration(path);
+    const auto config = configuration(path, false);
     if (!config) return wrong_configuration(config.error());
     return print_findings(examine(*config), path, json) ? kFine : kFailed;
 }

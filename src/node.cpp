@@ -137,7 +137,7 @@ Result<void> Node::open_dataplane() {
 Result<void> Node::open_mesh() {
     mesh_ = std::make_unique<mesh::Mesh>(ports_, flow::PortRange{config_.media.first_port, config_.media.last_port},
                                          static_cast<uint16_t>(cores_.size()));
-    if (!config_.rtsp.listen.empty()) mesh_->keep_history(config_.rtsp.late_join);
+    if (config_.rtsp.on()) mesh_->keep_history(config_.rtsp.late_join);
     mesh_->replace(config_.streams);
     auto hops = io::NextHops::open(
         loop_, log_, ports_,
@@ -171,6 +171,7 @@ Result<void> Node::open_pulls() {
                                                      .mesh = *mesh_,
                                                      .ingest = dataplane_->ingest(),
                                                      .ports = *port_pairs_,
+                                                     .trusts = trusts_,
                                                      .port_of = [this](const Ip& local) { return port_of(local); },
                                                      .changed =
                                                          [this] {
@@ -184,7 +185,7 @@ Result<void> Node::open_pulls() {
 
 Result<void> Node::open_rtsp() {
     port_pairs_.emplace(config_.media.first_port, config_.media.last_port);
-    if (config_.rtsp.listen.empty()) return {};
+    if (!config_.rtsp.on()) return {};
     auto rtsp =
         Rtsp::open(config_, {.loop = loop_,
                              .log = log_,
@@ -210,6 +211,23 @@ Result<void> Node::open_rtsp() {
     if (!rtsp) return fail(rtsp.error().text);
     rtsp_ = std::move(*rtsp);
     for (const Endpoint& at : config_.rtsp.listen) log_.info("RTSP: listening on {}", at.text());
+    return config_.rtsp.tls ? open_rtsps(*config_.rtsp.tls) : Result<void>{};
+}
+
+Result<void> Node::open_rtsps(const config::Tls& tls) {
+    auto opened = Rtsps::open(tls);
+    if (!opened) return fail(opened.error().text);
+    rtsps_ = std::move(*opened);
+    for (const Endpoint& at : tls.listen) {
+        if (auto done = rtsp_->listen(at, rtsps_->tls()); !done)
+            return fail(fmt::format("rtsp.tls.listen: {}", done.error().text));
+        log_.info("RTSPS: listening on {}", at.text());
+    }
+    const auto objection = io::objection_to(rtsps_->tls().certificate(), std::time(nullptr));
+    if (objection.empty())
+        log_.info("RTSPS: certificate {}", rtsps_->text());
+    else
+        log_.warning("RTSPS: the certificate {} {}: players will refuse it", tls.certificate, objection);
     return {};
 }
 

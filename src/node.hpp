@@ -26,6 +26,7 @@
 #include "dataplane/telemetry.hpp"
 #include "pulls.hpp"
 #include "rtsp.hpp"
+#include "rtsps.hpp"
 
 namespace penstock {
 
@@ -46,6 +47,7 @@ private:
     Result<void> open_control();
     Result<void> open_telemetry();
     Result<void> open_rtsp();
+    Result<void> open_rtsps(const config::Tls& tls);
     Result<void> open_pulls();
     std::optional<std::string> port_of(const Ip& local) const;
     std::optional<Ip> address_of(const std::optional<std::string>& port, bool v4) const;
@@ -116,7 +118,9 @@ private:
     std::unique_ptr<dataplane::Telemetry> telemetry_;
     io::EventLoop::Watch telemetry_watch_;
     std::optional<rtsp::PortPairs> port_pairs_;  // of media.ports, for all that RTSP sets up
+    io::Trusts trusts_;                          // of those that are pulled from by TLS
     std::unique_ptr<Pulls> pulls_;
+    std::unique_ptr<Rtsps> rtsps_;       // null: the configuration has no rtsp.tls
     std::unique_ptr<Rtsp> rtsp_;         // null: the configuration does not listen for it
     std::map<uint16_t, uint64_t> done_;  // packets and copies by worker, a second ago
     std::vector<unsigned> cores_;        // by worker

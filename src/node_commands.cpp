@@ -138,7 +138,7 @@ Reply Node::show(const cli::Command& command, bool json) const {
             return report(capture_ ? capture::show(capture_->plan(), capture_->progress()) : capture::show_none(),
                           json);
         case Action::show_rtsp_sessions:
-            if (!rtsp_) return refusal("RTSP is off: the configuration has no rtsp.listen", json);
+            if (!rtsp_) return refusal("RTSP is off: the configuration has no rtsp.listen and no rtsp.tls", json);
             return report(rtsp_->sessions(), json);
         case Action::show_rtsp_sources: return report(pulls_->sources(), json);
         case Action::show_config: return report(cli::show_config(*mesh_), json);
@@ -211,6 +211,15 @@ Reply Node::reload(bool json) {
                                            stream.name));
         }
     cli::Reloaded reloaded;
+    config::Rtsp next_rtsp = next->rtsp;
+    if (rtsps_ && next_rtsp.tls) {
+        auto renewed = rtsps_->renew(*next_rtsp.tls);
+        if (!renewed) return refused(" " + renewed.error().text);
+        reloaded.certificate = *renewed;
+        next_rtsp.tls->certificate = config_.rtsp.tls->certificate;
+        next_rtsp.tls->key = config_.rtsp.tls->key;
+    }
+    trusts_.forget();
     const auto later = [&](std::string_view section, bool same) {
         if (!same) reloaded.at_next_start.emplace_back(section);
     };
@@ -221,8 +230,8 @@ Reply Node::reload(bool json) {
     later("control", next->control == config_.control);
     later("metrics", next->metrics == config_.metrics);
     later("media", next->media == config_.media);
-    const config::Rtsp rtsp = config::taken_over(config_.rtsp, next->rtsp);
-    later("rtsp", rtsp == next->rtsp);
+    const config::Rtsp rtsp = config::taken_over(config_.rtsp, next_rtsp);
+    later("rtsp", rtsp == next_rtsp);
     later("ports", next->ports == config_.ports);
     if (rtsp != config_.rtsp) {
         reloaded.taken_over.emplace_back("rtsp");

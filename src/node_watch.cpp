@@ -100,7 +100,7 @@ metrics::Response Node::answer(std::string_view path) const {
     if (path != "/metrics") return {404, "text/plain", "/metrics, /healthz or /readyz\n"};
     return {200, "text/plain; version=0.0.4; charset=utf-8",
             metrics::render(view()) + (rtsp_ ? rtsp_->metrics() : std::string()) +
-                (pulls_ ? pulls_->metrics() : std::string())};
+                (rtsps_ ? rtsps_->metrics() : std::string()) + (pulls_ ? pulls_->metrics() : std::string())};
 }
 
 // How much each worker does, smoothed over some seconds: new tracks go where there is least to do.

@@ -30,7 +30,10 @@ Pulled::Pulled(std::string stream, config::Pull config, const Surroundings& arou
                              },
                          .disconnected =
                              [this](std::string_view why) {
-                                 pull_.disconnected(Clock::now(), why);
+                                 if (tcp_.refused_by_tls())
+                                     pull_.give_up(Clock::now(), rtsp::Failure::tls, std::string(why));
+                                 else
+                                     pull_.disconnected(Clock::now(), why);
                                  drain();
                              }}) {
     // Tracks of a camera that the stream had before are there already, and perhaps watched.
@@ -83,7 +86,10 @@ void Pulled::on(const rtsp::client::Connect& connect) {
         track.rtp.reset();
         track.rtcp.reset();
     }
-    tcp_.connect(connect.host, connect.port);
+    if (!connect.tls) return tcp_.connect(connect.host, connect.port);
+    const auto trust = around_.trusts.of(config_.tls_verify, config_.tls_ca);
+    if (!trust) return pull_.give_up(Clock::now(), rtsp::Failure::tls, trust.error().text);
+    tcp_.connect(connect.host, connect.port, *trust);
 }
 
 void Pulled::on(const rtsp::client::Described& described) {

@@ -27,6 +27,7 @@ public:
         mesh::Mesh& mesh;
         dataplane::Ingest& ingest;
         rtsp::PortPairs& ports;
+        io::Trusts& trusts;
         std::function<std::optional<std::string>(const Ip& local)> port_of;  // the port that has the address
         std::function<void()> changed;                                       // the model's streams did
     };

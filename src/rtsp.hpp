@@ -1,6 +1,6 @@
 #pragma once
 // RTSP viewers and publishers: the protocol's server on TCP, and what it asks for done to the model. Node makes one if
-// the configuration has `rtsp.listen`.
+// the configuration has `rtsp.listen` or `rtsp.tls`.
 #include <expected>
 #include <functional>
 #include <map>
@@ -45,6 +45,9 @@ public:
         std::function<bool(const std::string& stream, std::function<void(int status)> told)> wake;
     };
     static Result<std::unique_ptr<Rtsp>> open(const config::Config& config, Surroundings around);
+
+    // TLS there, too.
+    Result<void> listen(const Endpoint& at, io::ServerTls& tls) { return tcp_->listen(at, &tls); }
 
     void follow_model();                    // after streams changed: who watched what is gone is told
     void reload(const config::Rtsp& next);  // what it can take over while it runs, config::at_start() is the rest

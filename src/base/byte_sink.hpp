@@ -11,7 +11,9 @@ class ByteSink {
 public:
     virtual ~ByteSink() = default;
     // How many bytes were taken, from the first one on; -EAGAIN when the peer has to read first, else another negative
-    // errno: nothing more can be sent. An edge-triggered EPOLLOUT of the descriptor tells the end of -EAGAIN.
+    // errno: nothing more can be sent. An edge-triggered EPOLLOUT of the descriptor tells the end of -EAGAIN. What was
+    // taken may not have left yet, as the rest of a TLS record: without parts, 0 says that it has, -EAGAIN that it has
+    // not.
     virtual ssize_t write(std::span<const iovec> parts) noexcept = 0;
     virtual int descriptor() const noexcept = 0;
 };

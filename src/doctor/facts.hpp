@@ -2,6 +2,7 @@
 // What the machine is like, as values: read by read_*.cpp, judged by judge_*.cpp.
 #include <algorithm>
 #include <cstdint>
+#include <ctime>
 #include <map>
 #include <optional>
 #include <string>
@@ -47,6 +48,12 @@ struct PciDevice {
     std::optional<Mac> mac;
 };
 
+struct CertificateFacts {
+    std::string refusal;  // why it cannot be had; empty: it can
+    std::time_t from = 0, until = 0, now = 0;
+    bool readable_later = true;  // its files, without any capability
+};
+
 struct Facts {
     std::string kernel;                        // "6.1.0-18-amd64"
     size_t hugepages = 0, hugepages_free = 0;  // of 2 MiB
@@ -69,6 +76,7 @@ struct Facts {
     std::map<std::string, PciDevice> devices;       // of the configuration, if they are there
     std::map<std::string, std::string> unusable;    // path -> why it cannot be used, of those in the configuration
     std::string control_refusal;                    // why this socket cannot be had; empty: it can
+    CertificateFacts certificate;                   // of rtsp.tls
     std::map<Endpoint, std::string> not_to_be_had;  // TCP addresses that the configuration listens on, and why not
 };
 

@@ -17,6 +17,7 @@ Findings judge_in_general(const Facts& facts, const Plan& plan);
 
 // The parts of it, a file each.
 void judge_system(const config::Config& config, const Facts& facts, Findings& out);
+void judge_certificate(const config::Tls& tls, const CertificateFacts& facts, Findings& out);
 void judge_memory(const config::Config& config, const Facts& facts, const Plan& plan, Findings& out);
 void judge_cores(const Facts& facts, const Plan& plan, Findings& out);
 void judge_bpf(const Facts& facts, Findings& out);

@@ -79,6 +79,11 @@ void judge_system(const config::Config& config, const Facts& facts, Findings& ou
                       *config.metrics.listen, out);
     for (const Endpoint& listen : config.rtsp.listen)
         judge_address(facts, {"rtsp address", "players connect to it", "rtsp.listen", "leave it out"}, listen, out);
+    if (!config.rtsp.tls) return;
+    for (const Endpoint& listen : config.rtsp.tls->listen)
+        judge_address(facts, {"rtsps address", "players connect to it by TLS", "rtsp.tls.listen", "leave rtsp.tls out"},
+                      listen, out);
+    judge_certificate(*config.rtsp.tls, facts.certificate, out);
 }
 
 }  // namespace penstock::doctor

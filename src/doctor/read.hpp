@@ -19,6 +19,7 @@ void read_interfaces(const config::Config& config, Facts& facts);
 void read_bpf(Facts& facts);
 void read_paths(const config::Config& config, Facts& facts);    // files, devices and directories of the ports
 void read_sockets(const config::Config& config, Facts& facts);  // control.socket, metrics.listen
+void read_certificate(const config::Tls& tls, Facts& facts);
 
 // Small notations of the kernel.
 std::string first_line(const std::string& path);         // empty: it cannot be read

@@ -87,6 +87,8 @@ void read_sockets(const config::Config& config, Facts& facts) {
     };
     if (config.metrics.listen) note(*config.metrics.listen, true);
     for (const Endpoint& listen : config.rtsp.listen) note(listen, false);
+    if (config.rtsp.tls)
+        for (const Endpoint& listen : config.rtsp.tls->listen) note(listen, false);
 }
 
 void read_bpf(Facts& facts) {
@@ -110,6 +112,7 @@ Facts read_facts(const config::Config& config) {
     read_interfaces(config, facts);
     read_paths(config, facts);
     read_sockets(config, facts);
+    if (config.rtsp.tls) read_certificate(*config.rtsp.tls, facts);
     return facts;
 }
 

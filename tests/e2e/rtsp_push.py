@@ -34,9 +34,9 @@ def ffmpeg(lab, path, transport, url=PUSH):
                             "-f", "rtsp", "-rtsp_transport", transport, url)
 
 
-def gstreamer(lab, path, transport, url=PUSH):
+def gstreamer(lab, path, transport, url=PUSH, *options):
     return lab.source.start(
-        "gst-launch-1.0", "filesrc", f"location={path}", "!", "qtdemux", "name=d", "rtspclientsink", "name=s", f"location={url}", f"protocols={transport}",
+        "gst-launch-1.0", "filesrc", f"location={path}", "!", "qtdemux", "name=d", "rtspclientsink", "name=s", f"location={url}", f"protocols={transport}", *options,
         "d.video_0", "!", "queue", "!", "h264parse", "config-interval=-1", "!", "clocksync", "!", "s.sink_0",
         "d.audio_0", "!", "queue", "!", "aacparse", "!", "clocksync", "!", "s.sink_1", log=lab.file("gst-push.log"))
 
@@ -80,9 +80,9 @@ class FfmpegPlayer:
 
 
 class GstreamerPlayer:
-    def __init__(self, lab, url=WATCH, pictures=75, transport="udp"):
+    def __init__(self, lab, url=WATCH, pictures=75, transport="udp", options=()):
         self.process = lab.receivers[0].start(
-            "timeout", "-s", "KILL", "30", "gst-launch-1.0", "-v", "rtspsrc", f"location={url}", f"protocols={transport}", "name=s",
+            "timeout", "-s", "KILL", "30", "gst-launch-1.0", "-v", "rtspsrc", f"location={url}", f"protocols={transport}", *options, "name=s",
             "s.", "!", "application/x-rtp,media=video", "!", "rtph264depay", "!", "avdec_h264", "!", "identity", f"eos-after={pictures}", "!", "checksumsink", "sync=false",
             "s.", "!", "application/x-rtp,media=audio", "!", "identity", "name=sound", "silent=false", f"eos-after={pictures}", "!", "fakesink", "sync=false",
             log=lab.file("player.log"))

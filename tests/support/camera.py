@@ -1,24 +1,26 @@
 #!/usr/bin/python3
 """A camera: a gst-rtsp-server with H.264 and PCMA at /live, a multicast /mcast, and a file of H.264 and AAC, if one is given,
-at /film. Usage: camera.py PORT ADDRESS FILM|- [USER PASSWORD]
+at /film. Usage: camera.py PORT ADDRESS FILM|- [USER PASSWORD [PEM]]
+
+PEM has a certificate and its key: then it speaks TLS.
 
 Run by /usr/bin/python3, which has GObject introspection. The same as a process of a test: start() below."""
 import sys
 
 
-def start(namespace, port=8554, user="", password="", film="-", address="0.0.0.0"):
-    words = [user, password] if user else []
+def start(namespace, port=8554, user="", password="", film="-", address="0.0.0.0", pem=""):
+    words = [user, password, pem] if user else []
     process = namespace.start("/usr/bin/python3", __file__, port, address, film, *words)
     process.wait_for_text("listening", 15)
     return process
 
 
-def serve(port, address, film, user="", password=""):
+def serve(port, address, film, user="", password="", pem=""):
     import gi
     gi.require_version("Gst", "1.0")
     gi.require_version("GstRtsp", "1.0")
     gi.require_version("GstRtspServer", "1.0")
-    from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
+    from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address(address)
@@ -52,6 +54,8 @@ def serve(port, address, film, user="", password=""):
         token = GstRtspServer.RTSPToken()
         token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, "viewer")
         auth.add_digest(user, password, token)
+        if pem:
+            auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(pem))
         server.set_auth(auth)
     server.connect("client-connected", lambda _, client: client.connect(
         "teardown-request", lambda *_: print("TEARDOWN", flush=True)) and None)

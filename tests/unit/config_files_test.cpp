@@ -66,6 +66,9 @@ TEST_CASE("the reference loads as it is, and with all its settings in force") {
     for (const Port& port : all.ports) drivers.insert(port.driver);
     CHECK(drivers.size() == 8);
     CHECK(all.streams[0].tracks[0].sources[0].vlan == 100);
+    REQUIRE(all.rtsp.tls.has_value());
+    CHECK(all.rtsp.tls->listen == std::vector{*Endpoint::parse("[::]:322")});
+    CHECK(all.streams.back().rtsp->location.tls);
 }
 
 TEST_CASE("the defaults that the reference states are in force") {
@@ -107,7 +110,8 @@ TEST_CASE("the reference shows every key") {
         {"media", {"{ ?: 0 }"}},
         {"rtsp",
          {"{ ?: 0 }", "{ per_address: { ?: 0 } }", "{ publish: { ?: 0 } }", "{ multicast: { ?: 0 } }",
-          "{ users: [{ ?: 0 }] }", "{ users: [{ digest: { ?: 0 } }] }", "{ rules: [{ ?: 0 }] }"}},
+          "{ users: [{ ?: 0 }] }", "{ users: [{ digest: { ?: 0 } }] }", "{ rules: [{ ?: 0 }] }",
+           "{ tls: { ?: 0 } }"}},
         {"ports", {"[{ ?: 0 }]"}},
         {"streams",
          {"[{ ?: 0 }]", "[{ tracks: [{ ?: 0 }] }]", "[{ tracks: [{ sources: [{ ?: 0 }] }] }]",

@@ -310,7 +310,15 @@ TEST_CASE("a stream is a camera's, or has tracks") {
                         From::any});
     CHECK(right(with("url: rtsp://h/, from: first")).streams[0].rtsp->from == From::first);
     CHECK(right(with("url: \"rtsp://cam/\"")).streams[0].rtsp == Pull{{"cam", 554, "rtsp://cam/", "", ""}});
+    const auto by_tls = right(with("url: \"RTSPS://cam/a\", tls_ca: /ca.pem")).streams[0].rtsp;
+    CHECK(by_tls->location == Location{"cam", 322, "rtsps://cam/a", "", "", true});
+    CHECK((by_tls->tls_ca == "/ca.pem" && by_tls->tls_verify));
+    CHECK_FALSE(right(with("url: \"rtsps://cam:1/\", tls_verify: false")).streams[0].rtsp->tls_verify);
     expect(std::vector<Case>{
+        {with("url: rtsp://h/, tls_verify: false"), {{4, 29, "goes with an rtsps:// URL only"}}},
+        {with("url: rtsp://h/, tls_ca: /x"), {{4, 29, "goes with an rtsps:// URL only"}}},
+        {with("url: rtsps://h/, tls_ca: /x, tls_verify: false"), {{4, 30, "goes with verification only"}}},
+        {with("url: https://h/"), {{4, 18, "does not begin with rtsp:// or rtsps://"}}},
         {with("transport: udp"), {{4, 11, "streams[0].rtsp: 'url' is missing"}}},
         {with("url: \"rtsp://u:secret%@h/\""), {{4, 18, "two hexadecimal digits"}}},
         {with("url: rtsp://h/, transport: quic"), {{4, 40, "one of auto, udp, tcp, multicast"}}},

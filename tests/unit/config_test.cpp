@@ -274,7 +274,19 @@ TEST_CASE("the rtsp section") {
                                 "232.7.0.0/16", "ff15::/111", "fd00::/112"})
         expect({{fmt::format("rtsp: {{ multicast: {{ groups: \"{}\" }} }}\n", network),
                  {{1, 30, "a multicast network"}}}});
-    expect({{"rtsp: { listen: \":554\" }\n", {{1, 17, "list"}}},
+    CHECK_FALSE(none.on());
+    CHECK((all.on() && !all.tls));
+    const Rtsp secure = right("rtsp: { tls: { certificate: /c, key: /k } }\n").rtsp;
+    CHECK(secure.on());
+    CHECK(secure.tls == Tls{{Endpoint{Ip{}, 322}}, "/c", "/k", {}, {}});
+    CHECK(right("rtsp: { tls: { listen: [\":7\"], certificate: /c, key: /k } }\n").rtsp.tls->listen ==
+          std::vector{Endpoint{Ip{}, 7}});
+    expect({{"rtsp: { tls: { key: /k } }\n", {{1, 14, "'certificate' is missing"}}},
+            {"rtsp: { tls: { certificate: /c } }\n", {{1, 14, "'key' is missing"}}},
+            {"rtsp: { tls: { certificate: \"\", key: /k } }\n", {{1, 29, "a path of 1-4095 characters"}}},
+            {"rtsp: { listen: [\":322\"], tls: { listen: [\":322\"], certificate: /c, key: /k } }\n",
+             {{1, 45, "stands twice"}}},
+            {"rtsp: { listen: \":554\" }\n", {{1, 17, "list"}}},
             {"rtsp: { listen: [\"554\"] }\n", {{1, 18, "is not allowed"}}},
             {"rtsp: { listen: [\":0\"] }\n", {{1, 18, "is not allowed"}}},
             {"rtsp: { listen: [\":554\", \":554\"] }\n", {{1, 26, "stands twice"}}},

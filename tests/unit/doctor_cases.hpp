@@ -125,6 +125,47 @@ inline const std::vector<Case>& cases() {
          },
          {"missing rtsp address"},
          "rtsp.listen"},
+        {"rtsps",
+         null,
+         [](Machine& m) {
+             m.config.rtsp.tls = config::Tls{{*Endpoint::parse("10.0.0.2:322")}, "/c", "/k", {}, {}};
+             m.facts.certificate = {"/k: is not the key", 0, 0, 0, true};
+             m.facts.not_to_be_had[m.config.rtsp.tls->listen[0]] = "Cannot assign requested address";
+         },
+         {"missing rtsps address", "missing rtsp certificate"},
+         "rtsp.tls"},
+        {"a certificate that is valid for fifteen days",
+         null,
+         [](Machine& m) {
+             m.config.rtsp.tls = config::Tls{{}, "/c", "/k", {}, {}};
+             m.facts.certificate = {"", 0, 1'000'000 + 15 * 86400, 1'000'000, true};
+         },
+         {},
+         ""},
+        {"a certificate that expires",
+         null,
+         [](Machine& m) {
+             m.config.rtsp.tls = config::Tls{{}, "/c", "/k", {}, {}};
+             m.facts.certificate = {"", 0, 1'000'000 + 13 * 86400, 1'000'000, true};
+         },
+         {"degraded rtsp certificate"},
+         "reload"},
+        {"a certificate that expired",
+         null,
+         [](Machine& m) {
+             m.config.rtsp.tls = config::Tls{{}, "/c", "/k", {}, {}};
+             m.facts.certificate = {"", 0, 1'000'000, 1'000'000, true};
+         },
+         {"degraded rtsp certificate"},
+         "reload"},
+        {"a key that a reload cannot read",
+         null,
+         [](Machine& m) {
+             m.config.rtsp.tls = config::Tls{{}, "/c", "/k", {}, {}};
+             m.facts.certificate = {"", 0, 100 * 86400, 1'000'000, false};
+         },
+         {"degraded rtsp certificate"},
+         "chown"},
         {"low rtsp port",
          null,
          [](Machine& m) {

@@ -18,11 +18,13 @@ namespace {
 // Takes at most `most` bytes a call, and so many in all as there is room for.
 struct Sink final : ByteSink {
     size_t most = SIZE_MAX, room = SIZE_MAX;
-    bool gone = false;
+    bool gone = false, holds = false, held = false;  // holds: what it takes does not leave, as with TLS
     std::string got;
 
     ssize_t write(std::span<const iovec> parts) noexcept override {
         if (gone) return -EPIPE;
+        if (held) return -EAGAIN;
+        if (parts.empty()) return 0;
         size_t left = std::min(most, room), taken = 0;
         if (left == 0) return -EAGAIN;
         for (const iovec& part : parts) {
@@ -32,6 +34,7 @@ struct Sink final : ByteSink {
             taken += n;
         }
         room -= taken;
+        held = holds;
         return static_cast<ssize_t>(taken);
     }
     int descriptor() const noexcept override { return -1; }
@@ -291,6 +294,34 @@ TEST_CASE("a connection that breaks or that lets words pile up is told, one that
     look();
     CHECK(told.at(2) == 'f');
     CHECK(closing.got == "TEARDOWN\n");
+}
+
+TEST_CASE("what TLS took and still holds is not out yet: nothing is written behind it, and the end waits",
+          "[interleaver]") {
+    Stage s;
+    Sink& sink = s.connect(1);
+    s.play(1);
+    s.media(1, true);
+    sink.holds = true;
+    s.media(2);
+    const size_t before = sink.got.size();
+    s.media(3);
+    CHECK(sink.got.size() == before);
+    s.interleaver.send(1, "TEARDOWN\n");
+    s.interleaver.close(1);
+    const auto flushed = [&] {
+        bool any = false;
+        while (const auto event = s.interleaver.poll()) any |= std::holds_alternative<Interleaver::Flushed>(*event);
+        return any;
+    };
+    CHECK_FALSE(flushed());
+    sink.held = false;
+    s.interleaver.writable(s.now, 1);  // takes the words
+    CHECK(sink.got.ends_with("TEARDOWN\n"));
+    CHECK_FALSE(flushed());
+    sink.held = sink.holds = false;
+    s.interleaver.writable(s.now, 1);
+    CHECK(flushed());
 }
 
 TEST_CASE("whatever sizes connections take, each viewer gets whole frames in order, counted or lost", "[interleaver]") {

@@ -1,4 +1,5 @@
 // A stream that is wanted from a camera: when it is tried again, and how.
+#include <algorithm>
 #include "rtsp_talk.hpp"
 
 using namespace penstock;
@@ -139,4 +140,33 @@ TEST_CASE("a password that was refused is not tried for minutes, whoever wants t
     now += 250ms;
     pull.expire(now);
     CHECK(pull.facts().state == "connecting");
+}
+
+TEST_CASE("by TLS a pull is over TCP, and no redirection leads out of it", "[rtsp]") {
+    const bool stays = GENERATE(false, true);
+    const Instant now{};
+    Pull pull({*location_of("rtsps://10.0.0.7/"), Reach::automatic, "test"}, [] { return uint64_t{0}; });
+    std::vector<client::Output> said;
+    const auto drain = [&] {
+        while (auto output = pull.poll(now)) said.push_back(std::move(*output));
+    };
+    const auto answer = [&](const std::string& text) {
+        pull.receive(now, std::as_bytes(std::span(text)));
+        drain();
+    };
+    pull.start(now);
+    drain();
+    CHECK(pull.facts().way == Way::tcp);
+    const auto& first = std::get<client::Connect>(said.at(0));
+    CHECK((first.tls && first.port == 322));
+    pull.connected(now, *Ip::parse("10.0.0.7"));
+    drain();
+    answer("RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n");
+    said.clear();
+    answer(fmt::format("RTSP/1.0 302 Moved\r\nCSeq: 2\r\nLocation: {}://10.0.0.8/\r\n\r\n", stays ? "rtsps" : "rtsp"));
+    CHECK(pull.facts().failure == (stays ? std::nullopt : std::optional(Failure::redirects)));
+    CHECK(std::ranges::any_of(said, [](const auto& o) {
+              const auto* connect = std::get_if<client::Connect>(&o);
+              return connect && connect->host == "10.0.0.8" && connect->tls;
+          }) == stays);
 }

@@ -23,6 +23,7 @@ std::string Reloaded::text() const {
     for (const std::string& section : at_next_start)
         out += fmt::format("{}: changed in the file, takes effect at the next start\n", section);
     for (const std::string& section : taken_over) out += fmt::format("{}: changed\n", section);
+    if (!certificate.empty()) out += fmt::format("certificate: {}, for those who connect from now on\n", certificate);
     if (!streams.added.empty()) out += fmt::format("added: {}\n", fmt::join(streams.added, ", "));
     if (!streams.removed.empty()) out += fmt::format("removed: {}\n", fmt::join(streams.removed, ", "));
     for (const auto& [stream, how] : streams.touched)

@@ -26,7 +26,7 @@ std::string Url::yaml() const {
 }
 
 std::string stream_settings(std::string_view text) {
-    if (!text.starts_with("rtsp://")) return std::string(text);
+    if (!text.starts_with("rtsp://") && !text.starts_with("rtsps://")) return std::string(text);
     const auto quoted = [](std::string_view words) {
         std::string out = "\"";
         for (const char c : words) {

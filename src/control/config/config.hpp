@@ -172,6 +172,9 @@ struct Pull {
     std::chrono::seconds linger{10};  // on_demand: it goes on for so long after the last one
     std::chrono::seconds wait{5};     // how long a viewer waits for the camera
     From from = From::announced;
+    bool tls_verify = true;           // rtsps: only a server whose certificate holds
+    std::string tls_ca{};             // rtsps: of whose authorities; empty: those of the system
+    Mark tls_ca_at{};
     bool operator==(const Pull&) const = default;
 };
 
@@ -223,8 +226,17 @@ struct Multicast {
     bool operator==(const Multicast&) const = default;
 };
 
+struct Tls {  // of a server
+    std::vector<Endpoint> listen;
+    std::string certificate, key;  // files in PEM
+    Mark certificate_at, key_at;
+    bool operator==(const Tls&) const = default;
+};
+
 struct Rtsp {
-    std::vector<Endpoint> listen;  // none: RTSP is off
+    std::vector<Endpoint> listen;  // none, and no TLS either: RTSP is off
+    std::optional<Tls> tls;        // RTSPS
+    bool on() const noexcept { return !listen.empty() || tls; }
     std::chrono::seconds session_timeout{60};
     size_t connections_per_address = 128;
     size_t sessions_per_address = 256;

@@ -8,7 +8,8 @@
 namespace penstock::config {
 namespace {
 
-constexpr std::string_view kScheme = "rtsp://";
+constexpr std::string_view kPlain = "rtsp://", kTls = "rtsps://";
+constexpr uint16_t kTlsPort = 322;
 
 // %40 -> @, which a password must be able to hold.
 std::optional<std::string> decoded(std::string_view text) {
@@ -26,8 +27,8 @@ std::optional<std::string> decoded(std::string_view text) {
     return out;
 }
 
-bool is_scheme(std::string_view text) {
-    return std::ranges::equal(text, kScheme,
+bool begins_with(std::string_view url, std::string_view scheme) {
+    return std::ranges::equal(url.substr(0, scheme.size()), scheme,
                               [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b; });
 }
 
@@ -44,13 +45,15 @@ Result<Location> location_of(std::string_view url) {
     if (url.size() > kLongestUrl) return fail("the URL is too long");
     if (!std::ranges::all_of(url, [](char c) { return c > ' ' && c <= '~'; }))
         return fail("the URL has characters that must be written as %XX");
-    if (url.size() < kScheme.size() || !is_scheme(url.substr(0, kScheme.size())))
-        return fail("the URL does not begin with rtsp://");
-    const std::string_view rest = url.substr(kScheme.size());
+    const bool tls = begins_with(url, kTls);
+    if (!tls && !begins_with(url, kPlain)) return fail("the URL does not begin with rtsp:// or rtsps://");
+    const std::string_view scheme = tls ? kTls : kPlain, rest = url.substr(scheme.size());
     const size_t path = std::min(rest.find_first_of("/?"), rest.size());
     // An operator writes a password as it is: the last @ before the path ends it.
     std::string_view authority = rest.substr(0, path);
     Location l;
+    l.tls = tls;
+    if (tls) l.port = kTlsPort;
     if (const size_t at = authority.rfind('@'); at != std::string_view::npos) {
         const std::string_view both = authority.substr(0, at);
         const size_t colon = both.find(':');
@@ -79,7 +82,7 @@ Result<Location> location_of(std::string_view url) {
         if (!port.starts_with(':') || !n || *n == 0) return fail("the port of the URL is no number from 1 to 65535");
         l.port = *n;
     }
-    l.url = std::string(kScheme) + std::string(authority) + std::string(rest.substr(path));
+    l.url = std::string(scheme) + std::string(authority) + std::string(rest.substr(path));
     return l;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Where a camera's stream is: an rtsp:// URL taken apart. Pure.
+// Where a camera's stream is: an rtsp:// or rtsps:// URL taken apart. Pure.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,6 +13,7 @@ struct Location {
     uint16_t port = 554;
     std::string url;             // as it goes into requests: without user and password
     std::string user, password;  // decoded; both empty: none
+    bool tls = false;            // rtsps, whose port is 322 if none is given
     bool operator==(const Location&) const = default;
 };
 

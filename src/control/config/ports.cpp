@@ -64,15 +64,6 @@ std::optional<std::string> pci_address(std::string_view text) {
     return fits ? std::optional{address} : std::nullopt;
 }
 
-std::string read_path(const Value& value, size_t longest) {
-    return value
-        .parsed(fmt::format("a path of 1-{} characters", longest),
-                [&](std::string_view text) {
-                    return text.empty() || text.size() > longest ? std::nullopt : std::optional{std::string{text}};
-                })
-        .value_or("");
-}
-
 std::vector<Prefix> read_addresses(const Value& value) {
     std::vector<Prefix> addresses;
     value.each([&](const Value& entry) {
@@ -112,8 +103,8 @@ void read_af_xdp(const Map& map, Port& port) {
 }
 
 void read_pcap(const Map& map, Port& port) {
-    port.read = read_path(map["read"], 4095);
-    port.write = read_path(map["write"], 4095);
+    port.read = read_path(map["read"], kLongestPath);
+    port.write = read_path(map["write"], kLongestPath);
     if (!map["read"] && !map["write"])
         map.value().problem("'read' or 'write' is missing: a pcap port needs one at least");
     if (!port.read.empty() && port.read == port.write) map["write"].problem("the file that is read must be another");

@@ -24,7 +24,8 @@ std::optional<std::chrono::seconds> seconds(const Value& value, unsigned most) {
 }  // namespace
 
 Pull read_pull(const Value& value) {
-    static constexpr std::string_view kKeys[] = {"url", "transport", "start", "linger", "wait", "from"};
+    static constexpr std::string_view kKeys[] = {"url",  "transport", "start",  "linger",
+                                                 "wait", "from",      "tls_ca", "tls_verify"};
     Pull pull;
     const Map map{value, kKeys};
     const Value url = map.required("url");
@@ -33,7 +34,7 @@ Pull read_pull(const Value& value) {
         if (auto location = location_of(*text)) {
             pull.location = std::move(*location);
         } else {
-            url.problem(location.error().text + ": rtsp://USER:PASSWORD@HOST:PORT/PATH is wanted");
+            url.problem(location.error().text + ": rtsp://USER:PASSWORD@HOST:PORT/PATH or rtsps://... is wanted");
         }
     }
     pull.reach = map["transport"].one_of<Reach>(kReaches).value_or(pull.reach);
@@ -41,6 +42,14 @@ Pull read_pull(const Value& value) {
     pull.linger = seconds(map["linger"], 3600).value_or(pull.linger);
     pull.wait = seconds(map["wait"], 60).value_or(pull.wait);
     pull.from = map["from"].one_of<From>(kFroms).value_or(pull.from);
+    pull.tls_verify = map["tls_verify"].boolean().value_or(pull.tls_verify);
+    const Value ca = map["tls_ca"];
+    pull.tls_ca = read_path(ca, kLongestPath);
+    pull.tls_ca_at = ca.at();
+    for (const std::string_view key : {"tls_ca", "tls_verify"})
+        if (map[key] && !pull.location.tls && !pull.location.host.empty())
+            map[key].problem(map[key].key_at(), "goes with an rtsps:// URL only");
+    if (ca && !pull.tls_verify) ca.problem(ca.key_at(), "goes with verification only: leave out `tls_verify: false`");
     if (!pull.on_demand && map["linger"])
         map["linger"].problem(map["linger"].key_at(), "goes with `start: on_demand` only");
     return pull;

@@ -38,6 +38,30 @@ std::optional<size_t> history(std::string_view text) {
     return bytes;
 }
 
+void read_listeners(const Value& list, std::vector<Endpoint>& into, const std::vector<Endpoint>& taken = {}) {
+    list.each([&](const Value& entry) {
+        const auto at = entry.parsed(":PORT, ADDRESS:PORT or [ADDRESS]:PORT such as :554", listener);
+        if (!at) return;
+        if (std::ranges::find(into, *at) != into.end() || std::ranges::find(taken, *at) != taken.end())
+            return entry.problem(fmt::format("{} stands twice", at->text()));
+        into.push_back(*at);
+    });
+}
+
+Tls read_tls(const Value& value, const std::vector<Endpoint>& taken) {
+    static constexpr std::string_view kKeys[] = {"listen", "certificate", "key"};
+    const Map map{value, kKeys};
+    Tls tls;
+    read_listeners(map["listen"], tls.listen, taken);
+    if (!map["listen"]) tls.listen = {*listener(":322")};
+    const Value certificate = map.required("certificate"), key = map.required("key");
+    tls.certificate = read_path(certificate, kLongestPath);
+    tls.key = read_path(key, kLongestPath);
+    tls.certificate_at = certificate.at();
+    tls.key_at = key.at();
+    return tls;
+}
+
 Publish read_publish(const Value& value) {
     static constexpr std::string_view kKeys[] = {"takeover"};
     Publish publish;
@@ -77,18 +101,13 @@ Multicast read_multicast(const Value& value, const PortNames& ports) {
 }  // namespace
 
 Rtsp read_rtsp(const Value& value, const std::vector<Port>& ports, const Files& files) {
-    static constexpr std::string_view kKeys[] = {"listen", "session_timeout", "per_address", "publish",   "realm",
-                                                 "auth",   "users",           "rules",       "late_join", "multicast"};
+    static constexpr std::string_view kKeys[] = {"listen", "tls", "session_timeout", "per_address", "publish", "realm",
+                                                 "auth", "users", "rules", "late_join", "multicast"};
     static constexpr std::string_view kPerAddress[] = {"connections", "sessions", "requests", "streams", "failures"};
     Rtsp rtsp;
     const Map map{value, kKeys};
-    map["listen"].each([&](const Value& entry) {
-        const auto at = entry.parsed(":PORT, ADDRESS:PORT or [ADDRESS]:PORT such as :554", listener);
-        if (!at) return;
-        if (std::ranges::find(rtsp.listen, *at) != rtsp.listen.end())
-            return entry.problem(fmt::format("{} stands twice", at->text()));
-        rtsp.listen.push_back(*at);
-    });
+    read_listeners(map["listen"], rtsp.listen);
+    if (const Value tls = map["tls"]) rtsp.tls = read_tls(tls, rtsp.listen);
     rtsp.session_timeout =
         map["session_timeout"].parsed("a time from 5s to 60m such as 60s", timeout).value_or(rtsp.session_timeout);
     rtsp.late_join = map["late_join"].parsed(kHistoryAllowed, history).value_or(rtsp.late_join);

@@ -61,6 +61,15 @@ std::optional<std::string> read_name(const Value& value) {
     });
 }
 
+std::string read_path(const Value& value, size_t longest) {
+    return value
+        .parsed(fmt::format("a path of 1-{} characters", longest),
+                [&](std::string_view text) {
+                    return text.empty() || text.size() > longest ? std::nullopt : std::optional{std::string{text}};
+                })
+        .value_or("");
+}
+
 std::string read_node(const Value& value, std::string_view otherwise) {
     // A host name is at most 253 characters (RFC 1035 section 2.3.4).
     const auto name = value.parsed("1-253 characters of A-Z a-z 0-9 . _ -", [](std::string_view text) {

@@ -31,5 +31,7 @@ Output read_output(const Value& value, const std::vector<Port>& ports);
 
 // The name of a port or stream.
 std::optional<std::string> read_name(const Value& value);
+std::string read_path(const Value& value, size_t longest);  // of a file, not looked at; empty: it is absent
+inline constexpr size_t kLongestPath = 4095;                // of any file
 
 }  // namespace penstock::config

@@ -14,10 +14,13 @@
 
 namespace penstock::io {
 
-void TcpClient::connect(const std::string& host, uint16_t port) {
+void TcpClient::connect(const std::string& host, uint16_t port, std::shared_ptr<const Credentials> trust) {
     close();
     const bool asked = lookup_ && host_ == host && port_ == port;
     wanted_ = true;
+    refused_by_tls_ = false;
+    trust_ = std::move(trust);
+    server_ = host;
     why_.clear();
     if (const auto ip = Ip::parse(host)) {
         addresses_ = {{*ip, port}};
@@ -67,20 +70,42 @@ void TcpClient::on_connected() {
     }
     const int on = 1;
     setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    sockaddr_storage local{};
-    size = sizeof local;
-    getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&local), &size);
+    if (!trust_) {
+        socket_ = std::make_shared<PlainSocket>(std::move(fd_));
+        return on_ready();
+    }
+    tls_ = std::make_shared<TlsSocket>(std::move(fd_), std::make_unique<Tls>(trust_, server_));
+    socket_ = tls_;
+    watch_ = loop_.watch(socket_->descriptor(), [this] { on_readable(); });
+    on_readable();  // the first word is ours
+}
+
+void TcpClient::on_ready() {
+    tls_.reset();
     up_ = true;
-    watch_ = loop_.watch(fd_.get(), [this] { on_readable(); });
+    watch_ = {};
+    watch_ = loop_.watch(socket_->descriptor(), [this] { on_readable(); });
+    sockaddr_storage local{};
+    socklen_t size = sizeof local;
+    getsockname(socket_->descriptor(), reinterpret_cast<sockaddr*>(&local), &size);
     events_.connected(remote_, endpoint_of(local));
 }
 
 void TcpClient::on_readable() {
+    const std::shared_ptr<StreamSocket> socket = socket_;  // what is said to the protocol may close it
     std::array<std::byte, 64 * 1024> buffer;
-    const ssize_t size = recv(fd_.get(), buffer.data(), buffer.size(), 0);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (size <= 0) return broken(size == 0 ? "it closed the connection" : std::strerror(errno));
-    events_.received(std::span{buffer}.first(static_cast<size_t>(size)));
+    do {
+        const ssize_t size = socket->read(buffer);
+        if (tls_ && socket->ready()) on_ready();
+        if (size == -EAGAIN || socket_ != socket) return;
+        if (size <= 0 && tls_) {
+            refused_by_tls_ = true;
+            return broken(
+                fmt::format("TLS with {}: {}", remote_.text(), size == -EPROTO ? tls_->why() : "it ended it"));
+        }
+        if (size <= 0) return broken(size == 0 ? "it closed the connection" : std::strerror(static_cast<int>(-size)));
+        events_.received(std::span{buffer}.first(static_cast<size_t>(size)));
+    } while (socket_ == socket && socket->more());
 }
 
 void TcpClient::send(std::string_view bytes) {
@@ -92,19 +117,20 @@ void TcpClient::send(std::string_view bytes) {
 }
 
 void TcpClient::flush() {
-    while (!out_.empty()) {
-        const ssize_t sent = ::send(fd_.get(), out_.data(), out_.size(), MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0 && errno == EAGAIN) {
+    for (;;) {
+        const iovec rest{out_.data(), out_.size()};
+        const ssize_t sent = socket_->write({&rest, rest.iov_len != 0 ? 1u : 0u});
+        if (sent == -EAGAIN) {
             watch_ = {};
-            watch_ = loop_.watch_writable(fd_.get(), [this] { flush(); });
+            watch_ = loop_.watch_writable(socket_->descriptor(), [this] { flush(); });
             return;
         }
-        if (sent <= 0) return broken(std::strerror(errno));
+        if (sent < 0) return broken(std::strerror(static_cast<int>(-sent)));
+        if (rest.iov_len == 0) break;
         out_.erase(0, static_cast<size_t>(sent));
     }
     watch_ = {};
-    watch_ = loop_.watch(fd_.get(), [this] { on_readable(); });
+    watch_ = loop_.watch(socket_->descriptor(), [this] { on_readable(); });
 }
 
 void TcpClient::close() {
@@ -114,6 +140,8 @@ void TcpClient::close() {
     watch_ = {};
     if (!lookup_) soon_ = {};
     fd_ = Fd{};
+    tls_.reset();
+    socket_.reset();
 }
 
 // Told from the loop: who called us may be in the middle of something.

@@ -1,5 +1,6 @@
 #pragma once
-// One TCP connection at a time to a server, for a protocol that knows no sockets. Nothing in it waits.
+// One TCP connection at a time to a server, with TLS or without, for a protocol that knows no sockets. Nothing in it
+// waits.
 #include <functional>
 #include <memory>
 #include <span>
@@ -12,6 +13,7 @@
 #include "control/io/event_loop.hpp"
 #include "control/io/fd.hpp"
 #include "control/io/lookup.hpp"
+#include "control/io/stream_socket.hpp"
 
 namespace penstock::io {
 
@@ -20,19 +22,22 @@ public:
     static constexpr size_t kMostUnsent = 64 * 1024;  // bytes that the server has not read
 
     struct Events {
-        std::function<void(const Endpoint& remote, const Endpoint& local)> connected;
+        std::function<void(const Endpoint& remote, const Endpoint& local)> connected;  // and the handshake is done
         std::function<void(std::span<const std::byte>)> received;
         std::function<void(std::string_view why)> disconnected;  // not by close(), and never within a call
     };
     TcpClient(EventLoop& loop, Events events) : loop_(loop), events_(std::move(events)) {}
 
-    void connect(const std::string& host, uint16_t port);  // what there was is closed
+    // What there was is closed. `trust`: by TLS, with whom that trusts; null: without.
+    void connect(const std::string& host, uint16_t port, std::shared_ptr<const Credentials> trust = nullptr);
     void send(std::string_view bytes);
-    void close();  // what the kernel has not taken by then is lost
+    void close();                                                     // what the kernel has not taken by then is lost
+    bool refused_by_tls() const noexcept { return refused_by_tls_; }  // the last connection: it ended in the handshake
 
 private:
     void try_next();
     void on_connected();
+    void on_ready();
     void on_readable();
     void flush();
     void broken(std::string why);
@@ -46,10 +51,14 @@ private:
     bool wanted_ = false;
     std::vector<Endpoint> addresses_;  // to be tried, the last one first
     Endpoint remote_;
-    std::string why_;  // the last one was not reached
-    Fd fd_;
+    std::string why_;     // the last one was not reached
+    Fd fd_;               // until it is connected
+    std::string server_;  // whose name the certificate has to have
+    std::shared_ptr<const Credentials> trust_;
+    std::shared_ptr<TlsSocket> tls_;  // until the handshake is done
+    std::shared_ptr<StreamSocket> socket_;
     std::string out_;
-    bool up_ = false;
+    bool up_ = false, refused_by_tls_ = false;
     EventLoop::Watch watch_;  // goes before the descriptor
     EventLoop::Timer soon_;
 };

@@ -32,7 +32,7 @@ Result<std::unique_ptr<TcpServer>> TcpServer::open(EventLoop& loop, const std::v
     return self;
 }
 
-Result<void> TcpServer::listen(const Endpoint& at) {
+Result<void> TcpServer::listen(const Endpoint& at, ServerTls* tls) {
     const auto wrong = [&] {
         const char* hint = errno == EADDRINUSE ? "; another program listens there"
                            : errno == EACCES   ? "; ports below 1024 need the capability NET_BIND_SERVICE"
@@ -47,7 +47,7 @@ Result<void> TcpServer::listen(const Endpoint& at) {
         return wrong();
     const SocketAddress address = socket_address(at);
     if (bind(fd.get(), address.get(), address.size) != 0 || ::listen(fd.get(), 1024) != 0) return wrong();
-    listeners_.push_back({std::move(fd), {}});
+    listeners_.push_back({std::move(fd), {}, tls});
     watch(listeners_.size() - 1);
     return {};
 }
@@ -76,16 +76,38 @@ void TcpServer::accept(size_t listener) {
     const Id id = next_++;
     if (!events_.connected(id, name_of(fd, getpeername), name_of(fd, getsockname))) return;
     Connection& c = connections_[id];
-    c.socket = std::make_shared<Socket>(std::move(owned));
+    if (ServerTls* tls = listeners_[listener].tls) {
+        auto socket = tls->above(std::move(owned));
+        c.socket = socket;
+        c.shaking.emplace(*tls, std::move(socket), loop_.at(Clock::now() + tls->patience(), [this, id] {
+            shaken(connections_.at(id), Handshake::timeout);
+            end(id);
+        }));
+    } else {
+        c.socket = std::make_shared<PlainSocket>(std::move(owned));
+    }
     c.watch = loop_.watch(fd, [this, id] { on_readable(id); });
 }
 
+// All that came in one piece, so that nothing waits in the socket's TLS while the descriptor is silent.
 void TcpServer::on_readable(Id id) {
+    const std::shared_ptr<StreamSocket> socket = connections_.at(id).socket;
     std::array<std::byte, 16 * 1024> buffer;
-    const ssize_t size = recv(connections_.at(id).socket->descriptor(), buffer.data(), buffer.size(), 0);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (size <= 0) return end(id);
-    events_.received(id, std::span{buffer}.first(static_cast<size_t>(size)));
+    do {
+        const ssize_t size = socket->read(buffer);
+        if (socket->ready()) shaken(connections_.at(id), Handshake::done);
+        if (size == -EAGAIN) break;
+        if (size <= 0) return end(id);
+        events_.received(id, std::span{buffer}.first(static_cast<size_t>(size)));
+        if (const auto c = connections_.find(id); c == connections_.end() || c->second.closing) return;
+    } while (socket->more());
+    if (const Connection& c = connections_.at(id); c.out.empty() && !c.handed_over) flush(id);  // what TLS itself says
+}
+
+void TcpServer::shaken(Connection& c, Handshake how) {
+    if (!c.shaking) return;
+    c.shaking->tls.count(how);
+    c.shaking.reset();
 }
 
 void TcpServer::send(Id id, std::string bytes) {
@@ -107,7 +129,7 @@ void TcpServer::close(Id id) {
     if (found == connections_.end() || std::exchange(found->second.closing, true)) return;
     Connection& c = found->second;
     // Ended from the loop, not from within a call of the protocol.
-    const bool out = c.out.empty() && !c.handed_over;
+    const bool out = c.out.empty() && !c.blocked && !c.handed_over;
     c.linger = loop_.at(Clock::now() + (out ? Duration::zero() : kLinger), [this, id] { end(id); });
     if (out) c.watch = {};
 }
@@ -143,32 +165,23 @@ void TcpServer::written(Id id) {
     found->second.linger = loop_.at(Clock::now(), [this, id] { end(id); });
 }
 
-ssize_t TcpServer::Socket::write(std::span<const iovec> parts) noexcept {
-    msghdr message{};
-    message.msg_iov = const_cast<iovec*>(parts.data());  // which sendmsg() only reads
-    message.msg_iovlen = parts.size();
-    for (;;) {
-        const ssize_t n = sendmsg(fd.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n >= 0 || errno != EINTR) return n >= 0 ? n : -errno;
-    }
-}
-
 void TcpServer::flush(Id id) {
     Connection& c = connections_.at(id);
-    while (c.sent < c.out.size()) {
-        const ssize_t sent = ::send(c.socket->descriptor(), &c.out[c.sent], c.out.size() - c.sent, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0 && errno == EAGAIN) {  // who does not listen need not talk
+    for (;;) {
+        const iovec rest{c.out.data() + c.sent, c.out.size() - c.sent};
+        const ssize_t sent = c.socket->write({&rest, rest.iov_len != 0 ? 1u : 0u});
+        if (sent == -EAGAIN) {  // who does not listen need not talk
             if (std::exchange(c.blocked, true)) return;
             c.watch = {};
             c.watch = loop_.watch_writable(c.socket->descriptor(), [this, id] { flush(id); });
             return;
         }
-        if (sent <= 0) {
+        if (sent < 0) {
             c.out.clear();
             c.sent = 0;
             return close(id);
         }
+        if (rest.iov_len == 0) break;
         c.sent += static_cast<size_t>(sent);
     }
     c.out.clear();
@@ -185,7 +198,9 @@ void TcpServer::flush(Id id) {
 void TcpServer::end(Id id) {
     const auto found = connections_.find(id);
     if (found == connections_.end()) return;
-    found->second.watch = {};
+    Connection& c = found->second;
+    c.watch = {};
+    if (c.shaking) shaken(c, c.shaking->socket->fault());
     connections_.erase(found);
     events_.disconnected(id);
 }

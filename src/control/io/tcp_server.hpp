@@ -1,6 +1,6 @@
 #pragma once
 // TCP for a protocol that knows no sockets: listens, takes connections, hands on what arrives and writes what it is
-// given. A peer that does not read costs a bounded amount of memory and is let go.
+// given, through TLS where a listener has it. A peer that does not read costs a bounded amount of memory and is let go.
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -15,6 +15,8 @@
 #include "base/result.hpp"
 #include "control/io/event_loop.hpp"
 #include "control/io/fd.hpp"
+#include "control/io/server_tls.hpp"
+#include "control/io/stream_socket.hpp"
 
 namespace penstock::io {
 
@@ -35,6 +37,8 @@ public:
 
     // An unspecified IPv6 address takes IPv4 as well.
     static Result<std::unique_ptr<TcpServer>> open(EventLoop& loop, const std::vector<Endpoint>& listen, Events events);
+    // `tls`: what the connections of this address begin with. It must not go before us.
+    Result<void> listen(const Endpoint& at, ServerTls* tls = nullptr);
 
     void send(Id id, std::string bytes);
     void close(Id id);  // when what was given before is out
@@ -48,14 +52,14 @@ public:
     void written(Id id);  // what was to go out before close() is out, or nothing can be sent any more
 
 private:
-    struct Socket final : ByteSink {  // closed when nobody writes to it and nobody reads it
-        explicit Socket(Fd f) : fd(std::move(f)) {}
-        ssize_t write(std::span<const iovec> parts) noexcept override;
-        int descriptor() const noexcept override { return fd.get(); }
-        Fd fd;
+    struct Shaking {
+        ServerTls& tls;
+        std::shared_ptr<TlsSocket> socket;
+        EventLoop::Timer deadline;
     };
     struct Connection {
-        std::shared_ptr<Socket> socket;
+        std::shared_ptr<StreamSocket> socket;
+        std::optional<Shaking> shaking;  // until the handshake is done
         std::string out;
         size_t sent = 0;
         bool closing = false;
@@ -67,13 +71,14 @@ private:
     struct Listener {
         Fd fd;
         EventLoop::Watch watch;
+        ServerTls* tls = nullptr;
     };
 
     TcpServer(EventLoop& loop, Events events) : loop_(loop), events_(std::move(events)) {}
-    Result<void> listen(const Endpoint& at);
     void watch(size_t listener);
     void accept(size_t listener);
     void on_readable(Id id);
+    void shaken(Connection& c, Handshake how);
     void flush(Id id);
     void end(Id id);
 

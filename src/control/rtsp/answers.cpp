@@ -252,6 +252,7 @@ void Client::redirect(Instant now, std::string_view to) {
         return over(Failure::redirects, fmt::format("more than {} redirections", kMostRedirects));
     auto next = config::location_of(resolve(location_.url, trimmed(to)));
     if (!next) return over(Failure::redirects, fmt::format("it leads to where we cannot go: {}", next.error().text));
+    if (location_.tls && !next->tls) return over(Failure::redirects, "it leads from rtsps:// to rtsp://, without TLS");
     if (next->user.empty()) {
         next->user = location_.user;
         next->password = location_.password;

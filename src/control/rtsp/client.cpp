@@ -10,7 +10,7 @@ namespace penstock::rtsp {
 void Client::start(Instant now) {
     step_ = Step::connecting;
     deadline_ = now + kConnectTime;
-    outputs_.push_back(client::Connect{location_.host, location_.port});
+    outputs_.push_back(client::Connect{location_.host, location_.port, location_.tls});
 }
 
 void Client::connected(Instant now, const Ip& server) {

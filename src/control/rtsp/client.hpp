@@ -46,6 +46,7 @@ namespace client {
 struct Connect {  // anew, after what there is was closed
     std::string host;
     uint16_t port = 554;
+    bool tls = false;
 };
 struct Send {
     std::string bytes;

@@ -49,6 +49,7 @@ constexpr std::optional<Step> after(Step from, Method answered) {
 
 enum class Failure : uint8_t {
     unreachable,   // no such host, no TCP connection
+    tls,           // a TCP connection and no TLS: most often its certificate
     timeout,       // it did not answer in time
     unauthorized,  // 401 in spite of our password, or 403
     not_found,     // 404
@@ -65,8 +66,8 @@ enum class Failure : uint8_t {
     count_
 };
 inline constexpr std::array<std::string_view, static_cast<size_t>(Failure::count_)> kFailureNames{
-    "unreachable", "timeout",   "unauthorized", "not_found",    "transport", "refused",    "busy",
-    "redirects",   "malformed", "no_media",     "session_lost", "closed",    "no_packets", "no_ports"};
+    "unreachable", "tls",       "timeout",  "unauthorized", "not_found", "transport",  "refused", "busy",
+    "redirects",   "malformed", "no_media", "session_lost", "closed",    "no_packets", "no_ports"};
 constexpr std::string_view name(Failure failure) { return kFailureNames[static_cast<size_t>(failure)]; }
 
 // What a viewer that waits for the camera is told. Its own request was right, so a camera that takes our password for

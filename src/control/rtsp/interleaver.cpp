@@ -260,7 +260,10 @@ bool Interleaver::send_words(Connection& c) {
     if (c.out.capacity() > 4096) c.out = {};  // a long answer shall not cost memory for ever
     c.out.clear();
     c.sent = 0;
-    return !c.broken;
+    if (c.broken) return false;
+    if (c.sink->write({}) != -EAGAIN) return true;
+    c.blocked = true;  // TLS holds what it has taken
+    return false;
 }
 
 // Whether others of this connection may go on.

@@ -31,7 +31,7 @@ void Pull::attempt(Instant now) {
     heard_.reset();
     if (tcp_until_ && now >= *tcp_until_) tcp_until_.reset();
     switch (settings_.reach) {
-        case Reach::automatic: way_ = tcp_until_ ? Way::tcp : Way::udp; break;
+        case Reach::automatic: way_ = tcp_until_ || settings_.location.tls ? Way::tcp : Way::udp; break;
         case Reach::udp: way_ = Way::udp; break;
         case Reach::tcp: way_ = Way::tcp; break;
         case Reach::multicast: way_ = Way::multicast; break;
