@@ -115,7 +115,7 @@ TEST_CASE("TLS: a server that is not trusted is left, for a reason, and it learn
     const auto c = GENERATE(
         Case{"node", "node.example", ""}, Case{"address", "10.0.0.7", ""}, Case{"node", "cam.example", "name"},
         Case{"node", "10.0.0.7", "name"}, Case{"address", "10.0.0.8", "name"}, Case{"old", "node.example", "expired"},
-        Case{"node", "node.example", "issuer is unknown", true}, Case{"old", "cam.example", "", true, true});
+        Case{"node", "node.example", "NOT trusted", true}, Case{"old", "cam.example", "", true, true});
     INFO(c.shown << " " << c.name);
     Pair pair(shown(files, c.shown), c.any ? trusting_any() : trust(c.other_authority ? others : files), c.name);
     pair.settle(100);
