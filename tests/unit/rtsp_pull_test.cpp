@@ -1,5 +1,6 @@
 // A stream that is wanted from a camera: when it is tried again, and how.
 #include <algorithm>
+
 #include "rtsp_talk.hpp"
 
 using namespace penstock;
