@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/wire.hpp"
+#include "dataplane/alter.hpp"
 #include "dataplane/made.hpp"
 #include "dataplane/worker.hpp"
 
@@ -21,20 +22,6 @@ using Repairs = std::array<std::optional<rtp::fec::Repair>, flow::Fec::kMaxRendi
 
 void protect(const flow::Fec& fec, std::span<const std::byte> packet, Repairs& repairs) noexcept {
     for (size_t i = 0; i < fec.repairs.size(); i++) repairs[i] = fec.repairs[i].encoder->protect(packet);
-}
-
-// Gives the packet in the mbuf another sequence number. Its UDP checksum is updated where the copies' are derived from
-// it (RFC 1624), not in the header that nobody reads any more.
-void renumber(rte_mbuf* m, Classified& in, uint16_t sequence) noexcept {
-    std::byte* const at = rte_pktmbuf_mtod_offset(m, std::byte*, in.payload_offset + 2);
-    const uint16_t before = wire::load16(at);
-    wire::store16(at, sequence);
-    if (in.udp_checksum == 0) return;
-    uint32_t sum = uint32_t{static_cast<uint16_t>(~in.udp_checksum)} + static_cast<uint16_t>(~before) + sequence;
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    in.udp_checksum = static_cast<uint16_t>(~sum);
-    if (in.udp_checksum == 0) in.udp_checksum = 0xffff;
 }
 
 }  // namespace
@@ -55,7 +42,7 @@ void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& a
     const Ip sender = f.has_sender ? flow::sender_of(bytes_of(m), in) : Ip{};
     Repairs repairs;
     protect(fec, packet, repairs);
-    if (f.has_history) keep(packet, in, f);
+    if (f.keeps) keep(packet, in, f);
     if (fec.renumbers) send_renumbered(fec, packet, in);
     if (fec.renumbers && f.leg_count == 0 && !f.spread && !f.diverted) {
         ledger_.forwarded++;
@@ -89,13 +76,13 @@ void Worker::take_repair(const RxQueue& from, rte_mbuf* m, const Classified& in,
 void Worker::send_recovered(const RxQueue& from, const Classified& in, const Flow& f, const Ip& sender) noexcept {
     const flow::Fec& fec = *f.fec;
     while (const auto recovered = fec.decoder->recover()) {
-        if (f.merge != nullptr && !f.merge->first(wire::load16(&(*recovered)[2]), wire::load32(&(*recovered)[8])))
+        if (f.merge != nullptr && !f.merge->recovered(wire::load16(&(*recovered)[2]), wire::load32(&(*recovered)[4])))
             continue;
         const auto packet = fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered;
         Repairs repairs;
         protect(fec, packet, repairs);
         if (fec.renumbers) send_renumbered(fec, packet, in);
-        if (f.has_history) keep(packet, in, f);
+        if (f.keeps) keep(packet, in, f);
         rte_mbuf* m = nullptr;
         if (f.leg_count == 0 && !f.spread && !f.diverted) {
             // There is nobody to send it to, as for a received one.

@@ -22,6 +22,8 @@ constexpr unsigned kMostAll = 64, kMostEach = 8;
 
 // `packet` is about to leave.
 void Worker::keep(std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f) noexcept {
+    if (f.repetition) f.repetition->repeat->keep(packet, in.ttl, in.tos, now_);
+    if (!f.late) return;
     const flow::Late& late = *f.late;
     const auto number = late.history->keep(packet, in.ttl, in.tos, now_);
     for (size_t i = 0; i < late.joins.size(); i++)
@@ -29,7 +31,7 @@ void Worker::keep(std::span<const std::byte> packet, const flow::Classified& in,
 }
 
 void Worker::serve_late() noexcept {
-    const auto flows = table_->joining();
+    const auto flows = table_->served();
     unsigned left = kMostAll;
     late_turns_++;
     now_ = clock_now();
@@ -38,6 +40,8 @@ void Worker::serve_late() noexcept {
     for (size_t i = 0; i < flows.size(); i++) {
         const flow::Flow& f = *flows[(i + late_turns_) % flows.size()];
         if (f.owner != plan_.id) continue;
+        if (f.repetition) left -= repeat(*f.repetition, left);
+        if (!f.late) continue;
         const size_t joins = f.late->joins.size();
         for (size_t j = 0; j < joins && left != 0; j++)
             left -= serve_late(f, (j + late_turns_) % joins, std::min(left, kMostEach));
@@ -75,7 +79,7 @@ void Worker::send_kept(std::span<const std::byte> packet, const flow::Flow& f, s
 
 // No leg of the track's own: it was kept for those who are to have it from there, or else it is lost.
 void Worker::nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept {
-    if (!f.has_history || f.late->joins.empty()) return drop(m, Drop::no_leg, &f);
+    if (!f.late || f.late->joins.empty()) return drop(m, Drop::no_leg, &f);
     ledger_.forwarded++;
     rte_pktmbuf_free(m);
 }

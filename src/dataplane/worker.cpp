@@ -10,6 +10,7 @@
 #include <new>
 #include <utility>
 
+#include "dataplane/alter.hpp"
 #include "rtp/bye.hpp"
 #include "rtp/header.hpp"
 #include "rtp/rtcp.hpp"
@@ -109,7 +110,7 @@ bool Worker::turn() noexcept {
         if (n != 0) receive(plan_.ports.back(), std::span{burst}.first(n));
     }
     if (!plan_.shares.empty()) serve_shares();
-    if (!table_->joining().empty()) [[unlikely]]
+    if (!table_->served().empty()) [[unlikely]]
         serve_late();
     for (TxRelay& relay : plan_.relays) moved_ |= relay.turn(ledger_);
     if (moved_) {
@@ -235,17 +236,38 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
                               in_rtp_units(now_, f.clock_rate));
     if (f.tells_sender) [[unlikely]]
         f.path->first_sender.note(flow::sender_of(bytes_of(m), in));
-    if (f.merge != nullptr && !f.merge->first(header->sequence(), header->ssrc())) {
-        ledger_.duplicate++;
-        rte_pktmbuf_free(m);
-        return;
+    if (f.constant_rate) [[unlikely]]
+        f.path->mdi.receive(in.payload_size, now_, f.path->reception.counters().lost.read());
+    if (f.merge != nullptr) return take_merged(from, m, in, f, *header);
+    use(from, m, in, f, *header);
+}
+
+// Of a track with two paths: used when it is the first copy, and under one SSRC whatever path it came by.
+void Worker::take_merged(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f,
+                         const rtp::Header& header) noexcept {
+    switch (
+        f.merge->take(f.second_path, f.path->arrivals, header.sequence(), header.timestamp(), header.ssrc(), now_)) {
+        case rtp::Arrival::first: break;
+        case rtp::Arrival::second: ledger_.duplicate++; return rte_pktmbuf_free(m);
+        case rtp::Arrival::late: return drop(m, Drop::path_late, &f);
+        case rtp::Arrival::apart: return drop(m, Drop::path_apart, &f);
     }
+    if (header.ssrc() == f.merge->ssrc()) [[likely]]
+        return use(from, m, in, f, header);
+    Classified altered = in;
+    set_ssrc(m, altered, f.merge->ssrc());
+    use(from, m, altered, f, header);
+}
+
+// A valid media packet, counted for its path and the first of its number: on to the legs.
+void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f,
+                 const rtp::Header& header) noexcept {
     if (f.has_fec) [[unlikely]]
         return take_with_fec(from, m, in, f);
     if (f.notes_first) [[unlikely]]
-        f.first->note(header->sequence(), header->timestamp());
-    if (f.has_history) [[unlikely]]
-        keep(payload, in, f);
+        f.first->note(header.sequence(), header.timestamp());
+    if (f.keeps) [[unlikely]]
+        keep(bytes_of(m).subspan(in.payload_offset, in.payload_size), in, f);
     replicate(from, m, in, f);
 }
 

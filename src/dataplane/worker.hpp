@@ -90,6 +90,10 @@ private:
     void follow(const PortSet& set) noexcept;
     void receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept;
     void take(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void take_merged(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
+                     const rtp::Header& header) noexcept;
+    void use(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
+             const rtp::Header& header) noexcept;
     void take_other(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
                     rtp::Protocol protocol) noexcept;
     bool held_back(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
@@ -136,6 +140,7 @@ private:
     void serve_late() noexcept;
     unsigned serve_late(const flow::Flow& f, size_t join, unsigned most) noexcept;
     void send_kept(std::span<const std::byte> packet, const flow::Flow& f, size_t join) noexcept;
+    unsigned repeat(const flow::Repetition& repetition, unsigned most) noexcept;  // repeat.cpp
     void nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept;
 
     // Viewers over TCP: diversion.cpp.

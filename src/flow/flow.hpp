@@ -8,6 +8,7 @@
 #include "flow/late.hpp"
 #include "flow/latency.hpp"
 #include "flow/leg.hpp"
+#include "flow/repeat.hpp"
 #include "flow/state.hpp"
 
 namespace penstock::flow {
@@ -30,9 +31,11 @@ struct alignas(64) Flow {
     bool needs_checksum : 1 = false;  // Rendition::needs_checksum
     bool notes_first : 1 = false;     // first is not null
     bool has_fec : 1 = false;         // fec is not null
-    bool has_history : 1 = false;     // late is not null
+    bool keeps : 1 = false;           // late or repetition is not null: packets are kept as they leave
     bool tells_sender : 1 = false;    // control wants to know PathState::first_sender
     bool diverted : 1 = false;        // somebody watches over TCP: the sender thread gets every packet as it comes
+    bool second_path : 1 = false;     // of the two that merge joins
+    bool constant_rate : 1 = false;   // its media delivery index is measured
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
@@ -51,12 +54,13 @@ struct alignas(64) Flow {
     // Repair that comes on this key: to a port of its own (Kind::repair), or by its payload type among the media.
     rtp::fec::Carriage repair{.payload_type = kAnyPayloadType};
 
-    Ip sender;                                   // when has_sender: only packets from this address are the flow's
-    std::shared_ptr<const Fec> fec;              // of RTP and repair
-    std::shared_ptr<const Late> late;            // of RTP and repair: packets are kept for those who come late
-    std::shared_ptr<const Rendition> rendition;  // keeps legs alive
-    std::shared_ptr<const Flow> rtcp_owner;      // keeps rtcp alive
-    std::shared_ptr<void> state;                 // keeps path, merge, latency, first and feedback alive
+    Ip sender;                                     // when has_sender: only packets from this address are the flow's
+    std::shared_ptr<const Fec> fec;                // of RTP and repair
+    std::shared_ptr<const Late> late;              // of RTP and repair: packets are kept for those who come late
+    std::shared_ptr<const Repetition> repetition;  // of RTP and repair: packets are sent once more, later
+    std::shared_ptr<const Rendition> rendition;    // keeps legs alive
+    std::shared_ptr<const Flow> rtcp_owner;        // keeps rtcp alive
+    std::shared_ptr<void> state;                   // keeps path, merge, latency, first and feedback alive
 
     bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
         return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);

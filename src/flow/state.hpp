@@ -8,6 +8,7 @@
 #include "base/address.hpp"
 #include "base/counter.hpp"
 #include "flow/drop.hpp"
+#include "rtp/mdi.hpp"
 #include "rtp/merge.hpp"
 #include "rtp/reception.hpp"
 
@@ -35,6 +36,8 @@ private:
 // One path of a track.
 struct alignas(64) PathState {
     rtp::Reception reception;
+    rtp::Arrivals arrivals;  // of a track with two paths
+    rtp::Mdi mdi;            // of a track of constant rate
     Counter rtcp_packets;
     Counter rtcp_bytes;
     FirstSender first_sender;  // where Flow::tells_sender

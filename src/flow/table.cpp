@@ -24,10 +24,13 @@ void Table::set(size_t index, std::shared_ptr<const Shard> shard) {
     shards_[index] = std::move(shard);
 }
 
-void Table::note_joining(const Flow& flow) {
-    if (flow.kind != Kind::rtp || !flow.late || flow.late->joins.empty()) return;
-    const auto same_track = [&](const Flow* other) { return other->late == flow.late; };
-    if (std::ranges::none_of(joining_, same_track)) joining_.push_back(&flow);
+void Table::note_served(const Flow& flow) {
+    const bool joins = flow.late && !flow.late->joins.empty();
+    if (flow.kind != Kind::rtp || (!joins && !flow.repetition)) return;
+    const auto same_track = [&](const Flow* other) {
+        return other->late == flow.late && other->repetition == flow.repetition;
+    };
+    if (std::ranges::none_of(served_, same_track)) served_.push_back(&flow);
 }
 
 void Table::set_stopped(bool stopped) noexcept {
@@ -40,7 +43,7 @@ Table::Table(PortRange media, std::span<const FlowPtr> flows) : media_(media), s
     std::array<std::vector<FlowPtr>, kShards> parts;
     for (const FlowPtr& flow : flows) {
         parts[hash(flow->key) >> kShift].push_back(flow);
-        note_joining(*flow);
+        note_served(*flow);
     }
     for (size_t i = 0; i < kShards; i++) set(i, std::make_shared<const Shard>(std::move(parts[i])));
 }
@@ -58,10 +61,10 @@ std::unique_ptr<const Table> Table::with(std::span<const FlowPtr> added, std::sp
         gone.insert(flow.get());
     }
     for (auto& [index, flows] : touched) std::erase_if(flows, [&](const FlowPtr& f) { return gone.contains(f.get()); });
-    std::erase_if(next->joining_, [&](const Flow* f) { return gone.contains(f); });
+    std::erase_if(next->served_, [&](const Flow* f) { return gone.contains(f); });
     for (const FlowPtr& flow : added) {
         part(flow).push_back(flow);
-        next->note_joining(*flow);
+        next->note_served(*flow);
     }
     for (auto& [index, flows] : touched) {
         next->size_ += flows.size() - shards_[index]->flows.size();

@@ -66,11 +66,11 @@ public:
                      sender);
     }
 
-    // One flow of each track whose viewers are being brought up to what is live: their workers serve them every turn.
-    // None while forwarding is stopped.
-    std::span<const Flow* const> joining() const noexcept {
+    // One flow of each track that has packets to send beside those that arrive, to viewers that came late or once more:
+    // their workers look at them every turn. None while forwarding is stopped.
+    std::span<const Flow* const> served() const noexcept {
         if (stopped_) return {};
-        return joining_;
+        return served_;
     }
 
     const PortRange& media() const noexcept { return media_; }
@@ -103,12 +103,12 @@ private:
         }
     }
     void set(size_t index, std::shared_ptr<const Shard> shard);
-    void note_joining(const Flow& flow);
+    void note_served(const Flow& flow);
 
     PortRange media_;
     size_t size_ = 0;
     bool stopped_ = false;
-    std::vector<const Flow*> joining_;
+    std::vector<const Flow*> served_;
     std::array<View, kShards> views_{};
     std::array<std::shared_ptr<const Shard>, kShards> shards_;  // shared with the next snapshot
 };

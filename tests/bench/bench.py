@@ -126,6 +126,8 @@ def main():
     report.changes(rows)
     rows += list(rows_of([options.programs / "bench-fec"]))
     report.fec(rows)
+    rows += list(rows_of([options.programs / "bench-merge"]))
+    report.merge(rows)
     rounds = 2 if options.quick else 5
     rows += beside_peers(options.programs, rounds, "0.2" if options.quick else "0.4", facts["tsc_hz"])
     report.peers(rows)

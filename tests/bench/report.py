@@ -106,6 +106,13 @@ def fec(rows):
             print(f"{row['flows']:>8} {row['cache']:>8} {figure(row):>15} {figure(other):>16}")
 
 
+def merge(rows):
+    print("\nlive-live: two paths; cycles per arriving packet beyond its reception, half of the packets are copies\n")
+    for row in rows:
+        if row["case"] == "merge":
+            print(f"{row['flows']:>8} tracks {figure(row):>15}")
+
+
 def ratios(rows, above, below):
     """Each pair of rows as (ratio of medians, what it is of)."""
     found = []
@@ -142,6 +149,8 @@ def verdict(rows):
     goal(f"100,000 flows: at most {FLOWS_GOAL} x 1,000 flows", FLOWS_GOAL, found)
 
     lost = [(float(row["lost"]), f"{row['changes_per_second']} changes/s") for row in rows if row["case"] == "changes"]
+    goal("two paths: at most 80 cycles per arriving packet", 80,
+         [(row["cycles_median"], f"{row['flows']} tracks") for row in rows if row["case"] == "merge" and row["flows"] == 1])
     goal("loss of a stream that changes do not touch", 0, lost)
     calm, busy = ([row for row in rows if row["case"] == "changes" and (row["changes_per_second"] > 0) == with_them] for with_them in (False, True))
     found = [(b["cycles_median"] / a["cycles_median"], f"{b['size']} B") for a, b in zip(calm, busy)]

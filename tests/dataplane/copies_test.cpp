@@ -212,6 +212,7 @@ TEST_CASE("of two paths each packet leaves once, and each path is counted", "[co
     plan.merge = std::make_shared<flow::MergeState>();
     const Track one = make_track(plan);
     plan.at.port = 20010;
+    plan.second_path = true;
     const Track two = make_track(plan);
     lab.publish({one.rtp, one.rtcp, two.rtp, two.rtcp});
     const auto arrive = [&](unsigned sequence, unsigned port) {

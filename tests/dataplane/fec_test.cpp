@@ -181,6 +181,7 @@ TEST_CASE("what is lost on both paths but one of which brings repair is sent onc
     plan.merge = std::make_shared<flow::MergeState>();
     const Track one = make_track(plan);
     plan.at.port = 20100;
+    plan.second_path = true;
     const Track two = make_track(plan);
     auto flows = one.flows();
     flows.push_back(two.rtp);

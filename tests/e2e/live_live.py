@@ -1,6 +1,13 @@
 """Live-live: one track by two paths. A packet is lost only when both paths lost it, and none is sent twice."""
-from judge import Capture
-from relay import LAN, Relay, Sender, assert_ledger, endpoint, receiver_address, rtp_packet, wait_forwarded
+import os
+import threading
+import time
+
+from judge import Capture, assert_no_loss
+from lab import Lab, Skip, wait_for, xdp_refused
+from relay import (LAN, Relay, Sender, assert_ledger, endpoint, receiver_address, rtp_packet, wait_forwarded, wait_legs)
+
+SECONDS = float(os.environ.get("PENSTOCK_LIVE_LIVE_SECONDS", "4"))  # of load in test_two_legs_by_two_networks
 
 
 def test_two_paths():
@@ -25,3 +32,137 @@ def test_two_paths():
         for path in ("1", "2"):
             assert metrics.sum("penstock_path_packets_total", path=path) == 450
         assert_ledger(metrics)
+
+
+class TwoNetworks(Lab):
+    """source -- [head] == network a, network b == [tail] -- receiver. Each network is a switch that loses packets."""
+
+    def __init__(self):
+        if why := xdp_refused():
+            raise Skip(why)
+        super().__init__()
+        try:
+            self.source, self.head, self.tail, self.receiver = map(self.namespace, ("source", "head", "tail", "receiver"))
+            self.networks = {name: self.namespace(name) for name in "ab"}
+            self.veth(self.source, "eth0", self.head, "in0")
+            self.veth(self.tail, "out0", self.receiver, "eth0")
+            for address, namespace, interface in (("10.1.0.2", self.source, "eth0"), ("10.1.0.1", self.head, "in0"),
+                                                  ("10.2.0.1", self.tail, "out0"), ("10.2.0.2", self.receiver, "eth0")):
+                namespace.ip("address", "add", f"{address}/24", "dev", interface)
+            for number, (name, network) in enumerate(self.networks.items(), 3):
+                self.veth(self.head, f"{name}0", network, "head")
+                self.veth(self.tail, f"{name}1", network, "tail")
+                network.ip("link", "add", "br0", "type", "bridge")
+                network.ip("link", "set", "br0", "up")
+                for interface in ("head", "tail"):
+                    network.ip("link", "set", interface, "master", "br0")
+                self.head.ip("address", "add", f"10.{number}.0.1/24", "dev", f"{name}0")
+                self.tail.ip("address", "add", f"10.{number}.0.2/24", "dev", f"{name}1")
+        except BaseException:
+            self.close()
+            raise
+
+    def lose(self, name, seed):
+        """Two packets of a hundred, media and repair, by a hash of their number: as good as random, the same in every run."""
+        self._rules(name, f"udp dport 20000 jhash @th,80,16 mod 100 seed {seed} < 2 counter drop;")
+
+    def cut(self, name):
+        self._rules(name, "udp dport 20000 counter drop;")
+
+    def _rules(self, name, rule):
+        self.networks[name].run("nft", "-f", "-", input=f"""
+            table bridge loss {{ }}
+            delete table bridge loss
+            table bridge loss {{
+                chain forward {{
+                    type filter hook forward priority 0;
+                    {rule}
+                }}
+            }}""")
+
+    def config(self, name, ports, track):
+        lines = "".join(f"  - {{ name: {port}, driver: af_xdp, interface: {interface} }}\n" for port, interface in ports)
+        return (f"node: {name}\nworkers: {{ idle: sleep }}\nmemory: {{ mbufs: 16384 }}\nports:\n{lines}streams:\n"
+                f"  - name: camera-1\n    tracks:\n      - media: video\n        encoding: H264/90000\n        payload_type: 96\n{track}")
+
+
+def test_two_legs_by_two_networks():
+    """penstock to penstock: two legs with FEC, two networks that lose 2 % each, independently; under load one is cut for
+    more than a second and comes back. tshark sees every packet leave once. PENSTOCK_LIVE_LIVE_SECONDS makes it longer."""
+    fec = "fec: { scheme: flexfec }"
+    with TwoNetworks() as lab:
+        tail = lab.start_penstock(lab.tail, lab.config("tail", [("a", "a1"), ("b", "b1"), ("out", "out0")], f"""\
+        sources:
+          - {{ rtp: 10.3.0.2:20000, port: a, {fec} }}
+          - {{ rtp: 10.4.0.2:20000, port: b, {fec} }}
+        outputs: [{{ rtp: 10.2.0.2:6000 }}]
+"""))
+        head = lab.start_penstock(lab.head, lab.config("head", [("in", "in0"), ("a", "a0"), ("b", "b0")], f"""\
+        sources: [{{ rtp: 10.1.0.1:20000 }}]
+        outputs:
+          - live_live:
+              - {{ rtp: 10.3.0.2:20000, port: a, {fec} }}
+              - {{ rtp: 10.4.0.2:20000, port: b, {fec} }}
+"""))
+        wait_legs(tail, 1)
+        wait_legs(head, 2)
+        legs = head.show("stream camera-1")["legs"]
+        assert [leg["live_live_with"] for leg in legs] == ["10.4.0.2:20000", "10.3.0.2:20000"], legs
+        assert head.metrics().sum("penstock_leg_redundant") == 2
+        lab.lose("a", 1)
+        lab.lose("b", 2)
+        heard = Capture(lab.receiver, "eth0", "udp port 6000", bytes_each=2048)
+        sender = Sender(lab.source, "10.1.0.1", 20000, first=65000)
+        count = int(SECONDS * 1500)
+        load = threading.Thread(target=sender.send, args=(count, 400, 1500))
+        load.start()
+        cut_at = int(0.3 * count)
+        # Not for longer, however long the load is: one path that loses 2 % is more than FEC alone always mends.
+        for until, change in ((cut_at, lambda: lab.cut("a")), (cut_at + 1800, lambda: lab.lose("a", 1))):
+            wait_for(lambda: len(sender.sent) >= until, "the load", seconds=SECONDS * 3 + 10)
+            change()
+        load.join()
+        sender.send(200, 400, 1500)  # so that what is missing at the end is made good, too
+        sent = sender.sent[:count]
+        wait_for(lambda: tail.metrics().sum("penstock_leg_packets_total") >= count + 190, "the last packet")
+        assert_no_loss(heard, 6000, packets=count)
+        got = heard.payloads(6000)
+        missing = set(sent) - set(got)
+        assert not missing, f"{len(missing)} of {count} packets are missing"
+        assert len(got) == len(set(got)), f"{len(got) - len(set(got))} packets were sent twice"
+        metrics = tail.metrics()
+        assert metrics.sum("penstock_track_unrecovered_packets_total") == 0
+        by_path = metrics.sum("penstock_track_recovered_packets_total", by="path")
+        by_fec = metrics.sum("penstock_track_recovered_packets_total", by="fec")
+        assert by_path > 1500 + 0.02 * count and by_fec > 0, f"by path {by_path}, by FEC {by_fec}"
+        paths = tail.show("stream camera-1 repair")["paths"]
+        assert abs(sum(path["first_share"] for path in paths) - 1) < 0.001, paths
+        assert all(path["first"] + path["second"] > 0.5 * count and path["apart"] == 0 for path in paths), paths
+        for name in ("1", "2"):
+            arrived = [metrics.sum(f"penstock_path_{what}_packets_total", path=name) for what in ("first", "second", "late", "apart")]
+            assert sum(arrived) == metrics.sum("penstock_path_packets_total", path=name), arrived
+        assert_ledger(metrics)
+        assert_ledger(head.metrics())
+
+
+def test_once_more_later():
+    """RFC 7198: every packet once more 50 ms later, under an SSRC of its own; the other receiver gets one of each."""
+    with Relay(2) as lab:
+        penstock = lab.relay([endpoint(LAN[4], 20000)], ["{ rtp: \"%s\", duplicate_after: 50ms }" % endpoint(receiver_address(1), 6000),
+                                                         endpoint(receiver_address(2), 6000)])
+        heard = [Capture(receiver, "eth0", "udp port 6000") for receiver in lab.receivers]
+        Sender(lab.source, LAN[4], 20000, ssrc=0x12345678).send(500)
+        wait_for(lambda: penstock.metrics().sum("penstock_leg_repeated_packets_total") == 500, "the last copy")
+        rtp = ("-d", "udp.port==6000,rtp")
+        rows = heard[0].fields("rtp", "frame.time_epoch", "rtp.ssrc", "rtp.seq", options=rtp)
+        first = {sequence: float(at) for at, ssrc, sequence in rows if int(ssrc, 16) == 0x12345678}
+        again = {sequence: float(at) for at, ssrc, sequence in rows if int(ssrc, 16) == 0xffffffff ^ 0x12345678}
+        assert len(rows) == 1000 and len(first) == len(again) == 500
+        gaps = sorted(again[sequence] - first[sequence] for sequence in first)
+        assert gaps[0] > 0.045 and gaps[250] < 0.2, f"copies come {gaps[0]:.3f} s to {gaps[-1]:.3f} s later"
+        assert len(heard[1].payloads(6000)) == 500
+        packets, bad = heard[0].bad_checksums()
+        assert packets == 1000 and not bad, bad[:3]
+        (shown, _) = penstock.show("stream camera-1")["legs"]
+        assert shown["packets"] == shown["repeated_packets"] == 500
+        assert_ledger(penstock.metrics())

@@ -10,8 +10,9 @@ using namespace penstock::rtp;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Reception reception;
     Merge merge;
+    Arrivals arrivals[2];
     const auto& seen = reception.counters();
-    uint64_t lost = 0, packets = 0;
+    uint64_t lost = 0, packets = 0, now = 0;
     for (; size >= 6; data += 6, size -= 6) {
         const auto sequence = static_cast<uint16_t>(data[0] << 8 | data[1]);
         const uint32_t timestamp = static_cast<uint32_t>(data[2]) << 24 | data[3], ssrc = data[4] & 1;
@@ -24,8 +25,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                packets);
         EXPECT(reception.ssrc() == ssrc);
         lost = seen.lost.read();
-        const bool used = merge.first(sequence, ssrc);
-        EXPECT(!merge.first(sequence, ssrc) || !used);  // of two copies at most one is used
+        const unsigned path = data[4] >> 1 & 1;
+        now += static_cast<uint64_t>(data[5]) << 24;
+        const bool used = merge.take(path, arrivals[path], sequence, timestamp, ssrc, now) == Arrival::first;
+        const bool again = merge.take(path, arrivals[path], sequence, timestamp, ssrc, now) == Arrival::first;
+        EXPECT(!used || !again);  // of two copies at most one is used
+        uint64_t all = 0;
+        for (const Arrivals& a : arrivals) all += a.first.read() + a.second.read() + a.late.read() + a.apart.read();
+        EXPECT(all == 2 * packets);
     }
     return 0;
 }

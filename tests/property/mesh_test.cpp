@@ -77,6 +77,7 @@ void require_same(const flow::Flow& a, const flow::Flow& b) {
     REQUIRE(a.has_sender == b.has_sender);
     REQUIRE(a.sender == b.sender);
     REQUIRE((a.merge != nullptr) == (b.merge != nullptr));
+    REQUIRE(a.second_path == b.second_path);
     REQUIRE((a.rtcp != nullptr) == (b.rtcp != nullptr));
     REQUIRE(a.needs_checksum == b.needs_checksum);
     REQUIRE(a.shareable == b.shareable);

@@ -31,6 +31,7 @@ struct TrackPlan {
     uint16_t owner = 0;
     uint8_t payload_type = flow::Flow::kAnyPayloadType;
     std::shared_ptr<flow::MergeState> merge = nullptr;
+    bool second_path = false;
     std::shared_ptr<const flow::Fec> fec = nullptr;
     rtp::fec::Carriage repair{.payload_type = flow::Flow::kAnyPayloadType};  // among the media when it has a type
     uint16_t rx_port = flow::Flow::kAnyPort;
@@ -74,6 +75,7 @@ inline Track make_track(const TrackPlan& plan) {
         f->sender = plan.sender;
         f->path = track.path.get();
         f->merge = plan.merge.get();
+        f->second_path = plan.second_path;
         f->latency = track.latency.get();
         f->state = std::make_shared<std::vector<std::shared_ptr<void>>>(
             std::vector<std::shared_ptr<void>>{track.path, plan.merge, track.latency});

@@ -336,3 +336,55 @@ TEST_CASE("a stream is a camera's, or has tracks") {
                                     {"rtsp://h/live", "rtsp://h/live"}})
         CHECK(shown(*location_of(url)) == seen);
 }
+
+TEST_CASE("the skew of two paths: a class of ST 2022-7, or a time") {
+    const auto skew = [](const std::string& said) {
+        return right(with_track("sources: [{ rtp: 10.0.0.1:20000 }, { rtp: 10.0.0.1:20100 }]" + said))
+            .streams[0]
+            .tracks[0]
+            .skew.count();
+    };
+    CHECK(skew("") == 450'000);
+    CHECK(skew(", skew: A") == 10'000);
+    CHECK(skew(", skew: B") == 50'000);
+    CHECK(skew(", skew: C") == 450'000);
+    CHECK(skew(", skew: D") == 150);
+    CHECK(skew(", skew: 500ms") == 500'000);
+    CHECK(skew(", skew: 150us") == 150);
+    for (const char* wrong : {"E", "a", "0ms", "501ms", "149us", "500001us", "1s", "10", "ms"})
+        expect(with_track(std::string("sources: [{ rtp: 10.0.0.1:20000 }, { rtp: 10.0.0.1:20100 }],\n skew: ") + wrong),
+               {{5, 8, "a class of ST 2022-7"}});
+    expect(with_track("sources: [{ rtp: 10.0.0.1:20000 }],\n skew: A"), {{5, 2, "where there is one source"}});
+}
+
+TEST_CASE("an output with two legs, and copies that follow later") {
+    const auto legs = [](const std::string& all) { return with_output("{ live_live: [" + all + "] }"); };
+    const Config c = right(legs("{ rtp: 10.0.1.20:6000, port: lan }, { rtp: 10.0.2.20:6000, port: wan, ttl: 3 }"));
+    const auto& outputs = c.streams[0].tracks[0].outputs;
+    REQUIRE(outputs.size() == 2);
+    CHECK(outputs[0].live_live == 1);
+    CHECK(outputs[1].live_live == 1);
+    CHECK(outputs[1].ttl == 3);
+    expect({
+        {legs("{ rtp: 10.0.1.20:6000 }"), {{5, 15, "1 entries: a live-live output has two legs"}}},
+        {legs("{ rtp: 10.0.1.20:6000 }, { rtp: 10.0.1.20:6000 }"), {{5, 48, "is an output of this track already"}}},
+        {legs("{ rtp: 10.0.1.20:6000, fec: { scheme: flexfec } }, { rtp: 10.0.1.21:6000 }"),
+         {{5, 15, "both legs carry the same packets"}}},
+        {with_output("{ live_live: [{ rtp: 10.0.1.20:6000 }, { rtp: 10.0.1.21:6000 }], ttl: 3 }"),
+         {{5, 67, "unknown key 'ttl'"}}},
+    });
+    CHECK(right(with_output("{ rtp: 10.0.1.20:6000, duplicate_after: 50ms }"))
+              .streams[0]
+              .tracks[0]
+              .outputs[0]
+              .duplicate_after.count() == 50);
+    expect({
+        {with_output("{ rtp: 10.0.1.20:6000, duplicate_after: 501ms }"), {{5, 42, "a time from 1ms to 500ms"}}},
+        {with_output("{ rtp: 10.0.1.20:6000, duplicate_after: 50ms }, { rtp: 10.0.1.21:6000, duplicate_after: 60ms }"),
+         {{5, 57, "duplicate_after is 50 ms elsewhere"}}},
+        {with_track("payload_type: 96, sources: [{ rtp: 10.0.0.1:20000 }], outputs: [\n { rtp: 10.0.1.20:6000, fec: { "
+                    "scheme: ulpfec }, "
+                    "duplicate_after: 50ms }]"),
+         {{5, 50, "does not go with ulpfec"}}},
+    });
+}

@@ -2,72 +2,208 @@
 
 #include <catch2/catch.hpp>
 
-using penstock::rtp::Merge;
+#include <map>
+
+using namespace penstock::rtp;
+
+namespace {
+
+constexpr uint64_t kMs = (uint64_t{1} << 32) / 1000;
+
+// Packets of two paths; unless told, a millisecond apart, and with a timestamp that goes with the number.
+struct Paths {
+    explicit Paths(uint64_t skew_ms = 450) : merge(skew_ms * kMs) {}
+
+    Arrival take(unsigned path, uint32_t number, uint32_t ssrc = 1, uint32_t shift = 0) {
+        return merge.take(path, arrivals[path], static_cast<uint16_t>(number), (number + shift) * 3000, ssrc, now);
+    }
+    // Both bring the same, the second `lag` packets behind the first; how many were used.
+    unsigned run(uint32_t from, uint32_t count, uint32_t lag = 0, uint32_t ssrc = 1) {
+        unsigned used = 0;
+        for (uint32_t i = 0; i < count + lag; i++, now += kMs) {
+            if (i < count) used += take(0, from + i, ssrc) == Arrival::first;
+            if (i >= lag) used += take(1, from + i - lag, ssrc) == Arrival::first;
+        }
+        return used;
+    }
+    unsigned run_alone(unsigned path, uint32_t from, uint32_t count, uint32_t ssrc = 1) {
+        unsigned used = 0;
+        for (uint32_t i = 0; i < count; i++, now += kMs) used += take(path, from + i, ssrc) == Arrival::first;
+        return used;
+    }
+    double skew() const { return merge.counters().behind(1); }
+
+    Merge merge;
+    Arrivals arrivals[2];
+    uint64_t now = 1000 * kMs;
+};
+
+}  // namespace
 
 TEST_CASE("the first copy is used, the second is not", "[merge]") {
-    Merge merge;
-    for (unsigned i = 65530; i < 65530 + 20; i++) {
-        CHECK(merge.first(static_cast<uint16_t>(i), 1));
-        CHECK_FALSE(merge.first(static_cast<uint16_t>(i), 1));
+    Paths p;
+    CHECK(p.run(65530, 100) == 100);
+    CHECK(p.arrivals[0].first.read() == 100);
+    CHECK(p.arrivals[1].second.read() == 100);
+    CHECK(p.merge.counters().lives.read() == 1);
+}
+
+TEST_CASE("a hole is filled by the lagging path as long as the skew allows", "[merge]") {
+    const auto lag = GENERATE(1u, 49u, 52u, 200u);
+    Paths p(50);
+    for (uint32_t i = 0; i < 500; i++, p.now += kMs) {
+        if (i % 10 != 3) p.take(0, i);
+        if (i < lag) continue;
+        const Arrival expected = lag > 50 ? Arrival::late : (i - lag) % 10 == 3 ? Arrival::first : Arrival::second;
+        REQUIRE(p.take(1, i - lag) == expected);
     }
+    CHECK((p.arrivals[1].late.read() > 0) == (lag > 50));
+    CHECK(p.merge.counters().unrecovered.read() == (lag > 50 ? 45u : 0u));
 }
 
-TEST_CASE("a hole of the leading path is filled by the lagging one, as long as the window remembers it", "[merge]") {
-    Merge merge;
-    CHECK(merge.first(100, 1));
-    for (unsigned s = 102; s < 101 + Merge::kWindow; s++) REQUIRE(merge.first(static_cast<uint16_t>(s), 1));
-    CHECK(merge.first(101, 1));
-    CHECK_FALSE(merge.first(101, 1));
-    CHECK_FALSE(merge.first(100, 1));
+TEST_CASE("packets that came by one path alone, and by none, are counted when their time is over", "[merge]") {
+    Paths p(10);
+    for (uint32_t i = 0; i < 1020; i++, p.now += kMs) {
+        if (i < 1000 && i % 10 == 5) continue;
+        if (i >= 1000 || i % 10 != 3) p.take(0, i);
+        if (i >= 1000 || i % 10 != 7) p.take(1, i);
+    }
+    CHECK(p.merge.counters().by_path.read() == 200);
+    CHECK(p.merge.counters().unrecovered.read() == 100);
 }
 
-TEST_CASE("what is older than the window is refused", "[merge]") {
-    Merge merge;
-    CHECK(merge.first(100, 1));
-    for (unsigned s = 102; s <= 101 + Merge::kWindow; s++) REQUIRE(merge.first(static_cast<uint16_t>(s), 1));
-    CHECK_FALSE(merge.first(101, 1));
-}
-
-TEST_CASE("a restarted source is followed from its second packet on", "[merge]") {
-    Merge merge;
-    for (unsigned s = 1; s < 10; s++) merge.first(static_cast<uint16_t>(s), 1);
-    CHECK_FALSE(merge.first(30000, 1));
-    CHECK(merge.first(30001, 1));
-    CHECK(merge.first(30002, 1));
-    CHECK_FALSE(merge.first(30001, 1));
+TEST_CASE("the skew between the paths has a sign, and each path the most that it lagged", "[merge]") {
+    Paths p;
+    SECTION("the second path lags") {
+        p.run(1, 200, 20);
+        CHECK(p.skew() == Approx(0.020).margin(0.001));
+        CHECK(p.arrivals[1].most_behind() == Approx(0.020).margin(0.0001));
+        CHECK(p.arrivals[0].lag_most.read() == 0);
+    }
+    SECTION("the first path lags") {
+        for (uint32_t i = 1; i < 200; i++, p.now += kMs) {
+            p.take(1, i);
+            if (i > 7) p.take(0, i - 7);
+        }
+        CHECK(p.skew() == Approx(-0.007).margin(0.001));
+        CHECK(p.arrivals[1].lag_most.read() == 0);
+    }
 }
 
 TEST_CASE("a single stray packet moves nothing", "[merge]") {
-    Merge merge;
-    for (unsigned s = 1; s < 10; s++) merge.first(static_cast<uint16_t>(s), 1);
-    CHECK_FALSE(merge.first(30000, 1));
-    CHECK(merge.first(10, 1));
-    CHECK_FALSE(merge.first(9, 1));
+    Paths p;
+    p.run_alone(0, 1, 10);
+    CHECK(p.take(0, 30000) == Arrival::apart);
+    CHECK(p.take(0, 11) == Arrival::first);
+    CHECK(p.take(0, 9) == Arrival::second);
 }
 
-TEST_CASE("a new SSRC starts anew", "[merge]") {
-    Merge merge;
-    for (unsigned s = 1; s < 10; s++) merge.first(static_cast<uint16_t>(s), 1);
-    CHECK(merge.first(5, 2));
-    CHECK_FALSE(merge.first(5, 2));
+TEST_CASE("where there is one path, a restarted source is followed from its second packet on", "[merge]") {
+    Paths p;
+    p.run_alone(0, 1, 10);
+    CHECK(p.run_alone(0, 30000, 10) == 9);
+    CHECK(p.run_alone(0, 5, 10, 2) == 10);  // and one with another SSRC from its first
+    CHECK(p.merge.counters().lives.read() == 3);
 }
 
-TEST_CASE("when the SSRC changes, the lagging path brings nothing back", "[merge]") {
-    Merge merge;
-    constexpr unsigned kLag = 10;
+TEST_CASE("when the source changes its SSRC, nothing is lost and nothing comes back", "[merge]") {
+    const uint32_t lag = GENERATE(0u, 1u, 10u, 100u);
+    const bool jump = GENERATE(true, false);  // of the sequence, too
+    Paths p;
     unsigned used = 0;
-    for (unsigned i = 0; i < 100 + kLag; i++) {  // SSRC 1 up to packet 49, SSRC 2 from then on, by two paths
-        if (i < 100) used += merge.first(static_cast<uint16_t>(i), i < 50 ? 1 : 2);
-        if (i >= kLag) used += merge.first(static_cast<uint16_t>(i - kLag), i - kLag < 50 ? 1 : 2);
+    const auto number = [&](uint32_t i) { return i < 500 || !jump ? i : i + 20000; };
+    for (uint32_t i = 0; i < 1000 + lag; i++, p.now += kMs) {
+        if (i < 1000) used += p.take(0, number(i), i < 500 ? 1 : 2) == Arrival::first;
+        if (i >= lag) used += p.take(1, number(i - lag), i - lag < 500 ? 1 : 2) == Arrival::first;
+    }
+    CHECK(used == 1000);
+    CHECK(p.merge.counters().lives.read() == 2);
+}
+
+TEST_CASE("a source that restarts under the same SSRC loses at most the packet that is not believed", "[merge]") {
+    const uint32_t lag = GENERATE(0u, 10u);
+    Paths p;
+    CHECK(p.run(1, 500, lag) == 500);
+    CHECK(p.run(30000, 500, lag) >= 499);
+}
+
+TEST_CASE("a path that is sent anew by another source does not disturb the other", "[merge]") {
+    Paths p;
+    CHECK(p.run(1, 1000) == 1000);
+    // The second path goes on with another SSRC, or another sequence, or both, ahead of the first or behind it.
+    const uint32_t ssrc = GENERATE(1u, 2u);
+    const uint32_t shift = GENERATE(20000u, 40000u, 65000u);
+    unsigned used = 0, of_second = 0;
+    for (uint32_t i = 1001; i < 5900; i++, p.now += kMs) {
+        used += p.take(0, i) == Arrival::first;
+        of_second += p.take(1, i + shift, ssrc, 0) == Arrival::first;
+    }
+    CHECK(used == 4899);
+    CHECK(of_second == 0);
+    CHECK(p.arrivals[1].apart.read() + p.arrivals[1].late.read() == 4899);
+    SECTION("it is followed when the first is silent") {
+        p.now += 1001 * kMs;
+        CHECK(p.run_alone(1, 25000, 100, ssrc) >= 99);
+    }
+    SECTION("it comes back") { CHECK(p.run(5900, 100) == 100); }
+    SECTION("the first goes there, too") {
+        used = 0;
+        for (uint32_t i = 5900; i < 6000; i++, p.now += kMs) {
+            used += p.take(1, i + shift, ssrc) == Arrival::first;
+            used += p.take(0, i + shift, ssrc) == Arrival::first;
+        }
+        CHECK(used == 100);
+    }
+}
+
+TEST_CASE("a path that lags by more than is remembered is late, and does not pull the track back", "[merge]") {
+    Paths p;
+    const uint32_t lag = GENERATE(uint32_t{Merge::kWindow}, 20'000u, 30'000u);
+    p.run_alone(0, 0, lag);
+    unsigned used = 0;
+    for (uint32_t i = lag; i < lag + 1000; i++, p.now += kMs) {
+        used += p.take(0, i) == Arrival::first;
+        CHECK(p.take(1, i - lag) == Arrival::late);
+    }
+    CHECK(used == 1000);
+    CHECK(p.merge.counters().lives.read() == 1);
+}
+
+TEST_CASE("paths with SSRCs of their own are copies by number and time", "[merge]") {
+    Paths p;
+    const bool second_leads = GENERATE(false, true);
+    unsigned used = 0;
+    for (uint32_t i = 0; i < 1000; i++, p.now += kMs) {
+        const auto first = [&] { used += i % 10 != 3 && p.take(0, i, 10) == Arrival::first; };
+        const auto second = [&] { used += i % 10 != 7 && p.take(1, i, 20) == Arrival::first; };
+        if (second_leads) {  // from when it begins, later
+            if (i >= 10) second();
+            first();
+        } else {
+            first();
+            second();
+        }
+    }
+    CHECK(used == (second_leads ? 999 : 1000));  // the one that was lost before the second path began
+    CHECK(p.merge.ssrc() == 10);
+    CHECK(p.merge.counters().lives.read() == 1);
+    // The source restarts: both paths choose SSRCs anew.
+    used = 0;
+    for (uint32_t i = 30000; i < 30100; i++, p.now += kMs) {
+        used += p.take(0, i, 11) == Arrival::first;
+        used += p.take(1, i, 21) == Arrival::first;
     }
     CHECK(used == 100);
+    CHECK(p.merge.counters().lives.read() == 2);
+    CHECK(p.arrivals[1].apart.read() <= 1);
 }
 
-TEST_CASE("a source that goes back to its former SSRC for good is followed", "[merge]") {
-    Merge merge;
-    for (unsigned i = 0; i < 10; i++) merge.first(static_cast<uint16_t>(i), 1);
-    for (unsigned i = 0; i < 10; i++) merge.first(static_cast<uint16_t>(i), 2);
-    unsigned used = 0;
-    for (unsigned i = 1000; i < 1500; i++) used += merge.first(static_cast<uint16_t>(i), 1);
-    CHECK(used == 500 - 127);
+TEST_CASE("what FEC made good is not used once more", "[merge]") {
+    Paths p;
+    p.take(0, 1);
+    p.take(0, 3);
+    CHECK(p.merge.recovered(2, 6000));
+    CHECK_FALSE(p.merge.recovered(2, 6000));
+    CHECK_FALSE(p.merge.recovered(3, 9000));
+    CHECK(p.take(1, 2) == Arrival::second);
 }

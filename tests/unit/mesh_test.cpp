@@ -282,3 +282,25 @@ TEST_CASE("repair that arrives goes to the decoder of its track, by every path t
     put(mesh, stream({video}));
     CHECK(mesh.stream("camera")->tracks[0]->decoder.get() == decoder);
 }
+
+TEST_CASE("the two legs of a live-live output know each other, and packets to send once more have a rendition",
+          "[mesh]") {
+    auto mesh = model();
+    auto one = to("10.0.1.20:6000"), two = to("10.0.1.21:6000"), third = to("10.0.1.22:6000");
+    one.live_live = two.live_live = 1;
+    third.duplicate_after = std::chrono::milliseconds(50);
+    put(mesh, stream({track({from("10.0.0.1:20000")}, {one, two, third})}));
+    const auto& made = *mesh.tracks()[0];
+    CHECK(made.other_leg(made.outputs[0]) == &made.outputs[1]);
+    CHECK(made.other_leg(made.outputs[1]) == &made.outputs[0]);
+    CHECK(made.other_leg(made.outputs[2]) == nullptr);
+    for (const char* address : {"10.0.1.20", "10.0.1.21", "10.0.1.22"}) mesh.resolve(way(address), by(2));
+    const auto table = mesh.compile();
+    const auto* flow = arriving(*table, "10.0.0.1:20000");
+    CHECK(flow->leg_count == 3);
+    REQUIRE(flow->repetition);
+    CHECK(flow->keeps);
+    REQUIRE(flow->repetition->to.legs.size() == 1);
+    CHECK(flow->repetition->to.legs[0].state == made.outputs[2].repeated.get());
+    CHECK(table->served().size() == 1);
+}

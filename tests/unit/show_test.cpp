@@ -114,7 +114,7 @@ TEST_CASE("show stream all sums a track's paths up", "[show]") {
 TEST_CASE("show stream tells each path and leg, and why a leg is silent", "[show]") {
     const Fixture f;
     const auto report = cli::show_stream(f.mesh, f.camera(), f.now);
-    REQUIRE(report.sections.size() == 4);
+    REQUIRE(report.sections.size() == 5);
     const Section &paths = report.sections[0], &legs = report.sections[1];
     REQUIRE(paths.rows.size() == 3);
     CHECK(text(paths, 0, "path") == "1");
@@ -343,7 +343,7 @@ TEST_CASE("show stream repair tells what FEC made good, and what is made of it",
         }
     }
     const auto report = cli::show_stream_repair(*mesh.stream("camera"));
-    REQUIRE(report.sections.size() == 2);
+    REQUIRE(report.sections.size() == 3);
     const Section &in = report.sections[0], &out = report.sections[1];
     REQUIRE(in.rows.size() == 1);
     CHECK(text(in, 0, "track") == "video");
@@ -385,4 +385,28 @@ TEST_CASE("cameras are shown without their passwords", "[show]") {
     CHECK(all.find("penstock_rtsp_pull_playing{stream=\"gate\"} 1\n") != std::string::npos);
     CHECK(all.find("penstock_rtsp_pull_connects_total{stream=\"gate\"} 3\n") != std::string::npos);
     CHECK(all.find("penstock_rtsp_pull_failures_total{stream=\"gate\",reason=\"closed\"} 2\n") != std::string::npos);
+}
+
+TEST_CASE("show stream repair tells which of two paths wins, and by how much", "[show]") {
+    const Fixture f;
+    const mesh::Track& track = *f.mesh.tracks()[0];
+    uint64_t now = kSecond;
+    for (uint32_t n = 1; n <= 400; n++, now += kSecond / 1000) {
+        if (n % 4 != 0) track.merge->take(0, track.paths[0].state->arrivals, static_cast<uint16_t>(n), n, 9, now);
+        track.merge->take(1, track.paths[1].state->arrivals, static_cast<uint16_t>(n), n, 9, now + kSecond / 2000);
+    }
+    const auto report = cli::show_stream_repair(f.camera());
+    REQUIRE(report.sections.size() == 3);
+    const Section &received = report.sections[0], &paths = report.sections[2];
+    REQUIRE(received.rows.size() == 1);
+    CHECK(text(received, 0, "by") == "path");
+    CHECK(unknown(received, 0, "repair_rows"));
+    REQUIRE(paths.rows.size() == 2);
+    CHECK(std::get<double>(cell(paths, 0, "first_share")) == Approx(0.75));
+    CHECK(number(paths, 1, "first") == 100);
+    CHECK(number(paths, 1, "second") == 300);
+    CHECK(std::get<double>(cell(paths, 0, "behind_ms")) == Approx(-0.5).margin(0.01));
+    CHECK(std::get<double>(cell(paths, 1, "behind_ms")) == Approx(0.5).margin(0.01));
+    CHECK(std::get<double>(cell(paths, 1, "behind_max_ms")) == Approx(0.5).margin(0.01));
+    CHECK(std::get<double>(cell(paths, 0, "skew_ms")) == 450);
 }

@@ -20,7 +20,8 @@ double jitter_ms(const mesh::Track& track, const rtp::ReceptionCounters& c) {
 
 uint64_t drops_of(const mesh::Output& output) {
     uint64_t sum = 0;
-    for (const auto* state : {output.rtp.get(), output.rtcp.get(), output.repair.get(), output.rows.get()})
+    for (const auto* state :
+         {output.rtp.get(), output.rtcp.get(), output.repair.get(), output.rows.get(), output.repeated.get()})
         for (size_t i = 0; state != nullptr && i < std::size(state->drops); i++) sum += state->drops[i].read();
     return sum;
 }
@@ -96,6 +97,8 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
                    {"reordered", "reordered"},
                    {"duplicate", "duplicate"},
                    {"jitter_ms", "jitter ms"},
+                   {"first_share", "share"},
+                   {"behind_ms", "behind ms"},
                    {"rtcp_packets", "rtcp"},
                    {"ssrc_changes", ""},
                    {"restarts", ""},
@@ -109,6 +112,8 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
                   {"bytes", "bytes"},
                   {"drops", "drops"},
                   {"rtcp_packets", "rtcp"},
+                  {"repeated_packets", ""},
+                  {"live_live_with", "beside"},
                   {"port", "port"},
                   {"mac", "next hop"},
                   {"source", "from"},
@@ -121,19 +126,22 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
             const auto& c = path.state->reception.counters();
             paths.rows.push_back(Row{track->name, path.name, path.source.rtp.text(), c.packets.read(), c.bytes.read(),
                                      metrics::lost(c, now), c.reordered.read(), c.duplicate.read(),
-                                     jitter_ms(*track, c), path.state->rtcp_packets.read(), c.ssrc_changes.read(),
-                                     c.restarts.read(), c.ssrc.read()});
+                                     jitter_ms(*track, c), first_share(*track, path), behind_ms(*track, path),
+                                     path.state->rtcp_packets.read(), c.ssrc_changes.read(), c.restarts.read(),
+                                     c.ssrc.read()});
         }
         for (const mesh::Output* output : track->legs()) {
+            const mesh::Output* const other = track->other_leg(*output);
             const flow::Resolution way = output->over_tcp ? flow::Resolution{} : mesh.resolution(output->destination);
-            legs.rows.push_back(Row{track->name, output->name, output->rtp->packets.read(), output->rtp->bytes.read(),
-                                    drops_of(*output), output->rtcp->packets.read(),
-                                    way.hop ? Cell{mesh.port_name(way.hop->port)} : Cell{},
-                                    way.hop ? Cell{way.hop->mac.text()} : Cell{},
-                                    way.hop ? Cell{way.hop->source.text()} : Cell{}, optional_text(way.why_not)});
+            legs.rows.push_back(Row{
+                track->name, output->name, output->rtp->packets.read(), output->rtp->bytes.read(), drops_of(*output),
+                output->rtcp->packets.read(), output->repeated ? Cell{output->repeated->packets.read()} : Cell{},
+                other != nullptr ? Cell{other->name} : Cell{}, way.hop ? Cell{mesh.port_name(way.hop->port)} : Cell{},
+                way.hop ? Cell{way.hop->mac.text()} : Cell{}, way.hop ? Cell{way.hop->source.text()} : Cell{},
+                optional_text(way.why_not)});
         }
     }
-    return {{std::move(paths), std::move(legs), std::move(latency), late_joiners(stream)}};
+    return {{std::move(paths), std::move(legs), std::move(latency), late_joiners(stream), media_delivery(stream)}};
 }
 
 namespace {

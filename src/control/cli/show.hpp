@@ -37,9 +37,13 @@ struct PortFacts {
 
 Report show_streams(const mesh::Mesh& mesh, uint64_t now);
 Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t now);
-Section late_joiners(const mesh::Stream& stream);  // one of show_stream()
+Section late_joiners(const mesh::Stream& stream);    // one of show_stream()
+Section media_delivery(const mesh::Stream& stream);  // another
 Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, const std::vector<PortFacts>& ports,
                         const std::vector<WorkerFacts>& workers);
+// Of one of two paths, else unknown: how much of what was used it brought, and how it stands to the other one.
+Cell first_share(const mesh::Track& track, const mesh::Path& path);
+Cell behind_ms(const mesh::Track& track, const mesh::Path& path);
 Report show_stream_repair(const mesh::Stream& stream);
 std::string text(const rtp::fec::Carriage& carriage);  // "st2022-1", "flexfec 110"
 std::string text(const rtp::fec::Code& code);          // "flexfec 110 10x10 row+column block"

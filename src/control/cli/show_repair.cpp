@@ -1,4 +1,4 @@
-// show stream STREAM repair: what FEC made good on arrival, and what is made of it for outputs.
+// show stream STREAM repair: what the second path and FEC made good on arrival, and what is made of it for outputs.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,6 +20,49 @@ std::string text(const rtp::fec::Code& code) {
     return fmt::format("{} {}x{} {} {}", how, matrix.columns, matrix.rows, matrix.row_repair ? "row+column" : "column",
                        matrix.staggered ? "staggered" : "block");
 }
+
+Cell first_share(const mesh::Track& track, const mesh::Path& path) {
+    uint64_t all = 0;
+    for (const mesh::Path& each : track.paths) all += each.state->arrivals.first.read();
+    if (!track.merge || all == 0) return {};
+    return static_cast<double>(path.state->arrivals.first.read()) / static_cast<double>(all);
+}
+
+Cell behind_ms(const mesh::Track& track, const mesh::Path& path) {
+    if (!track.merge) return {};
+    return track.merge->counters().behind(&path == &track.paths.front() ? 0 : 1) * 1000;
+}
+
+namespace {
+
+// Of tracks with two: which path wins, and by how much.
+Section paths_of(const mesh::Stream& stream) {
+    Section s{"paths",
+              "of two paths",
+              {{"track", "track"},
+               {"path", "path"},
+               {"first", "first"},
+               {"first_share", "share"},
+               {"second", "second"},
+               {"late", "late"},
+               {"apart", "apart"},
+               {"behind_ms", "behind ms"},
+               {"behind_max_ms", "most ms"},
+               {"skew_ms", "skew ms"}},
+              {}};
+    for (const auto& track : stream.tracks) {
+        if (!track->merge) continue;
+        for (const mesh::Path& path : track->paths) {
+            const rtp::Arrivals& a = path.state->arrivals;
+            s.rows.push_back({track->name, path.name, a.first.read(), first_share(*track, path), a.second.read(),
+                              a.late.read(), a.apart.read(), behind_ms(*track, path), a.most_behind() * 1000,
+                              static_cast<double>(track->config.skew.count()) / 1000});
+        }
+    }
+    return s;
+}
+
+}  // namespace
 
 Report show_stream_repair(const mesh::Stream& stream) {
     using Row = std::vector<Cell>;
@@ -49,6 +92,15 @@ Report show_stream_repair(const mesh::Stream& stream) {
                  {"too_large", "too large"}},
                 {}};
     for (const auto& track : stream.tracks) {
+        if (track->merge) {
+            const auto& c = track->merge->counters();
+            Row row(in.columns.size());
+            row[0] = track->name;
+            row[1] = std::string("path");
+            row[2] = c.by_path.read();
+            if (!track->decoder) row[3] = c.unrecovered.read();
+            in.rows.push_back(std::move(row));
+        }
         if (track->decoder) {
             const auto& c = track->decoder->counters();
             const auto came = [&](rtp::fec::Line line) { return c.repair[static_cast<size_t>(line)].read(); };
@@ -65,7 +117,7 @@ Report show_stream_repair(const mesh::Stream& stream) {
                                    c.rows.read(), c.abandoned.read(), c.too_large.read()});
         }
     }
-    return {{std::move(in), std::move(out)}};
+    return {{std::move(in), std::move(out), paths_of(stream)}};
 }
 
 }  // namespace penstock::cli

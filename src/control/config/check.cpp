@@ -208,6 +208,14 @@ void check_outputs(const Track& track, const Sources& sources, Problems& problem
                                      "them, repair is computed once for all that do",
                                      Track::kMaxCodes));
     }
+    std::chrono::milliseconds delay{0};  // one memory of packets serves all of them
+    for (const Output& output : track.outputs) {
+        if (output.duplicate_after.count() == 0) continue;
+        if (delay.count() != 0 && output.duplicate_after != delay)
+            problems.add(output.at, fmt::format("duplicate_after is {} ms elsewhere in this track: one time is allowed",
+                                                delay.count()));
+        delay = output.duplicate_after;
+    }
     for (const Output& output : track.outputs)
         if (repair.contains({output.rtp, output.vlan, output.port}))
             problems.add(output.at,

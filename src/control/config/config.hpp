@@ -119,6 +119,10 @@ struct Output {
     uint16_t vlan = 0;                // 802.1Q VLAN id 1-4094; 0: untagged
     bool rtcp_mux = false;            // RFC 5761: RTCP to the RTP port
     std::optional<OutputFec> fec;     // repair packets go with it
+    // The two outputs of a track that have the same number here are the legs of one live-live output; 0: it is none.
+    uint16_t live_live = 0;
+    std::chrono::milliseconds duplicate_after{
+        0};  // RFC 7198: each packet is sent once more, so much later; 0: it is not
     bool operator==(const Output&) const = default;
 };
 
@@ -144,6 +148,9 @@ std::vector<uint16_t> further_ports(const Entry& entry) {
     return ports;
 }
 
+// How far two paths may be apart, by the classes of SMPTE ST 2022-7.
+inline constexpr std::chrono::microseconds kClassA{10'000}, kClassB{50'000}, kClassC{450'000}, kClassD{150};
+
 struct Track {
     // Repair is computed once for all outputs with the same settings; what it is computed with is memory of the track.
     static constexpr size_t kMaxCodes = 8;
@@ -154,7 +161,8 @@ struct Track {
     uint32_t clock_rate = 90000;          // Hz, from the encoding
     std::string fmtp;                     // "packetization-mode=1", as in SDP's a=fmtp: what viewers are told
     Mark at;
-    std::vector<Source> sources;  // one, or two for live-live
+    std::vector<Source> sources;               // one, or two for live-live
+    std::chrono::microseconds skew = kClassC;  // of two sources: how far they may be apart
     std::vector<Output> outputs;
     bool operator==(const Track&) const = default;
 };

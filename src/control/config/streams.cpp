@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "control/config/fec.hpp"
 #include "control/config/port_names.hpp"
@@ -10,6 +11,8 @@
 
 namespace penstock::config {
 namespace {
+
+using namespace std::chrono_literals;
 
 // IP:PORT with room for RTCP on the next port.
 std::optional<Endpoint> read_rtp(const Value& value, bool rtcp_mux) {
@@ -42,6 +45,19 @@ std::optional<Ip> read_sender(const Value& value, const Endpoint& rtp) {
     return sender;
 }
 
+std::optional<std::chrono::milliseconds> milliseconds(std::string_view text) {
+    const auto n = text.ends_with("ms") ? decimal(text.substr(0, text.size() - 2)) : std::nullopt;
+    return n && *n >= 1 && *n <= 500 ? std::optional(std::chrono::milliseconds(*n)) : std::nullopt;
+}
+
+std::optional<std::chrono::microseconds> skew(std::string_view text) {
+    if (text.size() == 1 && text[0] >= 'A' && text[0] <= 'D')
+        return std::array{kClassA, kClassB, kClassC, kClassD}[static_cast<size_t>(text[0] - 'A')];
+    if (const auto ms = milliseconds(text)) return ms;
+    const auto n = text.ends_with("us") ? decimal(text.substr(0, text.size() - 2)) : std::nullopt;
+    return n && *n >= 150 && *n <= 500'000 ? std::optional(std::chrono::microseconds(*n)) : std::nullopt;
+}
+
 Source read_source(const Value& value, const PortNames& ports) {
     static constexpr std::string_view kKeys[] = {"rtp", "from", "source", "port", "vlan", "fec"};
     Source source;
@@ -66,7 +82,8 @@ Source read_source(const Value& value, const PortNames& ports) {
 }
 
 Output read_output(const Value& value, const PortNames& ports) {
-    static constexpr std::string_view kKeys[] = {"rtp", "ttl", "dscp", "port", "vlan", "rtcp_mux", "fec"};
+    static constexpr std::string_view kKeys[] = {"rtp",  "ttl",      "dscp", "port",
+                                                 "vlan", "rtcp_mux", "fec",  "duplicate_after"};
     Output output;
     const Map map{value, kKeys};
     const Value rtp = map.required("rtp");
@@ -80,7 +97,33 @@ Output read_output(const Value& value, const PortNames& ports) {
     output.fec = read_output_fec(map["fec"], output.rtp);
     want_room_for_repair(repair_ports(output), output.rtp, rtp);
     ports.want_for_group(output.rtp.ip, rtp, map);
+    if (const Value after = map["duplicate_after"]) {
+        output.duplicate_after = after.parsed("a time from 1ms to 500ms such as 50ms", milliseconds).value_or(0ms);
+        if (output.fec && output.fec->code.carriage.among_media)
+            after.problem(after.key_at(), "does not go with ulpfec on the port of the media");
+    }
     return output;
+}
+
+// One entry of `outputs`: a receiver, or the two legs by which one receiver gets the same twice.
+void read_outputs(const Value& value, Track& track, const PortNames& ports) {
+    uint16_t pairs = 0;
+    value.each([&](const Value& entry) {
+        if (!entry.is(Kind::map) || !Map{entry}["live_live"]) return track.outputs.push_back(read_output(entry, ports));
+        static constexpr std::string_view kKeys[] = {"live_live"};
+        const Map map{entry, kKeys};
+        const Value legs = map["live_live"];
+        const size_t first = track.outputs.size();
+        pairs++;
+        const size_t count = legs.each([&](const Value& leg) {
+            track.outputs.push_back(read_output(leg, ports));
+            track.outputs.back().live_live = pairs;
+        });
+        if (count != 2) return legs.problem(fmt::format("{} entries: a live-live output has two legs", count));
+        const auto code = [](const Output& leg) { return leg.fec ? std::optional{leg.fec->code} : std::nullopt; };
+        if (code(track.outputs[first]) != code(track.outputs[first + 1]))
+            legs.problem("both legs carry the same packets: give both the same `fec`, but for its port");
+    });
 }
 
 std::optional<uint8_t> read_payload_type(const Value& value) {
@@ -114,7 +157,8 @@ void read_encoding(const Map& map, Track& track) {
 }
 
 Track read_track(const Value& value, const PortNames& ports) {
-    static constexpr std::string_view kKeys[] = {"media", "payload_type", "encoding", "fmtp", "sources", "outputs"};
+    static constexpr std::string_view kKeys[] = {"media",   "payload_type", "encoding", "fmtp",
+                                                 "sources", "skew",         "outputs"};
     static constexpr Name<std::string_view> kMedia[] = {
         {"video", "video"}, {"audio", "audio"}, {"application", "application"}};
     Track track;
@@ -137,7 +181,12 @@ Track read_track(const Value& value, const PortNames& ports) {
     const size_t paths = sources.each([&](const Value& entry) { track.sources.push_back(read_source(entry, ports)); });
     if (paths > 2 || (paths == 0 && (sources.is(Kind::list) || sources.is(Kind::null))))
         sources.problem(fmt::format("{} entries: one, or two for live-live, are allowed", paths));
-    map["outputs"].each([&](const Value& entry) { track.outputs.push_back(read_output(entry, ports)); });
+    if (const Value apart = map["skew"]) {
+        track.skew = apart.parsed("a class of ST 2022-7, A, B, C or D, or a time from 150us to 500ms", skew)
+                         .value_or(track.skew);
+        if (paths == 1) apart.problem(apart.key_at(), "says nothing where there is one source");
+    }
+    read_outputs(map["outputs"], track, ports);
     return track;
 }
 

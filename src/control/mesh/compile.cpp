@@ -171,10 +171,29 @@ std::shared_ptr<const flow::Late> Mesh::late_of(const Track& track) const {
     return late;
 }
 
+std::shared_ptr<const flow::Repetition> Mesh::repetition_of(const Track& track) const {
+    if (!track.repeat) return nullptr;
+    auto repetition = std::make_shared<flow::Repetition>();
+    repetition->repeat = track.repeat.get();
+    repetition->state = track.repeat;
+    flow::Rendition& to = repetition->to;
+    for (const Output& output : track.outputs) {
+        const auto& hop = resolution(output.destination).hop;
+        if (!output.repeated || !hop) continue;
+        const uint16_t from = track.config.sources.front().rtp.port;
+        to.legs.push_back(make_leg(plan_of(output, *hop, ports_[hop->port], from, What::rtp), output.repeated.get(),
+                                   to.long_headers));
+        to.states.push_back(output.repeated);
+    }
+    to.shards.push_back({track.owner, 0, static_cast<uint32_t>(to.legs.size()), 0});
+    return repetition;
+}
+
 std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     const Renditions renditions = renditions_of(track);
     const auto fec = fec_of(track);
     const auto late = late_of(track);
+    const auto repetition = repetition_of(track);
     struct States {  // one allocation keeps all alive
         std::shared_ptr<flow::PathState> path;
         std::shared_ptr<flow::MergeState> merge;
@@ -199,13 +218,18 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f->sender = path.source.from.value_or(Ip{});
             f->path = path.state.get();
             f->merge = track.merge.get();
+            f->constant_rate = kind == flow::Kind::rtp && track.constant_rate();
+            f->second_path = &path != track.paths.data();
             f->latency = track.latency.get();
             f->state = states;
             if (kind != flow::Kind::rtcp) f->fec = fec;
             if (path.source.fec && (kind == flow::Kind::repair || path.source.fec->port == 0))
                 f->repair = path.source.fec->carriage;
-            if (kind != flow::Kind::rtcp) f->late = late;
-            f->has_history = f->late != nullptr;
+            if (kind != flow::Kind::rtcp) {
+                f->late = late;
+                f->repetition = repetition;
+            }
+            f->keeps = f->late || f->repetition;
             f->has_fec = f->fec != nullptr;
             // While these are catching up, RTP comes to them from the history.
             f->diverted = over_tcp != nullptr && (kind == flow::Kind::rtcp || !over_tcp->joining);

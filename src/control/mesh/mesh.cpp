@@ -134,11 +134,11 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
         if (!state) state = std::make_shared<flow::PathState>();
         track->paths.push_back({std::to_string(track->paths.size() + 1), source, std::move(state)});
     }
-    if (of.sources.size() > 1)
-        track->merge = before && before->merge ? before->merge : std::make_shared<flow::MergeState>();
+    take_merge(*track, before);
     track->latency = before ? before->latency : std::make_shared<flow::LatencyHistogram>();
     take_fec(*track, before);
     take_history(*track, before);
+    take_repeat(*track, before);
     const auto receiver = [](const config::Output& output) { return std::tuple(output.rtp, output.vlan, output.port); };
     std::map<decltype(receiver(config::Output{})), const Output*> known;
     if (before)
@@ -165,6 +165,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
             made.worker = stays->second->worker;
             made.repair = stays->second->repair;
             made.rows = stays->second->rows;
+            made.repeated = stays->second->repeated;
         } else if (!by_owner) {
             fresh.push_back(i);
         }
@@ -172,6 +173,11 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
         if (output.fec && !made.repair) {
             made.repair = std::make_shared<flow::LegState>();
             made.rows = std::make_shared<flow::LegState>();
+        }
+        if (output.duplicate_after.count() == 0) {
+            made.repeated = nullptr;
+        } else if (!made.repeated) {
+            made.repeated = std::make_shared<flow::LegState>();
         }
         track->outputs.push_back(std::move(made));
     }

@@ -44,6 +44,7 @@ struct Output {
     bool over_tcp = false;         // a viewer's: the sender thread writes it to a connection; it has no destination
     // Of repair, which the track's owner sends; null: none is sent. Of ST 2022-1: of columns, and of rows.
     std::shared_ptr<flow::LegState> repair{}, rows{};
+    std::shared_ptr<flow::LegState> repeated{};  // of copies that are sent once more, by the owner; null: none are
 };
 
 // The first packets under one table after another, for the legs that came with each.
@@ -89,11 +90,14 @@ struct Track {
     std::shared_ptr<rtp::fec::Decoder> decoder;  // null: no path brings repair
     std::vector<Encoding> encodings;
     std::shared_ptr<flow::History> history;  // video that can be watched
+    std::shared_ptr<flow::Repeat> repeat;    // an output gets packets once more
     std::vector<flow::FlowPtr> flows;        // as in the last table
     bool dirty = false;                      // they differ from what the model says by now
 
     const Viewer* over_tcp() const;           // one who watches it over TCP just now; null: nobody does
-    std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
+    std::vector<const Output*> legs() const;           // outputs, and viewers whether they play or not
+    bool constant_rate() const;                        // as its encoding has it
+    const Output* other_leg(const Output& leg) const;  // of a live-live output; null: it is none
 };
 
 struct Stream {
@@ -255,6 +259,8 @@ private:
     bool arrives(const flow::Key& key, const flow::PortInfo& port) const;
     uint16_t choose_owner(const config::Track& track) const;
     size_t largest_packet() const;
+    void take_merge(Track& track, const Track* before) const;
+    void take_repeat(Track& track, const Track* before) const;
     void take_fec(Track& track, const Track* before) const;
     void take_history(Track& track, const Track* before) const;
     void place(Track& track, std::span<const size_t> fresh) const;
@@ -267,6 +273,7 @@ private:
     std::shared_ptr<const flow::Fec> fec_of(const Track& track) const;
     void note_joining(Track& track) const;
     std::shared_ptr<const flow::Late> late_of(const Track& track) const;
+    std::shared_ptr<const flow::Repetition> repetition_of(const Track& track) const;
     std::vector<flow::FlowPtr> flows_of(const Track& track) const;
 
     std::vector<flow::PortInfo> ports_;

@@ -90,9 +90,11 @@ void paths(std::string& out, const View& view) {
         Family{"path_lost_packets_total", "counter", "RTP packets that never arrived (RFC 3550 A.3)."},
         Family{"path_jitter_seconds", "gauge", "Interarrival jitter (RFC 3550 6.4.1)."},
         Family{"path_rtcp_packets_total", "counter", "RTCP packets received with the path."},
+        Family{"path_mdi_delay_factor_seconds", "gauge", "Delay factor (RFC 4445) of the last second."},
+        Family{"path_mdi_loss_rate", "gauge", "Media loss rate (RFC 4445): packets lost in the last second."},
         Family{"track_latency_seconds", "histogram",
                "Time in a worker, sampled: from the rx burst of one packet a turn to the end of the turn."}};
-    auto& [lost_packets, jitter, rtcp, latency] = others;
+    auto& [lost_packets, jitter, rtcp, delay_factor, loss_rate, latency] = others;
     const auto exported = buckets(2);
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string of_track = labels_of(*track);
@@ -103,10 +105,49 @@ void paths(std::string& out, const View& view) {
             lost_packets.sample(labels, lost(c, view.now));
             jitter.sample(labels, static_cast<double>(c.jitter.read()) / 16 / track->config.clock_rate);
             rtcp.sample(labels, path.state->rtcp_packets.read());
+            const rtp::MdiCounters& mdi = path.state->mdi.counters();
+            if (mdi.intervals.read() == 0) continue;
+            delay_factor.sample(labels, static_cast<double>(mdi.delay_factor.read()) * 1e-6);
+            loss_rate.sample(labels, mdi.lost.read());
         }
         // A track that never forwarded has no times: eleven lines less.
         if (const auto sampled = flow::Latency::of(*track->latency); sampled.packets() != 0)
             histogram(latency, of_track, sampled, exported);
+    }
+    for (const Counted& counter : counted) join(out, {&counter.family, 1});
+    join(out, others);
+}
+
+// Of tracks with two paths: which one wins, by how much, and what is of no use.
+void live_live(std::string& out, const View& view) {
+    struct Counted {
+        Counter rtp::Arrivals::*field;
+        Family family;
+    };
+    std::array counted{
+        Counted{&rtp::Arrivals::first,
+                {"path_first_packets_total", "counter", "RTP packets that this path brought first."}},
+        Counted{&rtp::Arrivals::second, {"path_second_packets_total", "counter", "RTP packets that had come already."}},
+        Counted{&rtp::Arrivals::late,
+                {"path_late_packets_total", "counter", "RTP packets that came when the skew was over."}},
+        Counted{&rtp::Arrivals::apart,
+                {"path_apart_packets_total", "counter", "RTP packets of another source than the other path's."}}};
+    std::array others{
+        Family{"path_skew_seconds", "gauge", "How much the path is behind the other one; negative: ahead of it."},
+        Family{"path_skew_max_seconds", "gauge", "The most that the path was behind the other one."},
+        Family{"track_source_lives_total", "counter", "Lives of the source that were followed, the first included."}};
+    auto& [skew, most, lives] = others;
+    for (const mesh::Track* track : view.mesh.tracks()) {
+        if (!track->merge) continue;
+        const std::string of_track = labels_of(*track);
+        for (size_t p = 0; p < track->paths.size(); p++) {
+            const std::string labels = labelled(of_track, "path", track->paths[p].name);
+            const rtp::Arrivals& arrivals = track->paths[p].state->arrivals;
+            for (Counted& counter : counted) counter.family.sample(labels, (arrivals.*counter.field).read());
+            skew.sample(labels, track->merge->counters().behind(p));
+            most.sample(labels, arrivals.most_behind());
+        }
+        lives.sample(of_track, track->merge->counters().lives.read());
     }
     for (const Counted& counter : counted) join(out, {&counter.family, 1});
     join(out, others);
@@ -119,8 +160,10 @@ void tracks(std::string& out, const View& view) {
         Family{"track_repair_packets_total", "counter", "FEC packets received."}};
     auto& [recovered, unrecovered, repair] = families;
     for (const mesh::Track* track : view.mesh.tracks()) {
-        if (!track->decoder) continue;
         const std::string labels = labels_of(*track);
+        if (track->merge) recovered.sample(labels, track->merge->counters().by_path.read(), ",by=\"path\"");
+        if (track->merge && !track->decoder) unrecovered.sample(labels, track->merge->counters().unrecovered.read());
+        if (!track->decoder) continue;
         const rtp::fec::DecoderCounters& c = track->decoder->counters();
         recovered.sample(labels, c.recovered.read(), ",by=\"fec\"");
         unrecovered.sample(labels, c.unrecovered.read());
@@ -160,9 +203,11 @@ void legs(std::string& out, const View& view) {
         Family{"leg_bytes_total", "counter", "Bytes of IP that these packets had."},
         Family{"leg_rtcp_packets_total", "counter", "RTCP packets given to the driver for this receiver."},
         Family{"leg_repair_packets_total", "counter", "FEC packets given to the driver for this receiver."},
+        Family{"leg_repeated_packets_total", "counter", "RTP packets sent once more (RFC 7198), given to the driver."},
+        Family{"leg_redundant", "gauge", "1 while both legs of a live-live output can be sent to, else 0."},
         Family{"leg_ready", "gauge", "1 when the next hop is known, 0 while nothing can be sent."},
         Family{"leg_drops_total", "counter", "Copies, RTP, RTCP and FEC, that did not leave, by reason."}};
-    auto& [packets, bytes, rtcp, repair, ready, drops] = families;
+    auto& [packets, bytes, rtcp, repair, repeated, redundant, ready, drops] = families;
     constexpr auto kFirst = static_cast<size_t>(flow::kFirstTxDrop), kLast = static_cast<size_t>(flow::kLastLegDrop);
     std::vector<std::string> reasons;
     for (size_t d = kFirst; d <= kLast; d++) reasons.push_back(fmt::format(",reason=\"{}\"", flow::kDropNames[d]));
@@ -174,12 +219,15 @@ void legs(std::string& out, const View& view) {
             bytes.sample(labels, output->rtp->bytes.read());
             rtcp.sample(labels, output->rtcp->packets.read());
             if (output->repair) repair.sample(labels, output->repair->packets.read() + output->rows->packets.read());
+            if (output->repeated) repeated.sample(labels, output->repeated->packets.read());
+            if (const mesh::Output* other = track->other_leg(*output))
+                redundant.sample(labels, view.mesh.ready(*output) && view.mesh.ready(*other) ? 1 : 0);
             ready.sample(labels, view.mesh.ready(*output) ? 1 : 0);
             for (size_t d = kFirst; d <= kLast; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
                 uint64_t sum = 0;
-                for (flow::LegState* state :
-                     {output->rtp.get(), output->rtcp.get(), output->repair.get(), output->rows.get()})
+                for (flow::LegState* state : {output->rtp.get(), output->rtcp.get(), output->repair.get(),
+                                              output->rows.get(), output->repeated.get()})
                     if (state != nullptr) sum += state->drop(reason).read();
                 drops.sample(labels, sum, reasons[d - kFirst]);
             }
@@ -308,6 +356,7 @@ std::string render(const View& view) {
     build.sample(fmt::format("version=\"{}\",node=\"{}\"", view.version, escaped(view.node)), 1);
     join(out, {&build, 1});
     paths(out, view);
+    live_live(out, view);
     tracks(out, view);
     late_joiners(out, view);
     legs(out, view);

@@ -1,0 +1,42 @@
+// What goes twice: a track that arrives by two paths, an output with two legs, packets that are sent once more.
+#include <algorithm>
+
+#include "control/mesh/mesh.hpp"
+
+namespace penstock::mesh {
+
+void Mesh::take_merge(Track& track, const Track* before) const {
+    if (track.config.sources.size() < 2) return;
+    track.merge = before && before->merge ? before->merge : std::make_shared<flow::MergeState>();
+    const auto us = static_cast<uint64_t>(track.config.skew.count());
+    track.merge->set_skew((us << 32) / 1'000'000);
+}
+
+const Output* Track::other_leg(const Output& leg) const {
+    if (leg.to.live_live == 0) return nullptr;
+    const auto other = std::ranges::find_if(
+        outputs, [&](const Output& o) { return &o != &leg && o.to.live_live == leg.to.live_live; });
+    return other == outputs.end() ? nullptr : &*other;
+}
+
+// Transport streams, as they are muxed for distribution, and what is not compressed.
+bool Track::constant_rate() const {
+    const std::string_view codec = std::string_view(config.encoding).substr(0, config.encoding.find('/'));
+    static constexpr std::string_view kConstant[] = {"MP2T", "L8", "L16", "L24", "PCMU", "PCMA", "raw"};
+    return std::ranges::find(kConstant, codec) != std::end(kConstant);
+}
+
+void Mesh::take_repeat(Track& track, const Track* before) const {
+    const auto delay = [](const Track& of) {
+        std::chrono::milliseconds longest{0};
+        for (const config::Output& o : of.config.outputs) longest = std::max(longest, o.duplicate_after);
+        return longest;
+    };
+    const auto wanted = delay(track);
+    if (wanted.count() == 0) return;
+    track.repeat = before && before->repeat && delay(*before) == wanted
+                       ? before->repeat
+                       : std::make_shared<flow::Repeat>((static_cast<uint64_t>(wanted.count()) << 32) / 1000);
+}
+
+}  // namespace penstock::mesh
