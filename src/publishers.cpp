@@ -41,7 +41,11 @@ rtsp::Answer Publishers::receive(const rtsp::Receive& receive) {
             if (tracks.empty()) sessions_.erase(receive.session);
             return rtsp::Refusal{453, "no free pair of ports"};
         }
-        Track made{.order = receive.order, .name = receive.track.name, .config = receive.track.config, .publisher = {}};
+        Track made{.order = receive.order,
+                   .name = receive.track.name,
+                   .config = receive.track.config,
+                   .copy_of = receive.track.copy_of,
+                   .publisher = {}};
         config::Source source;
         source.rtp = {receive.local, *port};
         source.from = receive.publisher.ip;
@@ -79,9 +83,20 @@ Publishers::Recorded Publishers::record(rtsp::SessionId id) {
     const auto before = streams_.find(stream);
     if (before != streams_.end() && before->second == id) return {rtsp::Recording{}, std::nullopt};  // after PAUSE
     auto why = objection(stream);
+    // Where each is in the model: a copy of another is that one's second path, unless only the copy was set up.
+    std::vector<std::pair<size_t, size_t>> places;  // track, path
     if (!why) {
         std::vector<config::Track> wanted;
         for (const Track& track : tracks) {
+            const auto original = std::ranges::find_if(
+                tracks, [&](const Track& other) { return track.copy_of && other.order == *track.copy_of; });
+            if (original < tracks.begin() + static_cast<std::ptrdiff_t>(places.size())) {
+                const auto of = places[static_cast<size_t>(original - tracks.begin())].first;
+                wanted[of].sources.push_back(track.config.sources.front());
+                places.emplace_back(of, 1);
+                continue;
+            }
+            places.emplace_back(wanted.size(), 0);
             wanted.push_back(track.config);
             if (const auto* output = outputs(stream, track.name)) wanted.back().outputs = *output;
         }
@@ -93,11 +108,12 @@ Publishers::Recorded Publishers::record(rtsp::SessionId id) {
     }
     const auto& made = around_.mesh.stream(stream)->tracks;
     for (size_t t = 0; t < tracks.size(); t++) {
-        tracks[t].state = made[t]->paths.front().state;
+        const auto& [place, path] = places[t];
+        tracks[t].state = made[place]->paths[path].state;
         if (!tracks[t].interleaved) continue;
         const Endpoint rtp = tracks[t].at(), rtcp{rtp.ip, static_cast<uint16_t>(rtp.port + config::kRtcpPort)};
-        tracks[t].rtp.emplace(tracks[t].publisher, rtp, made[t]->owner);
-        tracks[t].rtcp.emplace(tracks[t].publisher, rtcp, made[t]->owner);
+        tracks[t].rtp.emplace(tracks[t].publisher, rtp, made[place]->owner);
+        tracks[t].rtcp.emplace(tracks[t].publisher, rtcp, made[place]->owner);
     }
     Recorded recorded{rtsp::Recording{}, std::nullopt};
     if (before != streams_.end()) recorded.before = before->second;

@@ -49,6 +49,7 @@ private:
         size_t order = 0;  // among those that were announced
         std::string name;
         config::Track config;
+        std::optional<size_t> copy_of;  // the order of the track whose second path it is
         Endpoint publisher;
         bool interleaved = false;
         std::optional<dataplane::IngestWay> rtp{}, rtcp{};  // interleaved, once it is recorded

@@ -7,6 +7,7 @@
 
 #include "control/config/differences.hpp"
 #include "control/rtsp/announce.hpp"
+#include "control/sdp/groups.hpp"
 #include "random_bits.hpp"
 #include "version.hpp"
 
@@ -96,6 +97,7 @@ void Pulled::on(const rtsp::client::Described& described) {
     tracks_.clear();
     std::vector<rtsp::Wanted> wanted;
     const auto& media = described.description.media;
+    const auto originals = sdp::originals(described.description);
     if (local_.ip != ports_at_) give_ports_back();
     ports_at_ = local_.ip;
     for (size_t m = 0; m < media.size() && tracks_.size() < rtsp::kMostPulledTracks; m++) {
@@ -112,7 +114,11 @@ void Pulled::on(const rtsp::client::Described& described) {
             want.client_port = rtsp::Pair{*port, static_cast<uint16_t>(*port + 1)};
         }
         wanted.push_back(want);
-        tracks_.push_back({m, std::move(*track)});
+        // A copy that stands before its original, or whose original is left out, is a track of its own.
+        const auto original = originals[m] ? std::ranges::find(tracks_, *originals[m], &Track::media) : tracks_.end();
+        std::optional<size_t> copy_of;
+        if (original != tracks_.end()) copy_of = static_cast<size_t>(original - tracks_.begin());
+        tracks_.push_back({m, std::move(*track), copy_of});
     }
     pull_.set_up(Clock::now(), std::move(wanted));
 }
@@ -166,7 +172,15 @@ void Pulled::find_sources(const rtsp::client::Granted& granted) {
 Result<void> Pulled::bring() {
     const mesh::Stream* before = around_.mesh.stream(stream_);
     config::Stream now;
-    for (const Track& track : tracks_) now.tracks.push_back(track.config);
+    std::vector<size_t> places;  // of each among them
+    for (const Track& track : tracks_) {
+        places.push_back(track.copy_of ? places[*track.copy_of] : now.tracks.size());
+        if (track.copy_of) {
+            now.tracks[places.back()].sources.push_back(track.config.sources.front());
+        } else {
+            now.tracks.push_back(track.config);
+        }
+    }
     // Outputs that operators added stay with the track of their name.
     if (before != nullptr) {
         const auto names = config::track_names(now);
@@ -179,9 +193,9 @@ Result<void> Pulled::bring() {
     const auto& made = around_.mesh.stream(stream_)->tracks;
     for (size_t t = 0; t < tracks_.size(); t++) {
         const Endpoint rtp = tracks_[t].config.sources[0].rtp;
-        tracks_[t].rtp.emplace(remote_, rtp, made[t]->owner);
-        tracks_[t].rtcp.emplace(remote_, Endpoint{rtp.ip, static_cast<uint16_t>(rtp.port + config::kRtcpPort)},
-                                made[t]->owner);
+        const uint16_t owner = made[places[t]]->owner;
+        tracks_[t].rtp.emplace(remote_, rtp, owner);
+        tracks_[t].rtcp.emplace(remote_, Endpoint{rtp.ip, static_cast<uint16_t>(rtp.port + config::kRtcpPort)}, owner);
     }
     return {};
 }

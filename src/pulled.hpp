@@ -53,6 +53,7 @@ private:
     struct Track {
         size_t media = 0;  // of the description
         config::Track config;
+        std::optional<size_t> copy_of{};  // which of the tracks it is the second path of: a=group:DUP (RFC 7104)
         std::optional<dataplane::IngestWay> rtp{}, rtcp{};  // interleaved
     };
 

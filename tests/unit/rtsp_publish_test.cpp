@@ -173,6 +173,20 @@ TEST_CASE("what may be announced", "[rtsp]") {
     CHECK(stage.ask(1, announce(kHead + kVideo, "/live?key=5", "Application/SDP; charset=utf-8")) == 200);
 }
 
+TEST_CASE("a copy that is announced is a second path of its original", "[rtsp]") {
+    const std::string video = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n";
+    const auto all =
+        rtsp::announced(kHead + "a=group:DUP a b\r\n" + video + "a=mid:a\r\n" + video + "a=mid:b\r\n" + video);
+    REQUIRE(all);
+    REQUIRE(all->size() == 3);
+    CHECK_FALSE((*all)[0].copy_of);
+    CHECK((*all)[1].copy_of == 0u);
+    CHECK_FALSE((*all)[2].copy_of);
+    CHECK((*all)[0].name == "video");
+    CHECK((*all)[1].name == "video-copy");
+    CHECK((*all)[2].name == "video-2");
+}
+
 TEST_CASE("which track a publisher means", "[rtsp]") {
     const auto tracks = [](std::initializer_list<std::string_view> controls) {
         std::string sdp = kHead;

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "control/sdp/description.hpp"
+#include "control/sdp/groups.hpp"
 
 using namespace penstock;
 
@@ -116,4 +117,48 @@ TEST_CASE("what could not be read again is not written", "[sdp]") {
     CHECK(refused([](auto& d) { d.others = {{'s', "x"}}; }));
     CHECK(refused([](auto& d) { d.media[0].formats.clear(); }));
     CHECK(refused([](auto& d) { d.media[0].type = ""; }));
+}
+
+TEST_CASE("copies and repair are told by groups", "[sdp]") {
+    // As RFC 7104 section 4.2 has it, and an original with its repair (RFC 5956).
+    const std::string text = std::string(kHead) +
+                             "a=group:DUP S1a S1b\r\na=group:FEC-FR S1a R1\r\n"
+                             "m=video 30000 RTP/AVP 100\r\na=rtpmap:100 MP2T/90000\r\na=mid:S1a\r\n"
+                             "m=video 30002 RTP/AVP 100\r\na=rtpmap:100 MP2T/90000\r\na=mid:S1b\r\n"
+                             "a=ssrc-group:DUP 1000 1010\r\na=ssrc-group:FEC-FR 1000 x 2110\r\n"
+                             "m=application 30004 RTP/AVP 110\r\na=mid:R1\r\n";
+    const auto d = right(text);
+    const auto groups = sdp::groups(d);
+    REQUIRE(groups.size() == 2);
+    CHECK(groups[0] == sdp::Group{"DUP", {"S1a", "S1b"}});
+    CHECK(groups[1] == sdp::Group{"FEC-FR", {"S1a", "R1"}});
+    const auto of_ssrcs = sdp::ssrc_groups(d.media[1]);
+    REQUIRE(of_ssrcs.size() == 2);
+    CHECK(of_ssrcs[0] == sdp::SsrcGroup{"DUP", {1000, 1010}});
+    CHECK(of_ssrcs[1].ssrcs == std::vector<uint32_t>{1000, 2110});
+    CHECK(sdp::originals(d) == std::vector<std::optional<size_t>>{std::nullopt, 0u, std::nullopt});
+    CHECK(sdp::attribute(groups[0]) == sdp::Attribute{"group", "DUP S1a S1b"});
+    CHECK(sdp::attribute(of_ssrcs[0]) == sdp::Attribute{"ssrc-group", "DUP 1000 1010"});
+}
+
+TEST_CASE("what cannot be a copy is none", "[sdp]") {
+    const auto originals = [](std::string_view groups, std::string_view second) {
+        return sdp::originals(right(std::string(kHead) + std::string(groups) +
+                                    "m=video 30000 RTP/AVP 100\r\na=rtpmap:100 MP2T/90000\r\na=mid:a\r\n" +
+                                    std::string(second)));
+    };
+    constexpr std::string_view kSecond = "m=video 30002 RTP/AVP 100\r\na=rtpmap:100 MP2T/90000\r\na=mid:b\r\n";
+    using All = std::vector<std::optional<size_t>>;
+    CHECK(originals("a=group:DUP a b\r\n", kSecond) == All{std::nullopt, 0u});
+    CHECK(originals("a=group:DUP b a\r\n", kSecond) == All{1u, std::nullopt});
+    for (const std::string_view group :
+         {"a=group:DUP\r\n", "a=group:DUP a\r\n", "a=group:DUP a a\r\n", "a=group:DUP a c\r\n", "a=group:LS a b\r\n"})
+        CHECK(originals(group, kSecond) == All(2));
+    CHECK(originals("a=group:DUP a b\r\n", "m=audio 1 RTP/AVP 100\r\na=rtpmap:100 MP2T/90000\r\na=mid:b\r\n") ==
+          All(2));
+    CHECK(originals("a=group:DUP a b\r\n", "m=video 1 RTP/AVP 100\r\na=rtpmap:100 H264/90000\r\na=mid:b\r\n") ==
+          All(2));
+    CHECK(originals("a=group:DUP a b\r\n", std::string(kSecond) + std::string(kSecond)) == All(3));
+    // A chain: each medium is in one pair.
+    CHECK(originals("a=group:DUP a b\r\na=group:DUP b a\r\n", kSecond) == All{std::nullopt, 0u});
 }

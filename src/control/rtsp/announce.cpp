@@ -9,6 +9,7 @@
 #include "control/config/standards.hpp"
 #include "control/rtsp/limits.hpp"
 #include "control/rtsp/url.hpp"
+#include "control/sdp/groups.hpp"
 
 namespace penstock::rtsp {
 namespace {
@@ -51,19 +52,24 @@ std::expected<std::vector<AnnouncedTrack>, Refusal> announced(std::string_view s
     if (!description) return refuse(400, "SDP: " + description.error().text);
     if (description->media.empty() || description->media.size() > kMostTracks)
         return refuse(400, fmt::format("SDP: 1 to {} media are taken", kMostTracks));
+    const auto originals = sdp::originals(*description);
     config::Stream stream;
     std::vector<AnnouncedTrack> all;
     for (const sdp::Media& media : description->media) {
         auto track = track_in(media);
         if (!track) return std::unexpected(std::move(track.error()));
-        stream.tracks.push_back(*track);
+        if (!originals[all.size()]) stream.tracks.push_back(*track);
         std::string control(find(media.attributes, "control").value_or(""));
         // Encoders that write no a=control, or the aggregate one: they count as FFmpeg does in its own.
         if (control.empty() || control == "*") control = fmt::format("streamid={}", all.size());
-        all.push_back({{}, std::move(control), std::move(*track)});
+        all.push_back({{}, std::move(control), std::move(*track), originals[all.size()]});
     }
     const auto names = config::track_names(stream);
-    for (size_t i = 0; i < all.size(); i++) all[i].name = names[i];
+    auto next = names.begin();
+    for (AnnouncedTrack& track : all)
+        if (!track.copy_of) track.name = *next++;
+    for (AnnouncedTrack& track : all)
+        if (track.copy_of) track.name = all[*track.copy_of].name + "-copy";
     return all;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // What a publisher announces: the tracks of an SDP that a stream can have, and which of them a SETUP is about. Pure.
 #include <expected>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,9 +18,10 @@ struct Refusal {
 };
 
 struct AnnouncedTrack {
-    std::string name;      // as the stream will have it: "video", "audio-2"
-    std::string control;   // what its URL is, or ends with
-    config::Track config;  // without sources: SETUP tells where it comes from
+    std::string name;                 // as the stream will have it: "video", "audio-2"
+    std::string control;              // what its URL is, or ends with
+    config::Track config;             // without sources: SETUP tells where it comes from
+    std::optional<size_t> copy_of{};  // which of the others it is a second path of: a=group:DUP (RFC 7104)
     bool operator==(const AnnouncedTrack&) const = default;
 };
 

@@ -1,0 +1,90 @@
+#include "control/sdp/groups.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/text.hpp"
+
+namespace penstock::sdp {
+namespace {
+
+// "DUP S1a S1b" word by word.
+std::vector<std::string_view> words(std::string_view text) {
+    std::vector<std::string_view> all;
+    while (!(text = trimmed(text)).empty()) {
+        const size_t end = text.find_first_of(" \t");
+        all.push_back(text.substr(0, end));
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end);
+    }
+    return all;
+}
+
+// The only medium with this a=mid.
+std::optional<size_t> medium(const Description& description, std::string_view mid) {
+    std::optional<size_t> found;
+    for (size_t m = 0; m < description.media.size(); m++) {
+        if (find(description.media[m].attributes, "mid") != mid) continue;
+        if (found) return std::nullopt;
+        found = m;
+    }
+    return found;
+}
+
+bool alike(const Media& a, const Media& b) {
+    return a.type == b.type && a.formats == b.formats && !a.formats.empty() &&
+           a.rtpmap(a.formats[0]) == b.rtpmap(b.formats[0]);
+}
+
+}  // namespace
+
+std::vector<Group> groups(const Description& description) {
+    std::vector<Group> all;
+    for (const Attribute& a : description.attributes) {
+        if (a.name != "group" || !a.value) continue;
+        const auto w = words(*a.value);
+        if (w.empty()) continue;
+        all.push_back({std::string(w[0]), {w.begin() + 1, w.end()}});
+    }
+    return all;
+}
+
+std::vector<SsrcGroup> ssrc_groups(const Media& media) {
+    std::vector<SsrcGroup> all;
+    for (const Attribute& a : media.attributes) {
+        if (a.name != "ssrc-group" || !a.value) continue;
+        const auto w = words(*a.value);
+        if (w.empty()) continue;
+        SsrcGroup group{std::string(w[0]), {}};
+        for (size_t i = 1; i < w.size(); i++)
+            if (const auto ssrc = number<uint32_t>(w[i])) group.ssrcs.push_back(*ssrc);
+        all.push_back(std::move(group));
+    }
+    return all;
+}
+
+Attribute attribute(const Group& group) {
+    return {"group", fmt::format("{} {}", group.semantics, fmt::join(group.mids, " "))};
+}
+
+Attribute attribute(const SsrcGroup& group) {
+    return {"ssrc-group", fmt::format("{} {}", group.semantics, fmt::join(group.ssrcs, " "))};
+}
+
+std::vector<std::optional<size_t>> originals(const Description& description) {
+    std::vector<std::optional<size_t>> of(description.media.size());
+    for (const Group& group : groups(description)) {
+        // Two copies are what a track has paths for: the first that is listed, which is to be sent first, and the next.
+        if (group.semantics != kDuplicates || group.mids.size() < 2) continue;
+        const auto first = medium(description, group.mids[0]), second = medium(description, group.mids[1]);
+        if (!first || !second || *first == *second || of[*first] || of[*second]) continue;
+        if (!alike(description.media[*first], description.media[*second])) continue;
+        const bool taken = std::find(of.begin(), of.end(), std::optional(*first)) != of.end() ||
+                           std::find(of.begin(), of.end(), std::optional(*second)) != of.end();
+        if (!taken) of[*second] = *first;
+    }
+    return of;
+}
+
+}  // namespace penstock::sdp
