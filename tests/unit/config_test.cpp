@@ -285,7 +285,7 @@ TEST_CASE("the rtsp section") {
             {"rtsp: { tls: { certificate: /c } }\n", {{1, 14, "'key' is missing"}}},
             {"rtsp: { tls: { certificate: \"\", key: /k } }\n", {{1, 29, "a path of 1-4095 characters"}}},
             {"rtsp: { listen: [\":322\"], tls: { listen: [\":322\"], certificate: /c, key: /k } }\n",
-             {{1, 45, "stands twice"}}},
+             {{1, 43, "stands twice"}}},
             {"rtsp: { listen: \":554\" }\n", {{1, 17, "list"}}},
             {"rtsp: { listen: [\"554\"] }\n", {{1, 18, "is not allowed"}}},
             {"rtsp: { listen: [\":0\"] }\n", {{1, 18, "is not allowed"}}},

@@ -154,10 +154,12 @@ TEST_CASE("who is refused is closed at once, and a flood of them holds up nobody
 
 TEST_CASE("one that does not read is let go, and costs no more than it may", "[tcp]") {
     Echo echo;
-    Client deaf(echo.port), other(echo.port);
+    Client deaf(echo.port);
     deaf.say("x");
     CHECK(echo.until([&] { return deaf.heard() == "x"; }));
     const TcpServer::Id id = echo.last;
+    Client other(echo.port);
+    CHECK(echo.until([&] { return echo.open == 2; }));
     // What the kernel takes, and what it does not, until it is too much.
     for (int i = 0; i < 200 && echo.open == 2; i++) echo.server->send(id, std::string(100'000, 'x'));
     CHECK(echo.until([&] { return echo.open == 1; }));

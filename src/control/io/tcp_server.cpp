@@ -117,6 +117,7 @@ void TcpServer::send(Id id, std::string bytes) {
     if (c.out.size() - c.sent + bytes.size() > kMostUnsent) {
         c.out.clear();
         c.sent = 0;
+        c.blocked = false;  // nor for what the socket has taken is it waited
         return close(id);
     }
     const bool idle = c.out.empty();
@@ -179,6 +180,7 @@ void TcpServer::flush(Id id) {
         if (sent < 0) {
             c.out.clear();
             c.sent = 0;
+            c.blocked = false;
             return close(id);
         }
         if (rest.iov_len == 0) break;
