@@ -4,6 +4,7 @@ import re
 import shutil
 import urllib.parse
 
+from certificates import authority, issue
 from lab import ROOT, Skip, wait_for
 from steady import Steady, config, leg, start, stream
 from relay import LAN, Relay, Sender, wait_forwarded, wait_legs
@@ -18,7 +19,10 @@ def test_documented():
     """docs/metrics.md names every metric that a forwarder has, and none that it has not."""
     with Relay(1) as lab:
         gate = "  - { name: gate, rtsp: { url: \"rtsp://h/\", start: on_demand } }\n"
-        penstock = lab.start_penstock(lab.node, config(lab, stream("camera-1", 20000, leg(1)), gate) + "rtsp: { listen: [\":8554\"] }\n")
+        authority(lab)
+        certificate, key = issue(lab, "node", LAN[4])
+        rtsp = f"rtsp: {{ listen: [\":8554\"], tls: {{ certificate: {certificate}, key: {key} }} }}\n"
+        penstock = lab.start_penstock(lab.node, config(lab, stream("camera-1", 20000, leg(1)), gate) + rtsp)
         wait_legs(penstock, 1)
         Sender(lab.source, LAN[4], 20000).send(100)
         wait_forwarded(penstock, 100)

@@ -40,7 +40,7 @@ class TlsClient(TcpClient):
 
 def s_client(lab, *options, words="", host=WAN[4]):
     """What openssl says of a connection."""
-    return lab.receivers[0].run("timeout", "10", "openssl", "s_client", "-connect", f"{host}:322", "-CAfile", lab.file("authority.pem"), "-verify_return_error",
+    return lab.receivers[0].run("timeout", "4", "openssl", "s_client", "-connect", f"{host}:322", "-CAfile", lab.file("authority.pem"), "-verify_return_error",
                                 *options, check=False, input=words)
 
 

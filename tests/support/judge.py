@@ -33,7 +33,8 @@ class Capture:
             counts = dict(reversed(line.split(" ", 1)) for line in self.process.text().splitlines() if line[:1].isdigit())
             captured, received, dropped = (next(int(number) for what, number in counts.items() if part in what)
                                            for part in ("captured", "received", "dropped by kernel"))
-            assert captured == received and dropped == 0, f"the capture itself lost packets:\n{self.process.text()}"
+            # What is captured and not needed may still come while it stops.
+            assert received - captured <= 1 and dropped == 0, f"the capture itself lost packets:\n{self.process.text()}"
         return self
 
     def fields(self, display_filter, *names, options=()):

@@ -94,7 +94,7 @@ TEST_CASE("the life of a session", "[rtsp]") {
     CHECK(stage.server.sessions().empty());
 }
 
-TEST_CASE("multicast is granted where it is on, and such a session lives by its requests", "[rtsp]") {
+TEST_CASE("multicast is granted where it is on; such a session lives by its connection, and by requests", "[rtsp]") {
     const auto setup = [](std::string_view transport) {
         return request("SETUP", "rtsp://10.0.1.1/cam/video", fmt::format("Transport: {}\r\n", transport));
     };
@@ -117,11 +117,14 @@ TEST_CASE("multicast is granted where it is on, and such a session lives by its 
                        "mode=\"PLAY\"\r\n") != std::string::npos);
     CHECK(on.server.sessions().begin()->second.transport() == "multicast");
     CHECK(on.ask(1, kPlay) == 200);
+    on.pass(200s);
+    REQUIRE(on.server.sessions().size() == 1);
     on.server.disconnected(1);
     on.pass(59s);
     REQUIRE(on.server.sessions().size() == 1);
     on.connect(2);
     CHECK(on.ask(2, request("GET_PARAMETER", "rtsp://10.0.1.1/cam", "Session: SESSION\r\n")) == 200);
+    on.server.disconnected(2);
     on.pass(59s);
     CHECK(on.server.sessions().size() == 1);
     on.pass(1s);

@@ -73,6 +73,9 @@ void TcpServer::accept(size_t listener) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     // A peer that vanished without a word is noticed by the kernel: no request may come for hours.
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    const int idle = kIdle, every = kProbeEvery;
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
     const Id id = next_++;
     if (!events_.connected(id, name_of(fd, getpeername), name_of(fd, getsockname))) return;
     Connection& c = connections_[id];

@@ -236,9 +236,12 @@ void Server::end(SessionId id, EndReason reason) {
 
 void Server::expire(Instant now) {
     std::vector<SessionId> silent;
-    for (const auto& [id, session] : sessions_)
+    for (auto& [id, session] : sessions_) {
+        // live555 sends nothing but RTCP, to the group, where we do not listen.
+        if (session.multicast() && connections_.contains(session.connection)) session.heard = now;
         if (now - session.heard >= session.timeout && (session.publishes() || !session.interleaved()))
             silent.push_back(id);
+    }
     for (const SessionId id : silent) end(id, EndReason::timeout);
 
     std::vector<ConnectionId> in_use;

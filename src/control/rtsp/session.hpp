@@ -104,7 +104,7 @@ struct Session {
     State state = State::init;
     std::string agent;
     Instant started{};
-    Instant heard{};                        // the last sign of life: a request, RTCP, or a publisher's media
+    Instant heard{};                        // the last sign of life: a request, RTCP, a publisher's media; by multicast, its connection
     std::vector<AnnouncedTrack> announced;  // a publisher's; empty: it is a viewer
 
     bool publishes() const noexcept { return !announced.empty(); }
@@ -112,12 +112,11 @@ struct Session {
     bool interleaved() const {
         return std::ranges::any_of(tracks, [](const auto& t) { return t.second.interleaved.has_value(); });
     }
-    // The way of its media.
-    std::string_view transport() const {
-        if (interleaved()) return "tcp";
-        const bool group = std::ranges::any_of(tracks, [](const auto& t) { return t.second.multicast; });
-        return group ? "multicast" : "udp";
+    bool multicast() const {
+        return std::ranges::any_of(tracks, [](const auto& t) { return t.second.multicast; });
     }
+    // The way of its media.
+    std::string_view transport() const { return interleaved() ? "tcp" : multicast() ? "multicast" : "udp"; }
 };
 inline constexpr std::string_view kTransports[] = {"udp", "multicast", "tcp"};
 
