@@ -31,7 +31,7 @@ def test_json():
     with Relay(2) as lab:
         repaired = stream("camera-1", 20000, leg(1) + ", fec: { scheme: st2022-1 }", leg(2)).replace(
             "20000\"", "20000\", fec: { scheme: st2022-1 }")
-        repaired += f"      - {{ media: audio, payload_type: 10, encoding: L16/44100/2, sources: [{{ rtp: \"{endpoint(LAN[4], 20020)}\" }}] }}\n"  # constant rate
+        repaired += f"      - {{ media: audio, payload_type: 10, encoding: L16/44100/2, sources: [{{ rtp: \"{endpoint(LAN[4], 20020)}\" }}, {{ rtp: \"{endpoint(LAN[4], 20022)}\" }}] }}\n"  # constant rate, two paths
         streams = (repaired, stream("gate", 20010, leg(1, 6010)))
         away = "  - { name: away, rtsp: { url: \"rtsp://%s:555/away\", start: on_demand } }\n" % WAN[4]  # a camera to show
         penstock = lab.start_penstock(lab.node, config(lab, *streams, away) + "rtsp: { listen: [\":554\"] }\n")
@@ -39,7 +39,7 @@ def test_json():
         assert Client(lab.receivers[0]).setup("video").status == 200  # an RTSP session to show
         Sender(lab.source, LAN[4], 20000).send(100)
         Sender(lab.source, LAN[4], 25000).send(10)  # nobody's: a drop to show
-        Sender(lab.source, LAN[4], 20020, payload_type=10).send(120, per_second=100)  # a second to tell the delivery of
+        Sender(lab.source, LAN[4], 20020, payload_type=10).send(250, per_second=100)  # two seconds: to learn the rate and to judge by it
         wait_forwarded(penstock, 200)
         wait_for(lambda: penstock.metrics().drops(), "a drop")
         subprocess.run(penstock.cli_command(), input=f"capture drops file {lab.file('drops.pcapng')}\n", text=True, check=True)  # to show
@@ -59,7 +59,8 @@ def test_json():
                         assert (optional and value is None) or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))), (
                             command, array, key, value)
         assert penstock.show("port info lan")["ports"][0]["port"] == "lan"
-        assert [row["packets"] for row in penstock.show("stream all")["streams"]] == [220, 0]
+        packets = [row["packets"] for row in penstock.show("stream all")["streams"]]
+        assert packets == [100, 250, 0], packets  # a row each track
         assert json.loads(penstock.cli("--json", "reload"))["done"]
         # Counting anew concerns what is shown, not the metrics.
         penstock.cli("clear", "port", "stats", "all")
