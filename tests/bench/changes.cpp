@@ -1,7 +1,8 @@
 // bench-changes: what a stream notices of changes to others. One flow at full rate through a worker on one core, among
 // 100,000 tracks that are installed; on another core the control side changes a hundred of them a second (an output or
 // a stream comes or goes: model, table, grace period), or none, by turns of a quarter of a second, so that both meet
-// the same weather. Prints a JSON object a line, as bench-relay does. Argument: seconds.
+// the same weather. Prints a JSON object a line, as bench-relay does. Arguments: seconds, and how many changes a second
+// where it is not a hundred.
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <sched.h>
@@ -26,7 +27,6 @@ using namespace penstock::bench;
 using namespace std::chrono_literals;
 
 constexpr uint32_t kFlows = 100'000;
-constexpr unsigned kChangesPerSecond = 100;
 constexpr uint16_t kPayload = 200;
 
 void run_on(unsigned core) {
@@ -90,10 +90,14 @@ struct Seen {                     // by the worker, with changes or without
 int main(int argc, char** argv) {
     dataplane::put_heap_on_huge_pages();  // as penstock does
     const auto cores = two_cores();
-    if (argc != 2 || cores.size() < 2) {
-        std::fputs(argc == 2 ? "bench-changes: needs two cores\n" : "usage: bench-changes SECONDS\n", stderr);
+    if (argc < 2 || argc > 3 || cores.size() < 2) {
+        std::fputs(cores.size() < 2 ? "bench-changes: needs two cores\n"
+                                    : "usage: bench-changes SECONDS [CHANGES-A-SECOND]\n",
+                   stderr);
         return 2;
     }
+    const unsigned rate = argc == 3 ? static_cast<unsigned>(std::stoul(argv[2])) : 100;
+    if (rate == 0) return std::fputs("bench-changes: 0 changes a second are none\n", stderr), 2;
     run_on(cores[1]);  // the worker's
     Log log(Level::error, LogFormat::text);
     const auto stage = Stage::make(log);
@@ -120,7 +124,7 @@ int main(int argc, char** argv) {
         Changer changer(*mesh, table);
         const auto begin = std::chrono::steady_clock::now();
         const auto end = begin + std::chrono::duration<double>(std::stod(argv[1]));
-        for (auto next = begin; next < end; next += 1'000'000us / kChangesPerSecond) {
+        for (auto next = begin; next < end; next += 1'000'000us / rate) {
             std::this_thread::sleep_until(next);
             const bool on = (next - begin) / 250ms % 2 == 1;
             changing.store(on, std::memory_order_relaxed);
@@ -170,7 +174,7 @@ int main(int argc, char** argv) {
             R"("lost": {}, "latency_p50_us": {:.2f}, "latency_p99_us": {:.2f}, "latency_p999_us": {:.2f}, )"
             R"("latency_max_us": {:.1f}, "change_us_median": {}}})"
             "\n",
-            kPayload, kFlows, with ? kChangesPerSecond : 0, median, cycles(*std::ranges::min_element(s.turns)),
+            kPayload, kFlows, with ? rate : 0, median, cycles(*std::ranges::min_element(s.turns)),
             s.turns.size() * kBurst, lost, s.us(0.5, per_us), s.us(0.99, per_us), s.us(0.999, per_us),
             static_cast<double>(*std::ranges::max_element(s.turns)) / per_us,
             with ? fmt::format("{:.1f}", change_us.median()) : "null");

@@ -8,7 +8,8 @@ namespace {
 class Forwarder final : public Subject {
 public:
     Forwarder(const Stage& stage, const Load& load)
-        : mesh_(make_mesh(load.flows, load.fanout, load.share)),
+        : kind_(load.kind),
+          mesh_(make_mesh(load.flows, load.fanout, load.share, load.kind)),
           qsbr_(1),
           table_(qsbr_, mesh_->compile()),
           capture_(qsbr_, std::make_unique<const flow::Capture>()),
@@ -20,7 +21,8 @@ public:
         const flow::Ledger ledger = worker_.ledger().read();
         uint64_t lost = 0;
         for (const auto& track : mesh_->tracks()) lost += track->paths.front().state->reception.counters().lost.read();
-        return ledger.balanced() && ledger.forwarded == packets && ledger.sent == packets * fanout && lost == 0;
+        return ledger.balanced() && ledger.forwarded == packets && lost == 0 &&
+               (kind_ == Kind::fec_encode ? ledger.sent > packets * fanout : ledger.sent == packets * fanout);
     }
 
 private:
@@ -34,6 +36,7 @@ private:
         return plan;
     }
 
+    Kind kind_;
     std::unique_ptr<mesh::Mesh> mesh_;
     dataplane::Qsbr qsbr_;
     dataplane::Published<flow::Table> table_;

@@ -48,12 +48,13 @@ class Lab:
     def ip(*words):
         subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
 
-    def kernel(self, program, size, seconds):
+    def kernel(self, program, size, seconds, *how):
+        """`how`: "gso", or nothing."""
         if self.missing:
             return []
         rows = []
         for fanout in 1, 64:
-            words = [program, *self.names[:2], NODE, RECEIVER, size, fanout, seconds]
+            words = [program, *self.names[:2], NODE, RECEIVER, size, fanout, seconds, *how]
             done = subprocess.run([str(w) for w in words], check=True, stdout=subprocess.PIPE, text=True)
             rows.append(json.loads(done.stdout))
         return rows

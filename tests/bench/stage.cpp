@@ -64,13 +64,17 @@ Result<std::unique_ptr<Stage>> Stage::make(Log& log) {
     return stage;
 }
 
-void Stage::prepare(std::span<rte_mbuf*> into, Traffic& traffic, uint16_t payload) const {
+void Stage::take(std::span<rte_mbuf*> into) const {
     // Past the cache of the pool, which would give back what was freed last.
     if (rte_mempool_generic_get(packets_.get(), reinterpret_cast<void**>(into.data()),
                                 static_cast<unsigned>(into.size()), nullptr) != 0)
         rte_panic("the packet pool is empty\n");
+    for (rte_mbuf* m : into) rte_pktmbuf_reset(m);
+}
+
+void Stage::prepare(std::span<rte_mbuf*> into, Traffic& traffic, uint16_t payload) const {
+    take(into);
     for (rte_mbuf* m : into) {
-        rte_pktmbuf_reset(m);
         m->data_len = static_cast<uint16_t>(kHeaders + payload);
         m->pkt_len = m->data_len;
         traffic.write_next(rte_pktmbuf_mtod(m, std::byte*), payload);
@@ -82,6 +86,8 @@ void Stage::feed(std::span<rte_mbuf* const> packets) const {
     if (rte_ring_sp_enqueue_bulk(ring_, reinterpret_cast<void* const*>(packets.data()), count, nullptr) != count)
         rte_panic("a subject left packets in the ring\n");
 }
+
+bool Stage::waiting() const { return rte_ring_count(ring_) != 0; }
 
 uint64_t Stage::sent() const {
     rte_eth_stats stats{};

@@ -26,6 +26,9 @@ public:
     // it.
     void prepare(std::span<rte_mbuf*> into, Traffic& traffic, uint16_t payload) const;
     void feed(std::span<rte_mbuf* const> packets) const;
+    // Buffers as prepare() takes them, to be written by others.
+    void take(std::span<rte_mbuf*> into) const;
+    bool waiting() const;    // whether something that was fed was not taken yet
     uint64_t sent() const;  // packets that the tx port took so far
 
     uint16_t rx() const noexcept { return rx_; }

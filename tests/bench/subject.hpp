@@ -11,7 +11,8 @@ class Subject {
 public:
     virtual ~Subject() = default;
     virtual void turn() = 0;
-    // Whether `packets` were taken and each left as `fanout` copies, as far as the subject itself can tell.
+    // Whether `packets` were taken and each left as `fanout` copies, as far as the subject itself can tell. Copies of a
+    // second path and repair are not among them.
     virtual bool accounts_for(uint64_t packets, uint32_t fanout) const = 0;
 };
 
@@ -19,6 +20,7 @@ struct Load {
     uint32_t flows = 1000;
     uint32_t fanout = 1;
     bool share = true;  // the tx port takes chained buffers
+    Kind kind = Kind::plain;
 };
 
 // penstock: dataplane::Worker with a table compiled by mesh::Mesh.
