@@ -1,0 +1,191 @@
+"""docs/performance.md, from the rows of a run."""
+import plot
+
+KINDS = "plain", "rewrite", "fec-encode", "fec-decode", "merge"
+FANOUTS = 1, 10, 100, 1000
+SIZES = 200, 1300
+STREAMS = 10, 100, 1000, 10_000, 100_000
+LEGS = 1, 10, 100, 1000, 10_000, 100_000
+RATES = 10, 100, 1000
+PEER_FANOUTS = 1, 64
+PEERS = {"testpmd-io": "DPDK testpmd io", "testpmd-macswap": "DPDK testpmd macswap", "kernel": "kernel relay",
+         "kernel-gso": "kernel relay, GSO", "gstreamer": "GStreamer relay"}
+WORDS = {"plain": "plain", "rewrite": "rewrite", "fec-encode": "FEC encode", "fec-decode": "FEC decode", "merge": "merge"}
+NONE = "not measured"
+
+
+def pick(rows, case, **wanted):
+    return next((row for row in rows if row["case"] == case and all(row.get(k) == v for k, v in wanted.items())), None)
+
+
+def cell(row, key="cycles_median", digits=0):
+    return NONE if row is None or row.get(key) is None else f"{row[key]:,.{digits}f}"
+
+
+def table(heads, lines):
+    yield "| " + " | ".join(heads) + " |"
+    yield "|" + "---|" * len(heads)
+    for line in lines:
+        yield "| " + " | ".join(str(word) for word in line) + " |"
+    yield ""
+
+
+def ours(rows, size, fanout, cache):
+    return pick(rows, "relay-beside-peers", subject="penstock", size=size, fanout=fanout, cache=cache)
+
+
+def peer(rows, name, size, fanout):
+    return pick(rows, "relay", subject=name, size=size, fanout=fanout)
+
+
+def plots(rows):
+    """{name: SVG}."""
+    def walks(size, key):
+        return {WORDS[kind]: [(row["fanout"], row[key]) for row in rows if row["case"] == "walk" and row["kind"] == kind and row["size"] == size]
+                for kind in KINDS}
+
+    def growth(case, per, key, scale=lambda row: 1):
+        return [(row[per], row[key] / scale(row)) for row in rows if row["case"] == case]
+
+    drawn = {}
+    for size in SIZES:
+        drawn[f"cycles-{size}"] = plot.lines(f"Cost of a copy, {size} B", "fan-out", "TSC cycles per output packet", walks(size, "cycles_median"), log_y=True)
+        drawn[f"latency-{size}"] = plot.lines(f"Latency at half load, {size} B, p99", "fan-out", "microseconds", walks(size, "p99_us"), log_y=True)
+        for fanout in PEER_FANOUTS:
+            values = {f"penstock, {cache}": ours(rows, size, fanout, cache) for cache in ("hot", "cold")}
+            values |= {words: peer(rows, name, size, fanout) for name, words in PEERS.items()}
+            drawn[f"peers-{size}-{fanout}"] = plot.bars(f"1 → {fanout}, {size} B", "TSC cycles per output packet",
+                                                        {name: row and row["cycles_median"] for name, row in values.items()})
+    drawn["growth"] = plot.lines("Cost against number, 200 B", "number of streams (1 → 1), of legs (of one stream)", "TSC cycles per output packet",
+                                 {"streams": growth("streams", "flows", "cycles_median"), "legs": growth("legs", "fanout", "cycles_median")})
+    drawn["memory"] = plot.lines("Memory against number", "number of streams with one leg, of legs of one stream", "bytes that the process grows, each",
+                                 {"a stream": [p for p in growth("streams", "flows", "grown_bytes", lambda row: row["flows"]) if p[0] >= 1000],
+                                  "a leg": [p for p in growth("legs", "fanout", "grown_bytes", lambda row: row["fanout"]) if p[0] >= 1000]}, log_y=True)
+    changed = [row for row in rows if row["case"] == "changes" and row["changes_per_second"] > 0]
+    drawn["changes"] = plot.lines("Latency of a stream while others are changed", "table changes per second, among 100,000 streams", "microseconds",
+                                  {name: [(row["changes_per_second"], row[key]) for row in changed] for name, key in
+                                   (("p50", "latency_p50_us"), ("p99", "latency_p99_us"), ("p99.9", "latency_p999_us"))}, log_y=True)
+    return drawn
+
+
+def machine(measured):
+    facts = measured["machine"]
+    yield f"* {measured['date']}{', with `--quick`: fewer repetitions' if measured['quick'] else ''}"
+    yield f"* {facts['cpu']}, {facts['cores']} cores, TSC {facts['tsc_hz'] / 1e9:.3f} GHz; no NIC"
+    yield (f"* load average {facts['load_average']} at the beginning, {facts['load_average_at_end']} at the end; transparent huge pages: "
+           f"{facts['transparent_hugepages']}, {facts['memory_on_huge_pages_mib']} MiB of the benchmark on them")
+    if facts["load_average"] > 1.5:
+        yield "* **The machine was busy with other work when this began: the percentiles tell of that, and ratios are better than figures.**"
+    yield ""
+
+
+def targets(verdict):
+    def word(goal):
+        return NONE if goal["met"] is None else "met" if goal["met"] else "**missed**"
+    yield "## Targets\n"
+    yield from table(["target", "figure", "", "worst at"],
+                     [(g["goal"], f"{g['worst']:,.4g}" if "worst" in g else "-", word(g), g.get("at", "-")) for g in verdict])
+
+
+def walks(rows, where):
+    yield "## What a packet costs\n"
+    yield "TSC cycles of the production worker per copy of a media packet (median of batches), and how long packets stay at half of the rate that this"
+    yield "allows, from when each is due to the end of the turn that sent it. `rewrite`: outputs with a TTL and a DSCP of their own. `FEC encode`: ST 2022-1,"
+    yield "10 x 10 with rows and columns, sent to every output beside the media; `FEC decode`: the same arriving, nothing lost. `merge`: two paths, both"
+    yield "whole. Repair and second copies are paid for and not counted. Ports are a ring and a sink, so that a NIC's descriptors are not in it.\n"
+    for size in SIZES:
+        yield f"### {size} B\n"
+        lines = []
+        for kind in KINDS:
+            for fanout in FANOUTS:
+                row = pick(rows, "walk", kind=kind, size=size, fanout=fanout)
+                lines.append([WORDS[kind], fanout, cell(row), cell(row, "cycles_best"), *(cell(row, key, 1) for key in ("p50_us", "p99_us", "p999_us"))])
+        yield from table(["", "fan-out", "cycles", "best", "p50 µs", "p99 µs", "p99.9 µs"], lines)
+        yield f"![cycles against fan-out]({where}/cycles-{size}.svg) ![latency against fan-out]({where}/latency-{size}.svg)\n"
+    yield "Again: `build-bench/tests/bench/bench-walk 1.5 fec-encode:1300:10:10` (seconds, KIND:SIZE:FANOUT:STREAMS).\n"
+
+
+def beside(rows, tsc_hz, not_measured, where):
+    yield "## Beside others\n"
+    yield "From the same run, turn by turn; cycles of CPU time per output packet and, in brackets, packets per CPU-second. testpmd neither parses nor"
+    yield "copies and has no fan-out. The kernel relay is recvmmsg and sendmmsg over veth; with GSO, 32 packets to one receiver leave in one system call,"
+    yield "uncut: the best case for it. The GStreamer relay is `udpsrc ! multiudpsink` over veth.\n"
+
+    def figure(row):
+        return NONE if row is None else f"{row['cycles_median']:,.0f} ({plot.short(tsc_hz / row['cycles_median'])}/s)"
+
+    heads = ["", *(f"1 → {fanout}, {size} B" for fanout in PEER_FANOUTS for size in SIZES)]
+    lines = [[f"penstock, packets {cache}", *(figure(ours(rows, size, fanout, cache)) for fanout in PEER_FANOUTS for size in SIZES)]
+             for cache in ("hot", "cold")]
+    lines += [[words, *("-" if name.startswith("testpmd") and fanout > 1 else figure(peer(rows, name, size, fanout))
+                        for fanout in PEER_FANOUTS for size in SIZES)] for name, words in PEERS.items()]
+    lines.append(["rtpengine, userspace", *[NONE] * 4])
+    yield from table(heads, lines)
+    for what, why in not_measured.items():
+        yield f"* {what}, not measured: {why}."
+    yield ""
+    yield " ".join(f"![1 → {fanout}, {size} B]({where}/peers-{size}-{fanout}.svg)" for fanout in PEER_FANOUTS for size in SIZES) + "\n"
+    yield "Again: `tools/bench`, which makes the namespaces and plays the peers.\n"
+
+
+def growth(rows, where):
+    yield "## Against the number of streams and of legs\n"
+    yield "Streams have one leg each and get packets in turn; legs are of one stream, each to an address of its own. Memory is what the process grows by"
+    yield "when model and table are made, control's part included; below a thousand it is pages that are counted.\n"
+    for case, per, numbers in ("streams", "flows", STREAMS), ("legs", "fanout", LEGS):
+        lines = []
+        for number in numbers:
+            row = pick(rows, case, **{per: number})
+            each = f"{row['grown_bytes'] / number:,.0f}" if row and number >= 1000 else "-" if row else NONE
+            lines.append([f"{number:,}", cell(row), each])
+        yield from table([case, "cycles per output packet", "bytes each"], lines)
+    yield f"![cost against number]({where}/growth.svg) ![memory against number]({where}/memory.svg)\n"
+    yield "Again: `build-bench/tests/bench/bench-walk 1.5 plain:200:1:100000`, `… plain:200:100000:1`.\n"
+
+
+def changes(rows, where):
+    yield "## While others are changed\n"
+    yield "One stream at full rate among 100,000, 200 B, while outputs and streams beside it come and go; with changes and without by turns.\n"
+    lines = []
+    for rate in RATES:
+        found = [row for row in rows if row["case"] == "changes" and row.get("changes_per_second") == rate]
+        row = found[0] if found else None
+        lines.append([rate, cell(row), cell(row, "lost"), *(cell(row, key, 1) for key in ("latency_p50_us", "latency_p99_us", "latency_p999_us", "change_us_median"))])
+    calm = [row for row in rows if row["case"] == "changes" and row["changes_per_second"] == 0]
+    row = calm[0] if calm else None
+    lines.insert(0, [0, cell(row), cell(row, "lost"), *(cell(row, key, 1) for key in ("latency_p50_us", "latency_p99_us", "latency_p999_us")), "-"])
+    yield from table(["changes/s", "cycles", "lost", "p50 µs", "p99 µs", "p99.9 µs", "a change, µs"], lines)
+    yield f"![latency against changes]({where}/changes.svg)\n"
+    yield "Again: `build-bench/tests/bench/bench-changes 15 1000` (seconds, changes a second).\n"
+
+
+def workers(rows):
+    yield "## One worker against two\n"
+    yield "Each on a core of its own with its half of 2,000 streams; one, the other and both by turns.\n"
+    lines = []
+    for fanout in 1, 8:
+        for size in SIZES:
+            row = pick(rows, "workers", size=size, fanout=fanout)
+            both = " and ".join(f"{c:.0f}" for c in row["cycles_together"]) if row else NONE
+            lines.append([f"1 → {fanout}", f"{size} B", cell(row), both, cell(row, "speedup", 2)])
+    yield from table(["", "", "cycles, one", "cycles, both", "packets a second of two over one"], lines)
+    yield "Again: `build-bench/tests/bench/bench-workers 24`.\n"
+
+
+def parts(rows):
+    yield "## FEC and merge by themselves\n"
+    yield "Beyond the relay, cycles per media packet (FEC, 1300 B) and per arriving packet (merge).\n"
+    lines = [[WORDS[row["case"]], f"{row['flows']:,}", row["cache"], cell(row), cell(row, "cycles_best")]
+             for row in rows if row["case"] in ("fec-encode", "fec-decode", "merge")]
+    yield from table(["", "streams", "packets", "cycles", "best"], lines or [[NONE] * 5])
+    yield "Again: `build-bench/tests/bench/bench-fec`, `build-bench/tests/bench/bench-merge`.\n"
+
+
+def write(measured, where):
+    rows = measured["rows"]
+    out = ["# Performance\n", "Written by `tools/bench --report`, which measures all of this again (about six minutes; `--quick`: one); not to be edited.\n"]
+    for part in (machine(measured), targets(measured["verdict"]), walks(rows, where),
+                 beside(rows, measured["machine"]["tsc_hz"], measured["not_measured"], where), growth(rows, where), changes(rows, where),
+                 workers(rows), parts(rows)):
+        out += part
+    return "\n".join(out).rstrip("\n") + "\n"

@@ -1,0 +1,58 @@
+"""What is to be reached, against the rows of a run: each with the worst figure and where it was met."""
+
+
+def of(rows, case, **wanted):
+    return [row for row in rows if row["case"] == case and all(row.get(k) == v for k, v in wanted.items())]
+
+
+def over(above, below, at):
+    """(ratio of medians, where): none where one of them was not measured."""
+    return [(above[0]["cycles_median"] / below[0]["cycles_median"], at)] if above and below else []
+
+
+def beside(rows, size, fanout):
+    return of(rows, "relay-beside-peers", size=size, fanout=fanout, cache="hot")
+
+
+def grown(rows, case, per):
+    """Bytes that a process grows by per stream or leg, of the largest number: pages count for little there."""
+    found = [row for row in of(rows, case) if row[per] == 100_000]
+    return [(row["grown_bytes"] / row[per], f"{row[per]:,} {case}") for row in found]
+
+
+def verdict(rows):
+    goals = []
+
+    def goal(text, limit, found, at_least=False):
+        if not found:
+            return goals.append({"goal": text, "limit": limit, "met": None})
+        worst, at = min(found) if at_least else max(found)
+        goals.append({"goal": text, "limit": limit, "worst": round(worst, 3), "at": at,
+                      "met": worst >= limit if at_least else worst <= limit})
+        return None
+
+    def peer(name, size, fanout):
+        return of(rows, "relay", subject=name, size=size, fanout=fanout)
+
+    sizes = 200, 1300
+    goal("1 → 1, 200 B: at most 2.0 x testpmd macswap", 2.0, over(beside(rows, 200, 1), peer("testpmd-macswap", 200, 1), "200 B"))
+    goal("1 → 64, per output packet: at most testpmd macswap 1 → 1", 1.0,
+         [r for s in sizes for r in over(beside(rows, s, 64), peer("testpmd-macswap", s, 1), f"{s} B")])
+    for fanout, least in (1, 20), (64, 40):
+        goal(f"kernel relay 1 → {fanout}: at least {least} x penstock", least,
+             [r for s in sizes for r in over(peer("kernel", s, fanout), beside(rows, s, fanout), f"{s} B")], at_least=True)
+    many, few = (of(rows, "streams", flows=flows) for flows in (100_000, 1000))
+    goal("100,000 streams: at most 1.5 x 1,000 streams", 1.5, over(many, few, "200 B"))
+    goal("two workers: at least 1.85 x one", 1.85,
+         [(row["speedup"], f"1 → {row['fanout']}, {row['size']} B") for row in of(rows, "workers")], at_least=True)
+    pairs = {}
+    for row in of(rows, "changes"):
+        pairs.setdefault(row.get("rate", 100), {})[row["changes_per_second"] > 0] = row
+    goal("changes of other streams, up to 1,000/s: at most 1.1 x without", 1.1,
+         [r for rate, pair in pairs.items() for r in over([pair[True]] if True in pair else [], [pair[False]] if False in pair else [], f"{rate}/s")])
+    goal("packets lost by changes of other streams", 0, [(row["lost"], f"{row['changes_per_second']}/s") for row in of(rows, "changes")])
+    goal("two paths: at most 80 cycles per arriving packet", 80,
+         [(row["cycles_median"], "1 track") for row in of(rows, "merge", flows=1)])
+    goal("memory per stream with one leg: under 2,048 B", 2048, grown(rows, "streams", "flows"))
+    goal("memory per leg: under 192 B", 192, grown(rows, "legs", "fanout"))
+    return goals
