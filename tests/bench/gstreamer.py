@@ -12,11 +12,11 @@ SENDER = """
 import socket, sys, time
 size, rate = int(sys.argv[1]), int(sys.argv[2])
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.connect((sys.argv[3], int(sys.argv[4])))
+to = sys.argv[3], int(sys.argv[4])
 packet, sent, begin = bytes(size), 0, time.monotonic()
 while True:
     while sent < (time.monotonic() - begin) * rate:
-        s.send(packet)
+        s.sendto(packet, to)  # unlike a connected socket it hears of no refusal
         sent += 1
     time.sleep(0.001)
 """

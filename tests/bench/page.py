@@ -125,7 +125,13 @@ def beside(rows, tsc_hz, not_measured, where):
         yield f"* {what}, not measured: {why}."
     yield ""
     yield " ".join(f"![1 → {fanout}, {size} B]({where}/peers-{size}-{fanout}.svg)" for fanout in PEER_FANOUTS for size in SIZES) + "\n"
-    yield "Again: `tools/bench`, which makes the namespaces and plays the peers.\n"
+    yield "Again: `tools/bench --report`, which makes the namespaces SOURCE, NODE and RECEIVER and plays, for each size and fan-out,\n"
+    yield "```"
+    yield "build-bench/tests/bench/bench-relay 0.4 relay:200:64:1000:hot relay:200:64:1000:cold"
+    yield "build-bench/tests/bench/bench-kernel SOURCE NODE 10.77.1.2 10.77.2.2 200 64 0.4 [gso]"
+    yield "ip netns exec NODE gst-launch-1.0 udpsrc address=10.77.1.2 port=20001 ! multiudpsink clients=10.77.2.2:6000,... sync=false async=false"
+    yield "dpdk-testpmd --no-pci --no-huge -m 128 --vdev=net_null0,size=242 --vdev=net_null1,size=242 -- -i --forward-mode=macswap"
+    yield "```\n"
 
 
 def growth(rows, where):

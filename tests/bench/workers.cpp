@@ -59,6 +59,7 @@ struct Lane {
     std::vector<uint32_t> flows;  // that it owns
     std::vector<uint16_t> next;
     std::unique_ptr<dataplane::Worker> worker;
+    uint64_t fed = 0;
     std::array<Samples, 2> cycles;  // alone, and with the other
 
     void open(const Stage& stage, uint16_t id) {
@@ -91,6 +92,7 @@ struct Lane {
         if (rte_ring_sp_enqueue_bulk(ring, reinterpret_cast<void**>(packets.data()), static_cast<unsigned>(count),
                                      nullptr) != count)
             die("the ring is full");
+        fed += count;
         const uint64_t start = rte_rdtsc_precise();
         while (rte_ring_count(ring) != 0) worker->turn();
         cycles[together].add(static_cast<double>(rte_rdtsc_precise() - start) / static_cast<double>(count * fanout));
@@ -109,12 +111,13 @@ void run(const Stage& stage, std::array<Lane, kWorkers>& lanes, const dataplane:
         dataplane::WorkerPlan plan;
         plan.id = id;
         plan.rx.push_back({.ethdev = lane.rx});
-        for (int port = 0; port < 2; port++) plan.tx.emplace_back(sink.tx()[0].ethdev, id, true);
+        for (int port = 0; port < 2; port++) plan.tx.emplace_back(sink.tx()[id].ethdev, sink.tx()[id].queue, true);
         plan.ports.resize(2);
         for (const Lane& each : lanes) plan.inboxes.push_back(each.inbox), plan.shares.push_back(each.shares);
         plan.pools = stage.pools();
         lane.worker = std::make_unique<dataplane::Worker>(qsbr, table, capture, ports, std::move(plan));
         lane.flows.clear();
+        lane.fed = 0;
         lane.cycles = {};
     }
     const auto tracks = mesh->tracks();
@@ -139,12 +142,16 @@ void run(const Stage& stage, std::array<Lane, kWorkers>& lanes, const dataplane:
         run_on(cores[1]);
         if (rte_thread_register() != 0) die("a thread is not registered");  // else the pools give it no cache
         play(1);
-        lanes[1].worker.reset();
         rte_thread_unregister();
     });
     play(0);
     second.join();
-    lanes[0].worker.reset();
+    for (Lane& lane : lanes) {
+        const flow::Ledger ledger = lane.worker->ledger().read();
+        if (!ledger.balanced() || ledger.forwarded != lane.fed || ledger.sent != lane.fed * fanout)
+            die(fmt::format("fed {}, forwarded {}, sent {}", lane.fed, ledger.forwarded, ledger.sent).c_str());
+        lane.worker.reset();
+    }
     std::array<double, kWorkers> alone, both;
     for (uint16_t id = 0; id < kWorkers; id++) {
         alone[id] = lanes[id].cycles[0].median();
@@ -176,6 +183,7 @@ int main(int argc, char** argv) {
     for (uint16_t id = 0; id < kWorkers; id++) lanes[id].open(**stage, id);
     dataplane::PortPlan plan;
     plan.name = "common";
+    plan.queues = kWorkers;
     const auto sink = dataplane::Port::open(plan, 2, kWorkers, (*stage)->pools(), log);
     if (!sink) die(sink.error().text.c_str());
     for (const uint32_t fanout : {1u, 8u})
