@@ -91,9 +91,9 @@ int main(int argc, char** argv) {
     dataplane::put_heap_on_huge_pages();  // as penstock does
     const auto cores = two_cores();
     if (argc < 2 || argc > 3 || cores.size() < 2) {
-        std::fputs(cores.size() < 2 ? "bench-changes: needs two cores\n"
-                                    : "usage: bench-changes SECONDS [CHANGES-A-SECOND]\n",
-                   stderr);
+        std::fputs(
+            cores.size() < 2 ? "bench-changes: needs two cores\n" : "usage: bench-changes SECONDS [CHANGES-A-SECOND]\n",
+            stderr);
         return 2;
     }
     const unsigned rate = argc == 3 ? static_cast<unsigned>(std::stoul(argv[2])) : 100;

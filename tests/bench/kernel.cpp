@@ -1,9 +1,9 @@
 // bench-kernel: what the same relay costs on kernel sockets, over veth, with recvmmsg and sendmmsg. It runs in three
 // network namespaces that tools/bench made; one thread plays the source, not measured, and the relay in turn, so that
 // nothing else than the relay's system calls is in its CPU time. In the kernel's favour: what the source's packets cost
-// until they lie in the socket's queue is the source's, and the receiver's namespace drops the copies by their MAC. With
-// UDP_SEGMENT what came in one burst goes to a receiver as one large packet, which the kernel leaves whole over veth: as
-// a NIC that segments would have it, and only where a receiver is due several packets of one size at once.
+// until they lie in the socket's queue is the source's, and the receiver's namespace drops the copies by their MAC.
+// With UDP_SEGMENT what came in one burst goes to a receiver as one large packet, which the kernel leaves whole over
+// veth: as a NIC that segments would have it, and only where a receiver is due several packets of one size at once.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/udp.h>

@@ -28,7 +28,7 @@ public:
     void feed(std::span<rte_mbuf* const> packets) const;
     // Buffers as prepare() takes them, to be written by others.
     void take(std::span<rte_mbuf*> into) const;
-    bool waiting() const;    // whether something that was fed was not taken yet
+    bool waiting() const;   // whether something that was fed was not taken yet
     uint64_t sent() const;  // packets that the tx port took so far
 
     uint16_t rx() const noexcept { return rx_; }

@@ -32,11 +32,11 @@ config::Stream stream_of(uint32_t flow, uint32_t fanout, Kind kind = Kind::plain
 void answer(mesh::Mesh& mesh);
 
 // `flows` tracks with `fanout` outputs each, all with their next hop on port 1.
-std::unique_ptr<mesh::Mesh> make_mesh(uint32_t flows, uint32_t fanout, bool multi_segment,
-                                      Kind kind = Kind::plain, uint16_t workers = 1);
+std::unique_ptr<mesh::Mesh> make_mesh(uint32_t flows, uint32_t fanout, bool multi_segment, Kind kind = Kind::plain,
+                                      uint16_t workers = 1);
 
-// Headers of a frame that goes to `to`, whose `payload` bytes of UDP payload are zero but for the RTP header: kHeaders +
-// kRtp bytes.
+// Headers of a frame that goes to `to`, whose `payload` bytes of UDP payload are zero but for the RTP header: kHeaders
+// + kRtp bytes.
 void write_frame(std::byte* frame, uint16_t payload, const Endpoint& to, uint32_t ssrc, uint16_t sequence);
 
 // A source for each of the flows; a packet of a random one, with its next sequence number.

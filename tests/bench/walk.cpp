@@ -4,7 +4,8 @@
 // for instance merge:1300:10:10, KIND being one of kKinds. Prints a JSON object a line: TSC cycles per copy of a media
 // packet (repair and the packets of a second path are not counted, but paid for); latency at half of what that allows,
 // from when a packet is due until the end of the turn that sent it, batching and waiting in the ring included; and by
-// how much model and table made the process grow, with the one worker's states. Packets are hot; see relay.cpp for cold.
+// how much model and table made the process grow, with the one worker's states. Packets are hot; see relay.cpp for
+// cold.
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <rte_pause.h>

@@ -1,7 +1,8 @@
 // bench-workers: two workers at once against each alone, each on a core of its own with a ring port, its half of the
 // streams and a tx queue of a common port, as penstock has it; nothing else runs. One, the other and both take turns of
 // a twentieth of a second, so that all meet the same weather. Prints a JSON object a line: what packets cost the first
-// one alone, each of them while both run, and how much more both forward than the mean of each alone. Argument: seconds.
+// one alone, each of them while both run, and how much more both forward than the mean of each alone. Argument:
+// seconds.
 #include <rte_cycles.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
