@@ -98,7 +98,10 @@ def main():
     options.add_argument("--check", action="store_true")
     options.add_argument("--json", type=Path)
     options = options.parse_args()
-    measured = json.loads(options.taken.read_text()) if options.taken else measure(options.programs, options.quick)
+    try:
+        measured = json.loads(options.taken.read_text()) if options.taken else measure(options.programs, options.quick)
+    except (OSError, json.JSONDecodeError) as error:
+        sys.exit(f"bench: {options.taken or 'measuring'}: {error}")
     measured["verdict"] = targets.verdict(measured["rows"])
     if options.json:
         options.json.write_text(json.dumps(measured, indent=1) + "\n")
