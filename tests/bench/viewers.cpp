@@ -1,7 +1,7 @@
 // bench-viewers: one process that plays many RTSP viewers of a stream at once and counts what each one gets: packets,
 // those that are missing by their sequence numbers, and over TCP whether frames stay frames. It knows no server: with
 // its figures one is compared with another. It sets up the tracks that the description names, plays, waits until all
-// play, and then counts for the time given.
+// play, says "counting N" on stderr, and then counts for the time given.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -22,11 +22,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
 
-constexpr int kAtOnce = 32;  // viewers that are being set up at a time
 constexpr size_t kMostTracks = 4;
 constexpr double kPatience = 30;  // seconds to set all of them up
 
@@ -34,6 +34,8 @@ struct Options {
     sockaddr_in server{};
     std::string url;
     int number = 1;
+    bool leave = false;  // over UDP the connection ends once the viewer plays
+    int at_once = 32;    // viewers that are being set up at a time
     double seconds = 5;
     bool tcp = true;
     size_t tracks = kMostTracks;
@@ -44,19 +46,10 @@ struct Options {
     std::exit(1);
 }
 
-double now() {
+double now(clockid_t clock = CLOCK_MONOTONIC) {
     timespec t{};
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
-
-double cpu_seconds() {
-    rusage r{};
-    getrusage(RUSAGE_SELF, &r);
-    const auto s = [](const timeval& t) {
-        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-    };
-    return s(r.ru_utime) + s(r.ru_stime);
 }
 
 std::string_view value_of(std::string_view head, std::string_view name) {
@@ -107,7 +100,7 @@ public:
             fail("connect");
     }
     ~Viewer() {
-        close(tcp_.fd);
+        if (tcp_.fd >= 0) close(tcp_.fd);
         for (const Socket& s : udp_)
             if (s.fd >= 0) close(s.fd);
         for (const int fd : rtcp_) close(fd);
@@ -162,11 +155,9 @@ private:
                 bytes.remove_prefix(n);
                 continue;
             }
-            if (words_.empty() && head_size_ == 0 && bytes[0] != '$') {
-                if (bytes[0] != 'R') {
-                    torn_ = true;
-                    return fail("neither a frame nor an answer");
-                }
+            if (words_.empty() && head_size_ == 0 && bytes[0] != '$' && bytes[0] != 'R') {
+                torn_ = true;
+                return fail("neither a frame nor an answer");
             }
             if (head_size_ != 0 || (words_.empty() && bytes[0] == '$')) {
                 const size_t n = std::min(head_.size() - head_size_, bytes.size());
@@ -223,7 +214,9 @@ private:
             step_ = Step::starting;
             return ask("PLAY", options_.url + (options_.url.ends_with('/') ? "" : "/"), "Range: npt=0.000-\r\n");
         }
-        if (step_ == Step::starting) step_ = Step::playing;
+        if (step_ != Step::starting) return;
+        step_ = Step::playing;
+        if (options_.leave && !options_.tcp) close(std::exchange(tcp_.fd, -1));
     }
 
     void set_up() {
@@ -243,13 +236,11 @@ private:
         for (; next < 60000; next += 2) {
             std::array<int, 2> fds{};
             bool bound = true;
-            for (int i = 0; i < 2; i++) {
-                sockaddr_in a{};
-                a.sin_family = AF_INET;
-                a.sin_port = htons(static_cast<uint16_t>(next + i));
-                fds[static_cast<size_t>(i)] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-                if (fds[static_cast<size_t>(i)] < 0) die("socket");
-                bound &= bind(fds[static_cast<size_t>(i)], reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0;
+            for (int port = next; int& fd : fds) {
+                const sockaddr_in a{AF_INET, htons(static_cast<uint16_t>(port++)), {}, {}};
+                fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+                if (fd < 0) die("socket");
+                bound &= bind(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0;
             }
             if (!bound) {
                 close(fds[0]);
@@ -307,13 +298,14 @@ private:
 };
 
 Options options_of(int count, char** words) {
-    std::map<std::string, std::string> given{{"number", "1"}, {"seconds", "5"}, {"transport", "tcp"}, {"tracks", "4"}};
+    std::map<std::string, std::string> given{{"number", "1"},      {"at-once", "32"}, {"seconds", "5"},
+                                             {"transport", "tcp"}, {"tracks", "4"},   {"leave", "no"}};
     for (int i = 1; i + 1 < count; i += 2)
         given[std::string_view(words[i]).starts_with("--") ? words[i] + 2 : words[i]] = words[i + 1];
     if (count % 2 == 0 || !given.contains("server") || !given.contains("stream")) {
         std::fputs(
             "bench-viewers --server ADDRESS:PORT --stream PATH [--number N] [--transport udp|tcp] [--seconds S] "
-            "[--tracks N]\n",
+            "[--tracks N] [--at-once N] [--leave yes|no]\n",
             stderr);
         std::exit(2);
     }
@@ -326,6 +318,8 @@ Options options_of(int count, char** words) {
         die("--server");
     o.url = "rtsp://" + server + "/" + given["stream"];
     o.number = std::atoi(given["number"].c_str());
+    o.leave = given["leave"] == "yes";
+    o.at_once = std::max(1, std::atoi(given["at-once"].c_str()));
     o.seconds = std::atof(given["seconds"].c_str());
     o.tcp = given["transport"] == "tcp";
     o.tracks = std::clamp<size_t>(static_cast<size_t>(std::atoi(given["tracks"].c_str())), 1, kMostTracks);
@@ -357,7 +351,7 @@ int main(int count, char** words) {
     int settled = 0;
     while (settled < options.number && now() < start + kPatience) {
         settled = in(Step::playing) + in(Step::failed);
-        while (static_cast<int>(viewers.size()) < std::min(options.number, settled + kAtOnce))
+        while (static_cast<int>(viewers.size()) < std::min(options.number, settled + options.at_once))
             viewers.push_back(std::make_unique<Viewer>(options, epoll));
         turn(10);
     }
@@ -366,9 +360,10 @@ int main(int count, char** words) {
     const double settle = now() + 1;  // what came to begin with is not of the rate
     while (now() < settle) turn(10);
     for (const auto& v : viewers) v->count_from_here();
-    const double from = now(), cpu = cpu_seconds();
+    std::fprintf(stderr, "counting %d\n", playing);  // who measures the server begins now
+    const double from = now(), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
     while (now() < from + options.seconds) turn(10);
-    const double took = now() - from, used = cpu_seconds() - cpu;
+    const double took = now() - from, used = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 
     Counts all;
     int torn = 0;
