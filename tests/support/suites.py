@@ -23,7 +23,7 @@ class Suite:
     """What one suite came to. Results are printed as they come; failures with the tail of their log."""
 
     def __init__(self, name):
-        self.name, self.passed, self.failed, self.skipped, self.notes = name, 0, 0, 0, []
+        self.name, self.passed, self.failed, self.skipped = name, 0, 0, 0
         self.started = time.monotonic()
         self.seconds = 0.0
         self.lock = threading.Lock()
@@ -269,12 +269,14 @@ def e2e(builds):
     shutil.rmtree(logs, ignore_errors=True)
     tests = subprocess.Popen([ROOT / "tests/e2e/run", "--logs", logs], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                              env=os.environ | {"PENSTOCK_BUILD": str(directory)})
-    words = {"ok": 0, "FAIL": 0, "skip": 0}
+    words = {"ok": 0, "FAIL": 0, "skip": 0, "again": 0}
     for line in tests.stdout:
         print(line, end="", flush=True)
         if (word := line.split(" ")[0]) in words:
             words[word] += 1
     suite.passed, suite.failed, suite.skipped = words["ok"], words["FAIL"], words["skip"]
+    if words["again"]:
+        print(f"note  {words['again']} failed beside others and were run again, alone; the first logs: {logs / 'again'}")
     if tests.wait() and not words["FAIL"] or not sum(words.values()):
         suite.fail("e2e", f"tests/e2e/run ended with {tests.returncode}", logs)
     return suite.done()
