@@ -270,6 +270,7 @@ void Node::run() {
     reclaim_timer_ = loop_.every(100ms, [this] {
         follow_capture();
         dataplane_->reclaim();
+        follow_nics();
     });
     running_ = true;
     start_timer_ = loop_.at(Clock::now() + kWaitForNextHops, [this] { start_workers(); });

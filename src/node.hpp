@@ -68,10 +68,11 @@ private:
     void claim_port(const Claimed& what, Claim& claim);
     void on_next_hop(const flow::Destination& to, const flow::Resolution& answer);
     void on_netdev(const std::string& netdev);
-    // Ports whose netdev goes and comes back: node_ports.cpp.
+    // Ports whose netdev or NIC goes and comes back: node_ports.cpp.
     void follow_ports();
+    void follow_nics();
     bool follow_port(const flow::PortInfo& port);
-    void port_gone(const flow::PortInfo& port);
+    void port_gone(const flow::PortInfo& port, const std::string& why);
     bool port_back(const flow::PortInfo& port);
     void changed();
     void publish();
@@ -133,7 +134,8 @@ private:
     std::set<uint16_t> unbalanced_;             // workers whose ledger did not balance: said once
     std::unique_ptr<capture::Writer> capture_;  // the one that runs, or the last one
     uint64_t captures_ = 0;                     // Capture::number of the last that was published
-    std::map<uint16_t, std::string> down_;      // ports without a netdev, and why they are still down
+    std::map<uint16_t, std::string> down_;      // ports without a netdev or NIC, and why they are still down
+    std::set<uint16_t> unlinked_;               // pci: ports whose NIC has no link
     bool running_ = false;
     bool started_ = false;  // the workers
 };

@@ -1,5 +1,6 @@
 // The running forwarder's third part: a port whose netdev is removed (a pod's veth, a driver that is loaded again) goes
-// down, and comes up by itself on the netdev that has the name next. Other ports do not notice.
+// down, and comes up by itself on the netdev that has the name next; so does one whose virtual function is reset or
+// taken away. Other ports do not notice.
 //
 // An AF_XDP or packet socket belongs to the interface it was opened on, not to the name: when that is gone, so is it.
 #include <fmt/format.h>
@@ -22,8 +23,7 @@ constexpr auto kLookAgain = 50ms, kTryAgain = 500ms;
 
 void Node::follow_ports() {
     bool waiting = false;
-    for (const flow::PortInfo& port : ports_)
-        if (flow::lives_on_netdev(port)) waiting |= !follow_port(port);
+    for (const flow::PortInfo& port : ports_) waiting |= !follow_port(port);
     ports_timer_ = {};
     if (!waiting) return;
     // What was tried in vain is tried less often.
@@ -33,22 +33,48 @@ void Node::follow_ports() {
     ports_timer_ = loop_.at(Clock::now() + (tried ? kTryAgain : kLookAgain), [this] { follow_ports(); });
 }
 
-// Whether the port is up, with nothing more to do.
-bool Node::follow_port(const flow::PortInfo& port) {
-    const unsigned there = next_hops_->index(port.netdev);
-    const dataplane::Port& opened = *dataplane_->ports()[port.index];
-    if (!down_.contains(port.index)) {
-        if (opened.netdev_index() == there) return true;
-        port_gone(port);
+// NICs of our own tell nobody but DPDK that they were reset, or have no link.
+void Node::follow_nics() {
+    for (const flow::PortInfo& port : ports_) {
+        if (port.driver != flow::Driver::pci || down_.contains(port.index)) continue;
+        const dataplane::Port& opened = *dataplane_->ports()[port.index];
+        if (!opened.why_lost().empty()) {
+            follow_ports();
+            continue;
+        }
+        const bool linked = opened.link_up();
+        if (linked != unlinked_.contains(port.index)) continue;
+        if (linked) {
+            unlinked_.erase(port.index);
+            log_.info("port '{}': the NIC has a link again", port.name);
+        } else {
+            unlinked_.insert(port.index);
+            log_.warning("port '{}': the NIC has no link", port.name);
+        }
+        if (const auto& twin = dataplane_->twins()[port.index]) twin->set_carrier(linked);
     }
-    dataplane_->reclaim();
-    return !opened.is_open() && there != 0 && port_back(port);
 }
 
-void Node::port_gone(const flow::PortInfo& port) {
-    const std::string why = fmt::format("interface {} is gone", port.netdev);
+// Whether the port is up, with nothing more to do.
+bool Node::follow_port(const flow::PortInfo& port) {
+    const dataplane::Port& opened = *dataplane_->ports()[port.index];
+    const bool on_netdev = flow::lives_on_netdev(port);
+    const unsigned there = on_netdev ? next_hops_->index(port.netdev) : 0;
+    if (!down_.contains(port.index)) {
+        if (opened.netdev_index() != there)
+            port_gone(port, fmt::format("interface {} is gone", port.netdev));
+        else if (const std::string why = opened.why_lost(); !why.empty())
+            port_gone(port, why);
+        else
+            return true;
+    }
+    dataplane_->reclaim();
+    return !opened.is_open() && (there != 0 || !on_netdev) && port_back(port);
+}
+
+void Node::port_gone(const flow::PortInfo& port, const std::string& why) {
     down_[port.index] = why;
-    log_.warning("port '{}': down, {}; it comes up again with the interface", port.name, why);
+    log_.warning("port '{}': down, {}; it comes up again by itself", port.name, why);
     dataplane_->leave(port.index);
     // A claimed port may be bound to the interface that is gone.
     for (auto& [what, claim] : claims_) {
@@ -73,6 +99,7 @@ bool Node::port_back(const flow::PortInfo& port) {
     known.rx_workers = std::move(workers);
     mesh_->set_port(known);
     steer(port.index);
+    guide(port.index, {mesh_->keys(port.index), {}});
     changed();
     return true;
 }

@@ -181,6 +181,7 @@ void Dataplane::leave(uint16_t port) {
 
 Result<void> Dataplane::rejoin(uint16_t port, Log& log) {
     if (auto open = ports_[port]->reopen(log); !open) return open;
+    if (const auto& twin = twins_[port]) twin->set_mac(ports_[port]->info().mac);
     publish_ports();
     return {};
 }

@@ -88,12 +88,16 @@ Result<void> Port::create(Log& log) {
     }
     uint16_t ethdev = 0;
     if (plan_.driver == Driver::pci) {
-        if (rte_eth_dev_get_port_by_name(plan_.device.c_str(), &ethdev) != 0)
+        const char* device = plan_.device.c_str();
+        // EAL took it at start; what was closed since is looked at anew.
+        if (rte_eth_dev_get_port_by_name(device, &ethdev) != 0) rte_eal_hotplug_add("pci", device, "");
+        if (rte_eth_dev_get_port_by_name(device, &ethdev) != 0)
             return fail(
                 fmt::format("no DPDK driver took device '{}': is it bound to vfio-pci "
                             "('dpdk-devbind.py --bind=vfio-pci {}') and is /dev/vfio accessible?",
                             plan_.device, plan_.device));
         ethdevs_.push_back(ethdev);
+        nic_events_.emplace(ethdev, plan_.device);
         return {};
     }
     if (plan_.driver == Driver::vhost) remove_stale_socket(plan_.socket);
@@ -155,7 +159,7 @@ Result<void> Port::admit_vlans(uint16_t ethdev) {
 }
 
 Result<void> Port::follow_groups() {
-    if (plan_.driver != Driver::pci || !plan_.twin) return {};
+    if (plan_.driver != Driver::pci || !plan_.twin || !is_open()) return {};
     auto groups = multicast_of(info_.netdev);
     if (groups == groups_) return {};
     groups_ = std::move(groups);
@@ -240,6 +244,7 @@ Result<void> Port::judge_zero_copy(Log& log) {
 
 bool Port::link_up() const {
     if (plan_.driver != Driver::pci) return true;
+    if (!is_open()) return false;
     rte_eth_link link{};
     return rte_eth_link_get_nowait(ethdevs_.front(), &link) != 0 || link.link_status == RTE_ETH_LINK_UP;
 }
@@ -283,11 +288,13 @@ std::vector<rte_mbuf*> Port::buffers_in_rings() const {
 void Port::close() noexcept {
     counted_ = counters();
     const auto forgotten = buffers_in_rings();
+    nic_events_.reset();
     for (const uint16_t ethdev : ethdevs_) {
         rte_eth_dev_stop(ethdev);
         rte_eth_dev_close(ethdev);
     }
     for (const std::string& vdev : vdevs_) rte_eal_hotplug_remove("vdev", vdev.c_str());
+    if (plan_.driver == Driver::pci && !ethdevs_.empty()) rte_eal_hotplug_remove("pci", plan_.device.c_str());
     for (rte_mbuf* m : forgotten) rte_pktmbuf_free(m);
     ethdevs_.clear();
     vdevs_.clear();
@@ -295,6 +302,8 @@ void Port::close() noexcept {
     rx_.clear();
     tx_.clear();
     steering_.reset();
+    flow_rules_.reset();
+    groups_.clear();
     netdev_index_ = 0;
 }
 

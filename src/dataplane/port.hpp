@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "dataplane/flow_rules.hpp"
+#include "dataplane/nic_events.hpp"
 #include "dataplane/port_set.hpp"
 #include "dataplane/worker.hpp"
 #include "dataplane/xdp/steering.hpp"
@@ -43,8 +44,8 @@ public:
     Port(const Port&) = delete;
     Port& operator=(const Port&) = delete;
 
-    // A netdev that was removed and made again needs its devices made again; its index, name and queues stay. No worker
-    // may be using them when they are closed.
+    // A netdev that was removed and made again, and a NIC that was reset, needs its devices made again; index, name and
+    // queues of the port stay. No worker may be using them when they are closed.
     void close() noexcept;
     Result<void> reopen(Log& log);
     bool is_open() const noexcept { return !ethdevs_.empty(); }
@@ -66,6 +67,8 @@ public:
     // pci: whether the NIC has a link. Other ports stand and fall with their netdev, or are up once they are open: that
     // a vhost guest comes and goes is the guest's business.
     bool link_up() const;
+    // pci: why it is to be left and opened again, although its device may be there; empty: it is not.
+    std::string why_lost() const { return nic_events_ ? nic_events_->why_lost() : std::string(); }
     // Every counter of the driver, summed over the devices, those that were closed included.
     std::vector<std::pair<std::string, uint64_t>> counters() const;
 
@@ -88,6 +91,7 @@ private:
     Pools pools_;
     std::optional<Steering> steering_;
     std::optional<FlowRules> flow_rules_;
+    std::optional<NicEvents> nic_events_;  // pci
     std::vector<std::string> vdevs_;  // made by us, in order of creation
     std::vector<uint16_t> ethdevs_;
     std::vector<DeviceQueue> rx_, tx_;

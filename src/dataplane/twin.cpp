@@ -65,6 +65,18 @@ Result<std::unique_ptr<TapTwin>> TapTwin::make(const std::string& netdev, const 
     return twin;
 }
 
+void TapTwin::set_mac(const Mac& mac) noexcept {
+    ifreq request{};
+    request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+    std::memcpy(request.ifr_hwaddr.sa_data, mac.bytes.data(), 6);
+    ioctl(fd_, SIOCSIFHWADDR, &request);
+}
+
+void TapTwin::set_carrier(bool on) noexcept {
+    const int carrier = on ? 1 : 0;
+    ioctl(fd_, TUNSETCARRIER, &carrier);
+}
+
 TapTwin::~TapTwin() {
     for (rte_ring* ring : {to_kernel_, from_kernel_}) {
         void* m = nullptr;

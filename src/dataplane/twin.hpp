@@ -29,6 +29,8 @@ public:
     rte_ring* to_kernel() const noexcept { return to_kernel_; }      // workers put, the twin thread takes
     rte_ring* from_kernel() const noexcept { return from_kernel_; }  // the twin thread puts, one worker takes
     int fd() const noexcept { return fd_; }
+    void set_mac(const Mac& mac) noexcept;  // what the NIC has by now
+    void set_carrier(bool on) noexcept;     // as the NIC has a link or not: routes and programs see it
     bool carry() noexcept;  // one round both ways; whether anything moved
 
     Counter lost_to_kernel;    // the TAP did not take it. Written by the twin thread
