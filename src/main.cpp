@@ -20,6 +20,7 @@
 #include "control/config/load.hpp"
 #include "dataplane/heap.hpp"
 #include "doctor/capabilities.hpp"
+#include "doctor/read.hpp"
 #include "doctor_command.hpp"
 #include "node.hpp"
 #include "privileges.hpp"
@@ -122,7 +123,8 @@ int run(const std::string& path) {
         log.error("{}", opened.error().text);
         return kFailed;
     }
-    if (auto dropped = drop_privileges(doctor::to_keep(*config).bits(), doctor::to_reopen(*config).bits()); !dropped) {
+    const auto to_reopen = doctor::to_reopen(*config, doctor::without_iommu(*config));
+    if (auto dropped = drop_privileges(doctor::to_keep(*config).bits(), to_reopen.bits()); !dropped) {
         log.error("{}", dropped.error().text);
         return kFailed;
     }

@@ -37,12 +37,10 @@ void Node::follow_ports() {
 void Node::follow_nics() {
     for (const flow::PortInfo& port : ports_) {
         if (port.driver != flow::Driver::pci || down_.contains(port.index)) continue;
-        const dataplane::Port& opened = *dataplane_->ports()[port.index];
-        if (!opened.why_lost().empty()) {
-            follow_ports();
-            continue;
-        }
+        dataplane::Port& opened = *dataplane_->ports()[port.index];
         const bool linked = opened.link_up();
+        opened.note_link(linked);
+        if (!opened.why_lost().empty()) follow_ports();
         if (linked != unlinked_.contains(port.index)) continue;
         if (linked) {
             unlinked_.erase(port.index);

@@ -43,7 +43,7 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
     // Where they must be, DPDK is told so whatever was counted: `penstock doctor` said before what is wrong.
     const bool huge = have >= wanted || plan.hugepages == Hugepages::on || !plan.pci_devices.empty();
 
-    std::vector<std::string> args{"penstock", "--iova-mode=va", "--no-shconf",
+    std::vector<std::string> args{"penstock", "--no-shconf",
                                   fmt::format("--file-prefix=penstock-{}", getpid())};
     std::string lcores = fmt::format("0@{}", plan.control_core);
     for (size_t i = 0; i < plan.worker_cores.size(); i++) lcores += fmt::format(",{}@{}", i + 1, plan.worker_cores[i]);
@@ -53,7 +53,8 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
     } else {
         args.insert(args.end(), {"--no-huge", "-m", "64"});  // packet pools have their own memory (pools.cpp)
     }
-    if (plan.pci_devices.empty()) args.push_back("--no-pci");
+    // With devices it is DPDK's choice: virtual addresses behind an IOMMU, physical ones where there is none.
+    if (plan.pci_devices.empty()) args.insert(args.end(), {"--no-pci", "--iova-mode=va"});
     for (const std::string& device : plan.pci_devices) args.insert(args.end(), {"-a", device});
     args.push_back(fmt::format("--log-level={}", plan.verbose ? "info" : "warning"));
 

@@ -8,6 +8,8 @@
 
 #include <utility>
 
+#include "dataplane/pci_device.hpp"
+
 namespace penstock::dataplane {
 namespace {
 
@@ -33,10 +35,16 @@ NicEvents::~NicEvents() {
     rte_dev_event_callback_unregister(device_.c_str(), on_device, this);
 }
 
+void NicEvents::note_link(bool up) noexcept {
+    if (up && lost_link_ && is_virtual_function(device_)) note_reset();
+    lost_link_ = had_link_ && !up;
+    had_link_ |= up;
+}
+
 std::string NicEvents::why_lost() const {
     switch (lost_.load(std::memory_order_relaxed)) {
         case Lost::no: break;
-        case Lost::reset: return "its physical function reset the device";
+        case Lost::reset: return "the device was reset, or may have been";
         case Lost::removed: return "the device is taken away";
     }
     return {};

@@ -14,6 +14,9 @@ public:
     NicEvents(const NicEvents&) = delete;
     NicEvents& operator=(const NicEvents&) = delete;
 
+    // What the driver says of the link just now. A virtual function whose link was away and is back counts as reset: not
+    // every driver is told (that of igb is not), and whether it was is not to be seen otherwise.
+    void note_link(bool up) noexcept;
     // Why the device is to be opened anew; empty: it is not.
     std::string why_lost() const;
     void note_reset() noexcept { lost_.store(Lost::reset, std::memory_order_relaxed); }
@@ -23,6 +26,7 @@ private:
     enum class Lost : uint8_t { no, reset, removed };
     const uint16_t ethdev_;
     const std::string device_;
+    bool had_link_ = false, lost_link_ = false;  // since it was opened; control's
     std::atomic<Lost> lost_{Lost::no};  // written by DPDK's interrupt thread
 };
 

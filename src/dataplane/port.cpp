@@ -14,6 +14,7 @@
 #include <iterator>
 
 #include "dataplane/netdev.hpp"
+#include "dataplane/pci_device.hpp"
 #include "dataplane/stale_socket.hpp"
 #include "dataplane/vdev.hpp"
 #include "dataplane/xdp/xsk_frames.hpp"
@@ -90,12 +91,15 @@ Result<void> Port::create(Log& log) {
     if (plan_.driver == Driver::pci) {
         const char* device = plan_.device.c_str();
         // EAL took it at start; what was closed since is looked at anew.
-        if (rte_eth_dev_get_port_by_name(device, &ethdev) != 0) rte_eal_hotplug_add("pci", device, "");
-        if (rte_eth_dev_get_port_by_name(device, &ethdev) != 0)
-            return fail(
-                fmt::format("no DPDK driver took device '{}': is it bound to vfio-pci "
-                            "('dpdk-devbind.py --bind=vfio-pci {}') and is /dev/vfio accessible?",
-                            plan_.device, plan_.device));
+        bool taken = rte_eth_dev_get_port_by_name(device, &ethdev) == 0;
+        if (const std::string driver = bound_to(plan_.device); !taken && driver != "vfio-pci")
+            return fail(fmt::format("device '{}' {}: 'dpdk-devbind.py --bind=vfio-pci {}' gives it to us", device,
+                                    driver.empty() ? "is not there, or has no driver" : "is bound to " + driver,
+                                    device));
+        if (!taken) taken = rte_eal_hotplug_add("pci", device, "") == 0;
+        if (!taken || rte_eth_dev_get_port_by_name(device, &ethdev) != 0)
+            return fail(fmt::format(
+                "no DPDK driver took device '{}': has DPDK one for it, and is /dev/vfio accessible?", device));
         ethdevs_.push_back(ethdev);
         nic_events_.emplace(ethdev, plan_.device);
         return {};

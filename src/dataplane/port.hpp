@@ -67,6 +67,9 @@ public:
     // pci: whether the NIC has a link. Other ports stand and fall with their netdev, or are up once they are open: that
     // a vhost guest comes and goes is the guest's business.
     bool link_up() const;
+    void note_link(bool up) noexcept {
+        if (nic_events_) nic_events_->note_link(up);
+    }
     // pci: why it is to be left and opened again, although its device may be there; empty: it is not.
     std::string why_lost() const { return nic_events_ ? nic_events_->why_lost() : std::string(); }
     // Every counter of the driver, summed over the devices, those that were closed included.

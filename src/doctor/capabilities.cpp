@@ -11,7 +11,7 @@ using enum Capability;
 
 constexpr std::pair<Capability, std::string_view> kNames[] = {
     {net_admin, "CAP_NET_ADMIN"}, {net_raw, "CAP_NET_RAW"},   {bpf, "CAP_BPF"},
-    {sys_admin, "CAP_SYS_ADMIN"}, {ipc_lock, "CAP_IPC_LOCK"}, {net_bind_service, "CAP_NET_BIND_SERVICE"}};
+    {sys_admin, "CAP_SYS_ADMIN"}, {ipc_lock, "CAP_IPC_LOCK"}, {sys_rawio, "CAP_SYS_RAWIO"}, {net_bind_service, "CAP_NET_BIND_SERVICE"}};
 
 }  // namespace
 
@@ -42,11 +42,14 @@ Capabilities to_keep(const config::Config& config) {
     return all;
 }
 
-Capabilities to_reopen(const config::Config& config) {
+Capabilities to_reopen(const config::Config& config, bool without_iommu) {
     Capabilities all;
     for (const config::Port& port : config.ports)
         if (port.driver == config::Driver::af_xdp || port.driver == config::Driver::af_packet)
             all = all | to_start(port) | Capabilities{ipc_lock};
+        else if (port.driver == config::Driver::pci)
+            all = all | Capabilities{ipc_lock};  // DMA maps all of the memory again
+    if (without_iommu) all = all | kWithoutIommu;
     return all.without(to_keep(config));
 }
 

@@ -14,6 +14,7 @@ enum class Capability : uint8_t {
     net_admin = 12,
     net_raw = 13,
     ipc_lock = 14,
+    sys_rawio = 17,
     sys_admin = 21,
     bpf = 39,
 };
@@ -42,7 +43,10 @@ Capabilities to_start(const config::Port& port);
 // What a running forwarder keeps: neighbours are probed and XDP is detached (NET_ADMIN), steering maps change (BPF:
 // kernels before 5.19 ask for it), an added stream may claim a low UDP port (NET_BIND_SERVICE).
 Capabilities to_keep(const config::Config& config);
-// What is raised for as long as a port is opened again whose interface came back.
-Capabilities to_reopen(const config::Config& config);
+// For a device on vfio where there is no IOMMU: RAWIO to open it, ADMIN to see where memory lies.
+constexpr Capabilities kWithoutIommu{Capability::sys_rawio, Capability::sys_admin};
+// What is raised for as long as a port is opened again whose interface or device came back. `without_iommu`: some device
+// has none.
+Capabilities to_reopen(const config::Config& config, bool without_iommu);
 
 }  // namespace penstock::doctor

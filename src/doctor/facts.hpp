@@ -1,5 +1,7 @@
 #pragma once
 // What the machine is like, as values: read by read_*.cpp, judged by judge_*.cpp.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <ctime>
@@ -36,7 +38,9 @@ struct Interface {
 struct PciDevice {
     std::string driver;  // of the kernel: "vfio-pci", "iavf"; empty: none
     std::optional<unsigned> iommu_group;
-    bool group_opens = false;               // /dev/vfio/GROUP, for reading and writing
+    bool without_iommu = false;  // vfio made the group up: enable_unsafe_noiommu_mode
+    std::string group_path() const { return fmt::format("/dev/vfio/{}{}", without_iommu ? "noiommu-" : "", *iommu_group); }
+    bool group_opens = false;               // that path, for reading and writing
     std::vector<std::string> group_others;  // devices of the group with a driver other than vfio-pci
     std::vector<std::string> netdevs;       // of the kernel's driver
     int numa_node = -1;

@@ -37,11 +37,17 @@ void judge_binding(const config::Port& port, const PciDevice& device, const Fact
                    "DPDK drives the device itself, through vfio",
                    fmt::format("modprobe vfio-pci && dpdk-devbind.py --bind=vfio-pci {}", port.device));
     }
-    if (!device.iommu_group)
+    if (!device.iommu_group)  // vfio makes one up where there is none, if it is let
         return say(Status::missing, fmt::format("{} is in no IOMMU group", port.device),
                    "without an IOMMU a device may write anywhere in memory, and vfio refuses it",
-                   "boot with intel_iommu=on iommu=pt (AMD: iommu=pt), and enable VT-d or AMD-Vi in the firmware");
-    const std::string group = fmt::format("/dev/vfio/{}", *device.iommu_group);
+                   "boot with intel_iommu=on iommu=pt (AMD: iommu=pt), and enable VT-d or AMD-Vi in the firmware; in a "
+                   "virtual machine that has none: echo 1 > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, and "
+                   "bind it again");
+    const std::string group = device.group_path();
+    if (const auto lacking = kWithoutIommu.without(facts.capabilities); device.without_iommu && !lacking.empty())
+        return say(Status::missing, lacking.text() + " lacking",
+                   "without an IOMMU, vfio wants it to open the device, and DPDK to see where its memory lies",
+                   "run it as root, or on a machine with an IOMMU");
     if (!device.group_others.empty())
         return say(Status::missing,
                    fmt::format("{} shares IOMMU group {} with {}", port.device, *device.iommu_group,
@@ -55,6 +61,10 @@ void judge_binding(const config::Port& port, const PciDevice& device, const Fact
                        "the device is reached through it",
                        path == group ? fmt::format("chown penstock {} (pods: request the device)", path)
                                      : fmt::format("modprobe vfio-pci && chmod 0666 {}", path));
+    if (device.without_iommu)
+        return say(Status::degraded, fmt::format("{} is bound to vfio-pci without an IOMMU", port.device),
+                   "the device, and who drives it, may write anywhere in memory",
+                   "boot with intel_iommu=on iommu=pt (AMD: iommu=pt), where the machine has one");
     say(Status::met, fmt::format("{} is bound to vfio-pci, IOMMU group {}", port.device, *device.iommu_group), "", "");
 }
 

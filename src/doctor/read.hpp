@@ -11,6 +11,8 @@
 namespace penstock::doctor {
 
 Facts read_facts(const config::Config& config);
+// Whether vfio serves a device of the configuration without an IOMMU.
+bool without_iommu(const config::Config& config);
 
 // The parts of it, a file each.
 void read_machine(const std::string& root, Facts& facts);  // kernel, memory, cores, limits

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -77,7 +78,7 @@ void read_paths(const config::Config& config, Facts& facts) {
     }
     for (auto& [address, device] : facts.devices)
         if (device.iommu_group)
-            device.group_opens = open_refusal(fmt::format("/dev/vfio/{}", *device.iommu_group), O_RDWR).empty();
+            device.group_opens = open_refusal(device.group_path(), O_RDWR).empty();
 }
 
 void read_sockets(const config::Config& config, Facts& facts) {
@@ -101,6 +102,13 @@ void read_bpf(Facts& facts) {
     libbpf_set_print([](libbpf_print_level, const char*, va_list) { return 0; });
     facts.xdp_programs = known(libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_XDP, nullptr));
     facts.xsk_maps = known(libbpf_probe_bpf_map_type(BPF_MAP_TYPE_XSKMAP, nullptr));
+}
+
+bool without_iommu(const config::Config& config) {
+    Facts facts;
+    for (const config::Port& port : config.ports)
+        if (port.driver == Driver::pci) read_device("", port.device, facts);
+    return std::ranges::any_of(facts.devices, [](const auto& device) { return device.second.without_iommu; });
 }
 
 Facts read_facts(const config::Config& config) {
