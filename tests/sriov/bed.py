@@ -1,0 +1,118 @@
+"""The test bed: a namespace `outside` whose wires end in the NICs of a guest, and penstock in that guest.
+
+    outside: wire1 === [emulated NIC: virtual function 0 - penstock - its kernel twin `wan`] : guest
+"""
+import json
+import time
+
+from guest import Guest
+from lab import Lab, Metrics
+from relay import rtp_packet
+
+OUTSIDE, NODE, OTHER = "10.9.0.1", "10.9.0.2", "10.9.1.2"
+VLAN = 100
+PF, VF = "0000:01:00.0", "0000:01:10.0"
+MAC = "02:00:00:00:01:00"
+LOG = "/run/penstock.log"
+# What this machine's speed may stretch: nothing waits so long that works.
+PATIENCE = 30
+
+
+def relay(sources, outputs, port, more=""):
+    """A configuration of one port and one video track."""
+    flow = lambda ends: ", ".join(end if end.startswith("{") else f'{{ rtp: "{end}" }}' for end in ends)
+    return f"""node: guest
+memory: {{ mbufs: 8192 }}
+ports:
+  - {port}
+rtsp: {{ listen: [":554"] }}
+streams:
+  - name: camera-1
+    tracks:
+      - media: video
+        encoding: H264/90000
+        payload_type: 96
+        sources: [{flow(sources)}]
+        outputs: [{flow(outputs)}]
+{more}"""
+
+
+class Bed(Lab):
+    def __init__(self, name, wires, iommu=True):
+        super().__init__(f"sriov-{name}")
+        try:
+            self.outside = self.namespace("outside")
+            self.guest = Guest(self, name, self.outside, wires, iommu)
+            self.outside.ip("address", "add", f"{OUTSIDE}/24", "dev", "wire1")
+        except BaseException:
+            self.close()
+            raise
+
+    def wait_for(self, condition, what, seconds=PATIENCE, every=0.2):
+        """As lab.wait_for, with the words of penstock and the guest's time."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}\n{self.text()[-2500:]}"
+            time.sleep(every)
+        return value
+
+    # penstock in the guest
+
+    def start(self, config, environment="", ready=True):
+        """Starts it and waits until it is ready, with the address of the twin."""
+        self.guest.write("/run/penstock.yaml", config)
+        self.guest.run(f"rm -f {LOG}; {environment} setsid penstock run -c /run/penstock.yaml > {LOG} 2>&1 & echo $! > /run/penstock.pid")
+        if ready:
+            self.wait_ready()
+        return self
+
+    def running(self):
+        return self.guest.run("kill -0 $(cat /run/penstock.pid)", check=False)[0] == 0
+
+    def text(self):
+        return self.guest.run(f"cat {LOG}", check=False)[1]
+
+    def wait_ready(self):
+        def ready():
+            assert self.running(), f"penstock ended\n{self.text()[-3000:]}"
+            return self.guest.run("wget -qO- http://127.0.0.1:9464/readyz", check=False)[0] == 0
+        self.wait_for(ready, "/readyz")
+
+    def show(self, what):
+        return json.loads(self.guest.run(f"penstock cli --json show {what}", seconds=PATIENCE))
+
+    def cli(self, words):
+        return self.guest.run(f"penstock cli {words}", seconds=PATIENCE)
+
+    def metrics(self):
+        return Metrics(self.guest.run("wget -qO- http://127.0.0.1:9464/metrics", seconds=PATIENCE))
+
+    def stop(self, signal="TERM"):
+        self.guest.run(f"kill -{signal} $(cat /run/penstock.pid)", check=False)
+        self.wait_for(lambda: not self.running(), f"penstock to end by SIG{signal}")
+
+    def twin(self, netdev="wan"):
+        """Gives the twin its address; until the network outside is told by it."""
+        self.guest.run(f"ip address replace {NODE}/24 dev {netdev}")
+        return self
+
+    # outside
+
+    def send_tagged(self, count, vlan):
+        """RTP in a VLAN, from outside; returns the packets as Capture.payloads() gives them."""
+        from scapy.all import IP, UDP, Dot1Q, Ether
+        wire = self.outside.raw("wire1")
+        link = Ether(src=self.outside.mac("wire1"), dst=self.show("port info wan")["ports"][0]["mac"]) / Dot1Q(vlan=vlan)
+        packets = [rtp_packet(sequence, bytes([sequence % 256]) * 50) for sequence in range(500, 500 + count)]
+        for packet in packets:
+            wire.send(bytes(link / IP(src=OUTSIDE, dst=NODE) / UDP(sport=4000, dport=20000) / packet))
+        return [packet.hex() for packet in packets]
+
+    def answers_ping(self, address=NODE):
+        return self.outside.run("ping", "-c", "1", "-W", "1", address, check=False).count(" 0% packet loss") == 1
+
+    def wait_ping(self, why):
+        self.wait_for(self.answers_ping, f"an answer to ping {why}")
+
+    def wait_legs(self, count):
+        self.wait_for(lambda: self.metrics().sum("penstock_leg_ready") >= count, f"{count} legs with a next hop")

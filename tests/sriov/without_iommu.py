@@ -1,0 +1,66 @@
+"""A machine without an IOMMU: a virtual function in vfio's no-IOMMU mode; and a virtio NIC that stays with the kernel, by
+native XDP and AF_XDP."""
+from bed import MAC, NODE, OUTSIDE, PF, VF, Bed, relay
+from judge import Capture
+from relay import Sender, assert_ledger
+
+VIRTIO = "0000:02:00.0"
+OUTPUTS = [f"{OUTSIDE}:6000", f"{OUTSIDE}:6100"]
+PORT = "{ name: wan, driver: pci, device: \"" + VF + "\" }"
+
+
+def boot():
+    bed = Bed("no-iommu", [("wire1", "igb"), ("wire2", "virtio-net-pci")], iommu=False)
+    bed.guest.run(f"""
+        echo 0 > /sys/bus/pci/devices/{PF}/sriov_drivers_autoprobe
+        ip link set "$(netdev {PF})" up
+        echo 1 > /sys/bus/pci/devices/{PF}/sriov_numvfs
+        ip link set "$(netdev {PF})" vf 0 mac {MAC}
+        wait_for 20 is_up "$(netdev {PF})" """, seconds=60)
+    return bed
+
+
+def _forwarded(bed, wire, packets=100):
+    bed.wait_legs(2)
+    heard = Capture(bed.outside, wire)
+    sender = Sender(bed.outside, NODE, 20000).send(packets, per_second=1000)
+    bed.wait_for(lambda: bed.metrics().sum("penstock_leg_packets_total") >= 2 * packets, f"{packets} packets on each leg")
+    for port in (6000, 6100):
+        assert heard.payloads(port) == sender.sent, f"{len(heard.payloads(port))} of {packets} packets for port {port}"
+    assert not heard.bad_checksums()[1]
+    assert_ledger(bed.metrics())
+
+
+def test_doctor_says_how_to_go_without_an_iommu(bed):
+    bed.guest.write("/run/penstock.yaml", relay([f"{NODE}:20000"], OUTPUTS, PORT))
+    bed.guest.run(f"bind {VF} vfio-pci", check=False)
+    code, text = bed.guest.run("penstock doctor --json -c /run/penstock.yaml", check=False, seconds=60)
+    assert code == 1 and "enable_unsafe_noiommu_mode" in text, text
+
+
+def test_function_without_an_iommu(bed):
+    bed.guest.run(f"echo 1 > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode; bind {VF} vfio-pci", seconds=60)
+    bed.start(relay([f"{NODE}:20000"], OUTPUTS, PORT)).twin()
+    bed.wait_ping("by the twin")
+    _forwarded(bed, "wire1")
+
+
+def test_function_without_an_iommu_comes_back_with_its_physical_function(bed):
+    bed.guest.run(f"""I=$(netdev {PF}); ip link set "$I" down; sleep 2; ip link set "$I" up; wait_for 20 is_up "$I" """, seconds=60)
+    bed.wait_ping("after the physical function came back")
+    bed.stop()
+
+
+def test_native_xdp_on_virtio(bed):
+    interface = bed.guest.run(f"netdev {VIRTIO}").strip()
+    bed.guest.run(f"ip link set {interface} up; ip address add {NODE}/24 dev {interface}; ulimit -l unlimited")
+    bed.outside.ip("address", "del", f"{OUTSIDE}/24", "dev", "wire1")
+    bed.outside.ip("address", "add", f"{OUTSIDE}/24", "dev", "wire2")
+    bed.outside.ip("neigh", "flush", "all")
+    bed.start(relay([f"{NODE}:20000"], OUTPUTS, f"{{ name: wan, driver: af_xdp, interface: {interface}, mode: native }}"))
+    bed.wait_ping("by the kernel beside XDP")
+    _forwarded(bed, "wire2")
+    port = bed.show("port info wan")["ports"][0]
+    assert "native" in port["mode"], port
+    bed.stop()
+    return f"{port['mode']}; {port['zero_copy']}"
