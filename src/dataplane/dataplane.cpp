@@ -108,7 +108,9 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
         RxQueue in{.port = info.index,
                    .partial_checksums = info.partial_checksums,
                    .kernel_has_copy = port.kernel_has_copy(),
-                   .twin = twins_[p] ? twins_[p]->to_kernel() : nullptr};
+                   .twin = twins_[p] ? twins_[p]->to_kernel() : nullptr,
+                   .tells_port_vlan = port.tells_port_vlan(),
+                   .vlans = port.vlans()};
         as_received.push_back(in);
         for (const DeviceQueue& q : port.rx()) {
             in.ethdev = q.ethdev;

@@ -55,6 +55,9 @@ public:
     // Of a port on a netdev: which one the devices were opened on. 0: there is none.
     unsigned netdev_index() const noexcept { return netdev_index_; }
     const flow::PortInfo& info() const noexcept { return info_; }
+    const std::vector<uint16_t>& vlans() const noexcept { return plan_.vlans; }
+    // Drivers of virtual functions of igb and ixgbe; others keep that tag to themselves.
+    bool tells_port_vlan() const noexcept { return driver_name_.ends_with("_vf"); }
     bool kernel_has_copy() const noexcept { return plan_.driver == Driver::af_packet; }
     const std::string& driver_name() const noexcept { return driver_name_; }  // of DPDK
     const std::string& zero_copy() const noexcept { return zero_copy_; }      // af_xdp: got or not, and why

@@ -161,8 +161,12 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         } else {
             (new (&seen[i]) Classified)->drop = Drop::segmented;
         }
-        if ((burst[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) [[unlikely]]
-            seen[i].restore_vlan(burst[i]->vlan_tci);
+        if ((burst[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) [[unlikely]] {
+            if (from.is_port_vlan(burst[i]->vlan_tci))
+                burst[i]->ol_flags &= ~(RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);
+            else
+                seen[i].restore_vlan(burst[i]->vlan_tci);
+        }
         table_->prefetch(seen[i].hash);
     }
     for (size_t i = 0; i < burst.size(); i++) {

@@ -4,6 +4,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <span>
@@ -37,6 +38,13 @@ struct RxQueue {
     bool partial_checksums = false;
     bool kernel_has_copy = false;  // af_packet: the kernel sees every frame too
     rte_ring* twin = nullptr;      // to the TAP twin; null: there is none
+    // The NIC lets in the VLANs that it was asked for, and tells the tag of the VLAN that its physical function gave it
+    // (`ip link set PF vf N vlan V`), too: which is not for us to see.
+    bool tells_port_vlan = false;
+    std::span<const uint16_t> vlans;  // that it was asked for; of the Port
+    bool is_port_vlan(uint16_t tci) const noexcept {
+        return tells_port_vlan && std::ranges::find(vlans, tci & 0xfff) == vlans.end();
+    }
 };
 
 struct Pools {

@@ -6,8 +6,9 @@ import json
 import time
 
 from guest import Guest
+from judge import Capture
 from lab import Lab, Metrics
-from relay import rtp_packet
+from relay import Sender, assert_ledger, rtp_packet
 
 OUTSIDE, NODE, OTHER = "10.9.0.1", "10.9.0.2", "10.9.1.2"
 VLAN = 100
@@ -40,10 +41,13 @@ streams:
 class Bed(Lab):
     def __init__(self, name, wires, iommu=True):
         super().__init__(f"sriov-{name}")
+        self.sequence = 1000  # of RTP: what came before is a duplicate
         try:
             self.outside = self.namespace("outside")
             self.guest = Guest(self, name, self.outside, wires, iommu)
             self.outside.ip("address", "add", f"{OUTSIDE}/24", "dev", "wire1")
+            for wire, _ in wires:  # no checksum leaves unfinished: as on a cable
+                self.outside.run("ethtool", "-K", wire, "tx", "off")
         except BaseException:
             self.close()
             raise
@@ -97,6 +101,20 @@ class Bed(Lab):
         return self
 
     # outside
+
+    def forwards(self, count, to=NODE, port=20000, wire="wire1"):
+        """Everything that is sent comes back on both legs, byte by byte and with right checksums."""
+        self.wait_legs(2)
+        before = self.metrics().sum("penstock_leg_packets_total")
+        heard = Capture(self.outside, wire)
+        sender = Sender(self.outside, to, port, first=self.sequence).send(count, per_second=1000)
+        self.sequence += count
+        self.wait_for(lambda: self.metrics().sum("penstock_leg_packets_total") >= before + 2 * count, f"{count} packets on each leg")
+        for leg in (6000, 6100):
+            assert heard.payloads(leg) == sender.sent, f"{len(heard.payloads(leg))} of {count} packets for port {leg}"
+        total, bad = heard.bad_checksums()
+        assert not bad, f"{len(bad)} of {total} checksums are wrong"
+        assert_ledger(self.metrics())
 
     def send_tagged(self, count, vlan):
         """RTP in a VLAN, from outside; returns the packets as Capture.payloads() gives them."""

@@ -4,7 +4,6 @@ import time
 
 from bed import MAC, NODE, OTHER, OUTSIDE, PF, VF, VLAN, Bed, relay
 from judge import Capture
-from relay import Sender, assert_ledger
 
 VFIO = "{ name: wan, driver: pci, device: DEVICE }"
 GROUP = "239.9.9.9"
@@ -60,36 +59,14 @@ def test_twin_carries_rtsp(bed):
     line.close()
 
 
-def _forwarded(bed, sender, heard, packets=200):
-    """Everything that was sent comes back on both legs, byte by byte and with right checksums."""
-    sender.send(packets, per_second=1000)
-    bed.wait_for(lambda: bed.metrics().sum("penstock_leg_packets_total") >= bed.before + 2 * packets, f"{packets} packets on each leg")
-    for port in (6000, 6100):
-        assert heard.payloads(port) == sender.sent, f"{len(heard.payloads(port))} of {packets} packets for port {port}"
-    total, bad = heard.bad_checksums()
-    assert not bad, f"{len(bad)} of {total} checksums are wrong"
-    assert_ledger(bed.metrics())
-
-
-def _count(bed):
-    bed.before = bed.metrics().sum("penstock_leg_packets_total")
-
-
 def test_media_is_replicated(bed):
-    bed.wait_legs(2)
-    _count(bed)
-    heard = Capture(bed.outside, "wire1")
-    _forwarded(bed, Sender(bed.outside, NODE, 20000), heard)
-    twin = bed.show("port stats wan")
-    assert twin["counters"], twin
+    bed.forwards(200)
 
 
 def test_group_arrives(bed):
     bed.guest.run(f"ip maddress show dev wan | grep -q {GROUP}")
     bed.outside.ip("route", "replace", f"{GROUP}/32", "dev", "wire1")
-    _count(bed)
-    heard = Capture(bed.outside, "wire1", f"udp and not dst host {GROUP}")
-    _forwarded(bed, Sender(bed.outside, GROUP, 5004), heard)
+    bed.forwards(200, GROUP, 5004)
 
 
 def test_function_comes_back_with_its_physical_function(bed):
@@ -99,9 +76,7 @@ def test_function_comes_back_with_its_physical_function(bed):
     bed.guest.run(f"""I=$(netdev {PF}); ip link set "$I" up; wait_for 20 is_up "$I" """, seconds=60)
     bed.wait_ping("after the physical function came back")
     bed.wait_ready()
-    bed.wait_legs(2)
-    _count(bed)
-    _forwarded(bed, Sender(bed.outside, NODE, 20000), Capture(bed.outside, "wire1"), 50)
+    bed.forwards(50)
 
 
 def test_function_that_is_taken_away_comes_back_with_another_mac(bed):

@@ -1,8 +1,6 @@
 """A machine without an IOMMU: a virtual function in vfio's no-IOMMU mode; and a virtio NIC that stays with the kernel, by
 native XDP and AF_XDP."""
 from bed import MAC, NODE, OUTSIDE, PF, VF, Bed, relay
-from judge import Capture
-from relay import Sender, assert_ledger
 
 VIRTIO = "0000:02:00.0"
 OUTPUTS = [f"{OUTSIDE}:6000", f"{OUTSIDE}:6100"]
@@ -20,17 +18,6 @@ def boot():
     return bed
 
 
-def _forwarded(bed, wire, packets=100):
-    bed.wait_legs(2)
-    heard = Capture(bed.outside, wire)
-    sender = Sender(bed.outside, NODE, 20000).send(packets, per_second=1000)
-    bed.wait_for(lambda: bed.metrics().sum("penstock_leg_packets_total") >= 2 * packets, f"{packets} packets on each leg")
-    for port in (6000, 6100):
-        assert heard.payloads(port) == sender.sent, f"{len(heard.payloads(port))} of {packets} packets for port {port}"
-    assert not heard.bad_checksums()[1]
-    assert_ledger(bed.metrics())
-
-
 def test_doctor_says_how_to_go_without_an_iommu(bed):
     bed.guest.write("/run/penstock.yaml", relay([f"{NODE}:20000"], OUTPUTS, PORT))
     bed.guest.run(f"bind {VF} vfio-pci", check=False)
@@ -42,7 +29,7 @@ def test_function_without_an_iommu(bed):
     bed.guest.run(f"echo 1 > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode; bind {VF} vfio-pci", seconds=60)
     bed.start(relay([f"{NODE}:20000"], OUTPUTS, PORT)).twin()
     bed.wait_ping("by the twin")
-    _forwarded(bed, "wire1")
+    bed.forwards(100)
 
 
 def test_function_without_an_iommu_comes_back_with_its_physical_function(bed):
@@ -59,7 +46,7 @@ def test_native_xdp_on_virtio(bed):
     bed.outside.ip("neigh", "flush", "all")
     bed.start(relay([f"{NODE}:20000"], OUTPUTS, f"{{ name: wan, driver: af_xdp, interface: {interface}, mode: native }}"))
     bed.wait_ping("by the kernel beside XDP")
-    _forwarded(bed, "wire2")
+    bed.forwards(100, wire="wire2")
     port = bed.show("port info wan")["ports"][0]
     assert "native" in port["mode"], port
     bed.stop()
