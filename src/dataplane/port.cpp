@@ -28,6 +28,20 @@ constexpr uint16_t kDescriptors = 1024;  // a queue; drivers adjust it to what t
 constexpr size_t kFrames = 4096;  // in the ring of a packet socket: vdev.cpp
 constexpr size_t kGroups = 30;    // multicast addresses that a virtual function of any driver may name
 
+// In the words of DPDK: "rx VLAN_STRIP UDP_CKSUM RSS_HASH, tx MULTI_SEGS".
+std::string offloads_in_use(const rte_eth_conf& conf) {
+    std::string all;
+    const auto list = [&](const char* way, uint64_t offloads, const char* (*name)(uint64_t)) {
+        if (offloads == 0) return;
+        all += all.empty() ? way : fmt::format(", {}", way);
+        for (unsigned bit = 0; bit < 64; bit++)
+            if ((offloads >> bit & 1) != 0) all += fmt::format(" {}", name(uint64_t{1} << bit));
+    };
+    list("rx", conf.rxmode.offloads, rte_eth_dev_rx_offload_name);
+    list("tx", conf.txmode.offloads, rte_eth_dev_tx_offload_name);
+    return all;
+}
+
 std::string reason(int error) { return rte_strerror(error < 0 ? -error : error); }
 
 }  // namespace
@@ -131,7 +145,10 @@ Result<void> Port::start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues
                                                      RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
     conf.txmode.offloads = device.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     if (!plan_.vlans.empty()) conf.rxmode.offloads |= device.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER;
-    if (plan_.driver != Driver::pci) conf.rxmode.offloads = 0;
+    if (plan_.driver == Driver::pci)
+        offloads_ = offloads_in_use(conf);
+    else
+        conf.rxmode.offloads = 0;
     if (const int error = rte_eth_dev_configure(ethdev, rx_queues, tx_queues, &conf); error != 0)
         return fail(fmt::format("{} rx and {} tx queues: {}", rx_queues, tx_queues, reason(error)));
     uint16_t rx_size = kDescriptors, tx_size = kDescriptors;
@@ -227,6 +244,10 @@ void Port::describe() {
         default: break;
     }
     if (plan_.twin) info_.netdev = *plan_.twin;
+    if (plan_.driver != Driver::pci) return;
+    device_ = fmt::format("{} {}", plan_.device, kind_of(plan_.device));
+    std::array<char, 64> firmware{};
+    firmware_ = rte_eth_dev_fw_version_get(ethdev, firmware.data(), firmware.size()) == 0 ? firmware.data() : "";
 }
 
 Result<void> Port::judge_zero_copy(Log& log) {

@@ -62,6 +62,9 @@ public:
     const std::string& driver_name() const noexcept { return driver_name_; }  // of DPDK
     const std::string& zero_copy() const noexcept { return zero_copy_; }      // af_xdp: got or not, and why
     int numa_node() const noexcept { return numa_node_; }                     // -1: not known
+    const std::string& device() const noexcept { return device_; }      // pci: "0000:3b:02.1 8086:154c, virtual function"
+    const std::string& firmware() const noexcept { return firmware_; }  // empty: the driver does not tell
+    const std::string& offloads() const noexcept { return offloads_; }  // of the NIC, in use; empty: none
     Steering* steering() noexcept { return steering_ ? &*steering_ : nullptr; }
     // pci with several rx queues; null elsewhere.
     FlowRules* flow_rules() noexcept { return flow_rules_ ? &*flow_rules_ : nullptr; }
@@ -106,7 +109,7 @@ private:
     std::vector<std::pair<std::string, uint64_t>> counted_;  // by devices that were closed
     std::vector<Mac> groups_;                                // multicast addresses that were let in
     flow::PortInfo info_;
-    std::string driver_name_, zero_copy_;
+    std::string driver_name_, zero_copy_, device_, firmware_, offloads_;
     int numa_node_ = -1;
 };
 

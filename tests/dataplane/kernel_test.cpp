@@ -81,3 +81,32 @@ TEST_CASE("a VLAN tag that the NIC took off still tells flows apart, and is ther
     REQUIRE(punted.size() == 1);
     CHECK(punted[0].frame == packet().vlan(7).ethertype(0x0806).payload(numbered(46)).build());
 }
+
+TEST_CASE("the port VLAN of a virtual function is not seen", "[kernel]") {
+    Lab lab({.ports = {{.twin = true, .vlans = std::vector<uint16_t>{100}}, {}}});
+    TrackPlan tagged, untagged;
+    tagged.at.vlan = 100;
+    tagged.legs = {leg_to("10.0.1.20:6000", 1)};
+    untagged.legs = {leg_to("10.0.1.20:6000", 1), leg_to("10.0.1.21:6000", 1)};
+    const Track one = make_track(tagged), two = make_track(untagged);
+    auto flows = one.flows();
+    const auto more = two.flows();
+    flows.insert(flows.end(), more.begin(), more.end());
+    lab.publish(flows);
+    const auto arrive_stripped = [&](const Bytes& frame, uint16_t tci) {
+        rte_mbuf* m = lab.mbuf(frame);
+        m->vlan_tci = tci;
+        m->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+        lab.arrive(m);
+    };
+    arrive_stripped(kMedia, 0xe064);  // asked for: VLAN 100, priority 7
+    lab.run();
+    CHECK(lab.sent(1).size() == 1);
+    arrive_stripped(kMedia, 0xe007);  // the port VLAN
+    arrive_stripped(kArp, 7);
+    lab.run();
+    CHECK(lab.sent(1).size() == 2);
+    const auto punted = lab.punted(0);
+    REQUIRE(punted.size() == 1);
+    CHECK(punted[0].frame == kArp);  // without a tag
+}

@@ -86,6 +86,8 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
             in.partial_checksums = port.partial_checksums;
             in.kernel_has_copy = port.kernel_has_copy;
             in.twin = ports_[p].twin;
+            in.tells_port_vlan = port.vlans.has_value();
+            if (port.vlans) in.vlans = *port.vlans;
             plans[w].rx.push_back(in);
             if (w == 0)
                 for (auto& of : plans) of.ports.push_back(in);

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <span>
+#include <optional>
 #include <vector>
 
 #include "dataplane/diversion.hpp"
@@ -22,6 +23,7 @@ struct LabPort {
     bool partial_checksums = false;
     bool kernel_has_copy = false;
     bool twin = false;
+    std::optional<std::vector<uint16_t>> vlans = {};  // of a virtual function that tells its port VLAN, too
     unsigned wire = 1024;  // frames that the wire out holds, less one
     bool relayed = false;  // only worker 0 has a tx queue; the others send through rings to it
 };

@@ -259,27 +259,30 @@ def fuzz(builds):
     return suite.done()
 
 
-def e2e(builds):
-    directory = builds.get("plain")
-    suite = Suite("e2e")
-    if NOT_ROOT or not directory:
-        suite.skip("e2e", NOT_ROOT or "it did not build")
+def scenarios(name):
+    """The suite of tests/NAME/run: it prints `ok|FAIL|skip NAME SECONDS` itself."""
+    def suite_of(builds):
+        directory = builds.get("plain")
+        suite = Suite(name)
+        if NOT_ROOT or not directory:
+            suite.skip(name, NOT_ROOT or "it did not build")
+            return suite.done()
+        logs = LOGS / name
+        shutil.rmtree(logs, ignore_errors=True)
+        tests = subprocess.Popen([ROOT / f"tests/{name}/run", "--logs", logs], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                 env=os.environ | {"PENSTOCK_BUILD": str(directory)})
+        words = {"ok": 0, "FAIL": 0, "skip": 0, "again": 0}
+        for line in tests.stdout:
+            print(line, end="", flush=True)
+            if (word := line.split(" ")[0]) in words:
+                words[word] += 1
+        suite.passed, suite.failed, suite.skipped = words["ok"], words["FAIL"], words["skip"]
+        if words["again"]:
+            print(f"note  {words['again']} failed beside others and were run again, alone; the first logs: {logs / 'again'}")
+        if tests.wait() and not words["FAIL"] or not sum(words.values()):
+            suite.fail(name, f"tests/{name}/run ended with {tests.returncode}", logs)
         return suite.done()
-    logs = LOGS / "e2e"
-    shutil.rmtree(logs, ignore_errors=True)
-    tests = subprocess.Popen([ROOT / "tests/e2e/run", "--logs", logs], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             env=os.environ | {"PENSTOCK_BUILD": str(directory)})
-    words = {"ok": 0, "FAIL": 0, "skip": 0, "again": 0}
-    for line in tests.stdout:
-        print(line, end="", flush=True)
-        if (word := line.split(" ")[0]) in words:
-            words[word] += 1
-    suite.passed, suite.failed, suite.skipped = words["ok"], words["FAIL"], words["skip"]
-    if words["again"]:
-        print(f"note  {words['again']} failed beside others and were run again, alone; the first logs: {logs / 'again'}")
-    if tests.wait() and not words["FAIL"] or not sum(words.values()):
-        suite.fail("e2e", f"tests/e2e/run ended with {tests.returncode}", logs)
-    return suite.done()
+    return suite_of
 
 
 def alerts(builds):
@@ -308,7 +311,7 @@ def alerts(builds):
 # What a run of everything leaves out: the sanitizers run the same programs.
 TWICE = ("unit", "property", "dataplane")
 SUITES = {"layers": layers, "alerts": alerts, "unit": plain("unit"), "property": plain("property"), "dataplane": plain("dataplane"),
-          "netns": plain("netns", privileged=True), "e2e": e2e, "sanitizers": sanitizers, "fuzz": fuzz}
+          "netns": plain("netns", privileged=True), "e2e": scenarios("e2e"), "sriov": scenarios("sriov"), "sanitizers": sanitizers, "fuzz": fuzz}
 
 
 def main():

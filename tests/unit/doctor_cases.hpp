@@ -444,6 +444,22 @@ inline const std::vector<Case>& cases() {
          [](Machine& m) { m.facts.devices["0000:3b:02.1"].iommu_group.reset(); },
          {"missing vfio"},
          "intel_iommu=on"},
+        {"vfio without an IOMMU",
+         pci,
+         [](Machine& m) {
+             m.facts.devices["0000:3b:02.1"].without_iommu = true;
+             m.facts.capabilities = kAll | kWithoutIommu;
+         },
+         {"degraded vfio"},
+         "intel_iommu=on"},
+        {"vfio without an IOMMU, and without the capability for it",
+         pci,
+         [](Machine& m) {
+             m.facts.devices["0000:3b:02.1"].without_iommu = true;
+             m.facts.capabilities = (kAll | kWithoutIommu).without({Capability::sys_rawio});
+         },
+         {"missing vfio"},
+         "run it as root"},
         {"shared group",
          pci,
          [](Machine& m) { m.facts.devices["0000:3b:02.1"].group_others = {"0000:3b:02.2"}; },

@@ -93,6 +93,8 @@ TEST_CASE("what is kept while it runs", "[doctor]") {
     CHECK(to_keep(with(port(af_packet))).text() == "CAP_NET_ADMIN, CAP_NET_BIND_SERVICE");
     CHECK(to_keep(with(port(pci))).text() == "CAP_NET_ADMIN");  // it has a twin
     CHECK(to_keep(with(port(vhost))).empty());
+    CHECK(to_reopen(with(port(pci)), false).text() == "CAP_IPC_LOCK");
+    CHECK(to_reopen(with(port(pci)), true).text() == "CAP_SYS_ADMIN, CAP_IPC_LOCK, CAP_SYS_RAWIO");
 }
 
 TEST_CASE("findings as text and JSON", "[doctor]") {

@@ -299,6 +299,9 @@ Report show_port_info(const std::vector<PortFacts>& ports) {
                {"mode", "mode"},
                {"zero_copy", "zero-copy"},
                {"numa_node", ""},
+               {"device", ""},
+               {"firmware", ""},
+               {"offloads", ""},
                {"chained_buffers", "chained"},
                {"partial_checksums", ""},
                {"flow_rules", ""}},
@@ -307,7 +310,8 @@ Report show_port_info(const std::vector<PortFacts>& ports) {
         s.rows.push_back(Row{port.info.name, state_of(port), port.driver, optional_text(port.info.netdev),
                              port.info.mac.text(), uint64_t{port.info.mtu}, uint64_t{port.rx_queues},
                              uint64_t{port.tx_queues}, optional_text(port.steering), optional_text(port.zero_copy),
-                             numa(port.numa_node), port.info.multi_segment, port.info.partial_checksums,
+                             numa(port.numa_node), optional_text(port.device), optional_text(port.firmware),
+                             optional_text(port.offloads), port.info.multi_segment, port.info.partial_checksums,
                              port.flow_rules ? Cell{uint64_t{*port.flow_rules}} : Cell{}});
     return {{std::move(s)}};
 }
