@@ -43,8 +43,7 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
     // Where they must be, DPDK is told so whatever was counted: `penstock doctor` said before what is wrong.
     const bool huge = have >= wanted || plan.hugepages == Hugepages::on || !plan.pci_devices.empty();
 
-    std::vector<std::string> args{"penstock", "--no-shconf",
-                                  fmt::format("--file-prefix=penstock-{}", getpid())};
+    std::vector<std::string> args{"penstock", "--no-shconf", fmt::format("--file-prefix=penstock-{}", getpid())};
     std::string lcores = fmt::format("0@{}", plan.control_core);
     for (size_t i = 0; i < plan.worker_cores.size(); i++) lcores += fmt::format(",{}@{}", i + 1, plan.worker_cores[i]);
     args.insert(args.end(), {"--lcores", lcores, "--main-lcore=0"});

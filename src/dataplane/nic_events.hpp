@@ -14,8 +14,8 @@ public:
     NicEvents(const NicEvents&) = delete;
     NicEvents& operator=(const NicEvents&) = delete;
 
-    // What the driver says of the link just now. A virtual function whose link was away and is back counts as reset: not
-    // every driver is told (that of igb is not), and whether it was is not to be seen otherwise.
+    // What the driver says of the link just now. A virtual function whose link was away and is back counts as reset:
+    // not every driver is told (that of igb is not), and whether it was is not to be seen otherwise.
     void note_link(bool up) noexcept;
     // Why the device is to be opened anew; empty: it is not.
     std::string why_lost() const;
@@ -27,7 +27,7 @@ private:
     const uint16_t ethdev_;
     const std::string device_;
     bool had_link_ = false, lost_link_ = false;  // since it was opened; control's
-    std::atomic<Lost> lost_{Lost::no};  // written by DPDK's interrupt thread
+    std::atomic<Lost> lost_{Lost::no};           // written by DPDK's interrupt thread
 };
 
 }  // namespace penstock::dataplane

@@ -62,7 +62,7 @@ public:
     const std::string& driver_name() const noexcept { return driver_name_; }  // of DPDK
     const std::string& zero_copy() const noexcept { return zero_copy_; }      // af_xdp: got or not, and why
     int numa_node() const noexcept { return numa_node_; }                     // -1: not known
-    const std::string& device() const noexcept { return device_; }      // pci: "0000:3b:02.1 8086:154c, virtual function"
+    const std::string& device() const noexcept { return device_; }  // pci: "0000:3b:02.1 8086:154c, virtual function"
     const std::string& firmware() const noexcept { return firmware_; }  // empty: the driver does not tell
     const std::string& offloads() const noexcept { return offloads_; }  // of the NIC, in use; empty: none
     Steering* steering() noexcept { return steering_ ? &*steering_ : nullptr; }
@@ -101,7 +101,7 @@ private:
     std::optional<Steering> steering_;
     std::optional<FlowRules> flow_rules_;
     std::optional<NicEvents> nic_events_;  // pci
-    std::vector<std::string> vdevs_;  // made by us, in order of creation
+    std::vector<std::string> vdevs_;       // made by us, in order of creation
     std::vector<uint16_t> ethdevs_;
     std::vector<DeviceQueue> rx_, tx_;
     unsigned netdev_index_ = 0;

@@ -9,9 +9,13 @@ namespace {
 
 using enum Capability;
 
-constexpr std::pair<Capability, std::string_view> kNames[] = {
-    {net_admin, "CAP_NET_ADMIN"}, {net_raw, "CAP_NET_RAW"},   {bpf, "CAP_BPF"},
-    {sys_admin, "CAP_SYS_ADMIN"}, {ipc_lock, "CAP_IPC_LOCK"}, {sys_rawio, "CAP_SYS_RAWIO"}, {net_bind_service, "CAP_NET_BIND_SERVICE"}};
+constexpr std::pair<Capability, std::string_view> kNames[] = {{net_admin, "CAP_NET_ADMIN"},
+                                                              {net_raw, "CAP_NET_RAW"},
+                                                              {bpf, "CAP_BPF"},
+                                                              {sys_admin, "CAP_SYS_ADMIN"},
+                                                              {ipc_lock, "CAP_IPC_LOCK"},
+                                                              {sys_rawio, "CAP_SYS_RAWIO"},
+                                                              {net_bind_service, "CAP_NET_BIND_SERVICE"}};
 
 }  // namespace
 

@@ -45,8 +45,8 @@ Capabilities to_start(const config::Port& port);
 Capabilities to_keep(const config::Config& config);
 // For a device on vfio where there is no IOMMU: RAWIO to open it, ADMIN to see where memory lies.
 constexpr Capabilities kWithoutIommu{Capability::sys_rawio, Capability::sys_admin};
-// What is raised for as long as a port is opened again whose interface or device came back. `without_iommu`: some device
-// has none.
+// What is raised for as long as a port is opened again whose interface or device came back. `without_iommu`: some
+// device has none.
 Capabilities to_reopen(const config::Config& config, bool without_iommu);
 
 }  // namespace penstock::doctor

@@ -39,7 +39,9 @@ struct PciDevice {
     std::string driver;  // of the kernel: "vfio-pci", "iavf"; empty: none
     std::optional<unsigned> iommu_group;
     bool without_iommu = false;  // vfio made the group up: enable_unsafe_noiommu_mode
-    std::string group_path() const { return fmt::format("/dev/vfio/{}{}", without_iommu ? "noiommu-" : "", *iommu_group); }
+    std::string group_path() const {
+        return fmt::format("/dev/vfio/{}{}", without_iommu ? "noiommu-" : "", *iommu_group);
+    }
     bool group_opens = false;               // that path, for reading and writing
     std::vector<std::string> group_others;  // devices of the group with a driver other than vfio-pci
     std::vector<std::string> netdevs;       // of the kernel's driver

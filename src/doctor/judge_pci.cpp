@@ -31,18 +31,20 @@ void judge_binding(const config::Port& port, const PciDevice& device, const Fact
                                                  : "move the routes to another interface first"});
             if (uplink && !port.force) return;  // no command that would do it
         }
-        return say(Status::missing,
-                   device.driver.empty() ? fmt::format("{} has no driver", port.device)
-                                         : fmt::format("{} is bound to {}", port.device, device.driver),
-                   "DPDK drives the device itself, through vfio",
-                   fmt::format("modprobe vfio-pci && dpdk-devbind.py --bind=vfio-pci {}", port.device));
+        if (device.iommu_group)
+            return say(Status::missing,
+                       device.driver.empty() ? fmt::format("{} has no driver", port.device)
+                                             : fmt::format("{} is bound to {}", port.device, device.driver),
+                       "DPDK drives the device itself, through vfio",
+                       fmt::format("modprobe vfio-pci && dpdk-devbind.py --bind=vfio-pci {}", port.device));
     }
     if (!device.iommu_group)  // vfio makes one up where there is none, if it is let
-        return say(Status::missing, fmt::format("{} is in no IOMMU group", port.device),
-                   "without an IOMMU a device may write anywhere in memory, and vfio refuses it",
-                   "boot with intel_iommu=on iommu=pt (AMD: iommu=pt), and enable VT-d or AMD-Vi in the firmware; in a "
-                   "virtual machine that has none: echo 1 > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, and "
-                   "bind it again");
+        return say(
+            Status::missing, fmt::format("{} is in no IOMMU group", port.device),
+            "without an IOMMU a device may write anywhere in memory, and vfio refuses it",
+            "boot with intel_iommu=on iommu=pt (AMD: iommu=pt), and enable VT-d or AMD-Vi in the firmware; in a "
+            "virtual machine that has none: echo 1 > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, and "
+            "bind it again");
     const std::string group = device.group_path();
     if (const auto lacking = kWithoutIommu.without(facts.capabilities); device.without_iommu && !lacking.empty())
         return say(Status::missing, lacking.text() + " lacking",

@@ -77,8 +77,7 @@ void read_paths(const config::Config& config, Facts& facts) {
         if (!port.write.empty()) note(port.write, directory_refusal(port.write, false));
     }
     for (auto& [address, device] : facts.devices)
-        if (device.iommu_group)
-            device.group_opens = open_refusal(device.group_path(), O_RDWR).empty();
+        if (device.iommu_group) device.group_opens = open_refusal(device.group_path(), O_RDWR).empty();
 }
 
 void read_sockets(const config::Config& config, Facts& facts) {

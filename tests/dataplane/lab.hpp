@@ -6,8 +6,8 @@
 #include <rte_mbuf.h>
 
 #include <memory>
-#include <span>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "dataplane/diversion.hpp"
@@ -24,7 +24,7 @@ struct LabPort {
     bool kernel_has_copy = false;
     bool twin = false;
     std::optional<std::vector<uint16_t>> vlans = {};  // of a virtual function that tells its port VLAN, too
-    unsigned wire = 1024;  // frames that the wire out holds, less one
+    unsigned wire = 1024;                             // frames that the wire out holds, less one
     bool relayed = false;  // only worker 0 has a tx queue; the others send through rings to it
 };
 

@@ -30,9 +30,9 @@ struct PortFacts {
     std::string zero_copy;  // af_xdp: "copy: driver veth does not offer zero-copy"
     unsigned rx_queues = 0, tx_queues = 0;
     int numa_node = -1;
-    std::string device;    // pci: its address and IDs
-    std::string firmware;  // empty: the driver does not tell
-    std::string offloads;  // what of the NIC's is in use
+    std::string device;                // pci: its address and IDs
+    std::string firmware;              // empty: the driver does not tell
+    std::string offloads;              // what of the NIC's is in use
     std::optional<size_t> flow_rules;  // flows that the NIC was told a queue for; absent: not asked
     std::string why_down;              // empty: it is up
     std::vector<std::pair<std::string, uint64_t>> counters;  // as the driver names them

@@ -74,11 +74,19 @@ struct extension {
     __u32 rest;
 };
 
+/* A length in host order. The verifier of older kernels (6.1) does not know that a swapped half-word has 16 bits, and
+ * the compiler, which does, would leave the mask out. */
+static __always_inline __u32 length(__be16 field) {
+    __u32 value = bpf_ntohs(field);
+    asm volatile("" : "+r"(value));
+    return value & 0xffff;
+}
+
 static __always_inline bool parse_ipv4(void* at, void* end, struct datagram* out) {
     struct iphdr* ip = at;
     if ((void*)(ip + 1) > end || ip->version != 4 || ip->protocol != IPPROTO_UDP) return false;
     const __u32 header = ip->ihl * 4u;
-    const __u32 total = bpf_ntohs(ip->tot_len);
+    const __u32 total = length(ip->tot_len);
     const __u32 fragment = bpf_ntohs(ip->frag_off);
     if (header < sizeof *ip || total < header || at + total > end) return false;
     if (fragment & 0x1fff) return false; /* a later fragment has no ports */
@@ -94,7 +102,7 @@ static __always_inline bool parse_ipv6(void* at, void* end, struct datagram* out
     struct ipv6hdr* ip = at;
     if ((void*)(ip + 1) > end || ip->version != 6) return false;
     __builtin_memcpy(&out->flow.destination, &ip->daddr, sizeof out->flow.destination);
-    __u32 left = bpf_ntohs(ip->payload_len); /* 0 for a jumbogram, which is thereby left to the kernel */
+    __u32 left = length(ip->payload_len); /* 0 for a jumbogram, which is thereby left to the kernel */
     __u8 type = ip->nexthdr;
     at = ip + 1;
     if (at + left > end) return false;
