@@ -46,8 +46,6 @@ class Bed(Lab):
             self.outside = self.namespace("outside")
             self.guest = Guest(self, name, self.outside, wires, iommu)
             self.outside.ip("address", "add", f"{OUTSIDE}/24", "dev", "wire1")
-            for wire, _ in wires:  # no checksum leaves unfinished: as on a cable
-                self.outside.run("ethtool", "-K", wire, "tx", "off")
         except BaseException:
             self.close()
             raise
@@ -63,7 +61,9 @@ class Bed(Lab):
     # penstock in the guest
 
     def start(self, config, environment="", ready=True):
-        """Starts it and waits until it is ready, with the address of the twin."""
+        """Starts it, in place of one that runs, and waits until it is ready."""
+        if self.running():
+            self.stop()
         self.guest.write("/run/penstock.yaml", config)
         self.guest.run(f"rm -f {LOG}; {environment} setsid penstock run -c /run/penstock.yaml > {LOG} 2>&1 & echo $! > /run/penstock.pid")
         if ready:
@@ -96,7 +96,7 @@ class Bed(Lab):
         self.wait_for(lambda: not self.running(), f"penstock to end by SIG{signal}")
 
     def twin(self, netdev="wan"):
-        """Gives the twin its address; until the network outside is told by it."""
+        """Gives the twin its address."""
         self.guest.run(f"ip address replace {NODE}/24 dev {netdev}")
         return self
 
@@ -112,8 +112,9 @@ class Bed(Lab):
         self.wait_for(lambda: self.metrics().sum("penstock_leg_packets_total") >= before + 2 * count, f"{count} packets on each leg")
         for leg in (6000, 6100):
             assert heard.payloads(leg) == sender.sent, f"{len(heard.payloads(leg))} of {count} packets for port {leg}"
-        total, bad = heard.bad_checksums()
-        assert not bad, f"{len(bad)} of {total} checksums are wrong"
+        # What the kernel outside sends goes to QEMU with unfinished checksums: a wire of that kind.
+        bad = [row for row in heard.bad_checksums()[1] if row[3] in ("6000", "6100")]
+        assert not bad, f"{len(bad)} copies have a wrong checksum"
         assert_ledger(self.metrics())
 
     def send_tagged(self, count, vlan):
