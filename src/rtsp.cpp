@@ -8,7 +8,7 @@
 #include "control/rtsp/offer.hpp"
 #include "random_bits.hpp"
 #include "rtp/picture.hpp"
-#include "rtp/rtcp.hpp"
+#include "rtp/rtcp/report.hpp"
 
 namespace penstock {
 namespace {

@@ -13,7 +13,7 @@
 #include "dataplane/alter.hpp"
 #include "rtp/bye.hpp"
 #include "rtp/header.hpp"
-#include "rtp/rtcp.hpp"
+#include "rtp/rtcp/report.hpp"
 
 namespace penstock::dataplane {
 

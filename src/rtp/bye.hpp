@@ -4,7 +4,7 @@
 #include <span>
 
 #include "base/wire.hpp"
-#include "rtp/rtcp.hpp"
+#include "rtp/rtcp/packet.hpp"
 
 namespace penstock::rtp {
 

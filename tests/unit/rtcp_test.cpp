@@ -1,8 +1,14 @@
-#include "rtp/rtcp.hpp"
-
 #include <catch2/catch.hpp>
 
+#include <array>
+#include <string>
+#include <vector>
+
 #include "rtp/bye.hpp"
+#include "rtp/rtcp/description.hpp"
+#include "rtp/rtcp/feedback.hpp"
+#include "rtp/rtcp/report.hpp"
+#include "rtp/rtcp/writer.hpp"
 #include "support/media.hpp"
 
 using namespace penstock::rtp;
@@ -66,4 +72,119 @@ TEST_CASE("the first report block", "[rtcp]") {
     CHECK_FALSE(says_bye({}));
     CHECK_FALSE(first_report(hex("81c90001 00000001")));  // a block is announced, and there is none
     CHECK_FALSE(first_report({}));
+}
+
+namespace {
+
+std::vector<RtcpPacket> packets_of(const Bytes& datagram) {
+    std::vector<RtcpPacket> all;
+    each_packet(datagram, [&](const RtcpPacket& p) { all.push_back(p); });
+    return all;
+}
+std::vector<uint16_t> asked(const Bytes& datagram) {
+    std::vector<uint16_t> numbers;
+    const auto nack = feedback(packets_of(datagram).at(0), RtcpType::rtpfb, kNack);
+    if (nack) each_number(*nack, [&](uint16_t n) { numbers.push_back(n); });
+    return numbers;
+}
+Bytes of(const RtcpWriter& writer) { return {writer.written().begin(), writer.written().end()}; }
+
+}  // namespace
+
+TEST_CASE("the packets of a compound one, without their padding", "[rtcp]") {
+    const auto all = packets_of(hex("80c90001 11223344 a0cb0002 11223344 00000004"));
+    REQUIRE(all.size() == 2);
+    CHECK(all[0].type == RtcpType::rr);
+    CHECK(all[0].body.size() == 4);
+    CHECK(all[1].type == RtcpType::bye);
+    CHECK(all[1].body.size() == 4);
+    CHECK(packets_of(hex("80c90002 11223344")).empty());
+    CHECK(packets_of(hex("a0c90001 000000ff")).empty());
+}
+
+TEST_CASE("what a sender report says", "[rtcp]") {
+    const Bytes bytes = sender_report();
+    const auto all = packets_of(bytes);
+    CHECK(sender_info(all[0]) == SenderInfo{0x11223344, 0xe000000000000000, 3000, 100, 20000});
+    CHECK_FALSE(sender_info(all[1]));
+    CHECK(middle_of(0x1122334455667788) == 0x33445566);
+    const Bytes cut = hex("80c80001 11223344");
+    CHECK_FALSE(sender_info(packets_of(cut)[0]));
+}
+
+TEST_CASE("the items of a description", "[rtcp]") {
+    std::string names;
+    const Bytes sdes = hex("82ca0006 00000001 01036140 62020178 00000000 00000002 0101630000000000");
+    each_packet(sdes, [&](const RtcpPacket& p) {
+        each_item(p, [&](uint32_t ssrc, uint8_t type, std::string_view text) {
+            names += std::to_string(ssrc) + ":" + std::to_string(type) + "=" + std::string(text) + " ";
+        });
+    });
+    CHECK(names == "1:1=a@b 1:2=x 2:1=c ");
+    const Bytes overlong = hex("81ca0002 00000001 01ff6140");
+    each_packet(overlong, [&](const RtcpPacket& p) { each_item(p, [](auto...) { FAIL("it does not fit"); }); });
+}
+
+TEST_CASE("who leaves, and why", "[rtcp]") {
+    const Bytes bytes = hex("82cb0003 00000001 00000002 03656e64");
+    const auto all = packets_of(bytes);
+    std::vector<uint32_t> gone;
+    each_leaving(all[0], [&](uint32_t ssrc) { gone.push_back(ssrc); });
+    CHECK(gone == std::vector<uint32_t>{1, 2});
+    CHECK(reason_of(all[0]) == "end");
+    const Bytes cut = hex("81cb0002 00000001 ff656e64");
+    CHECK(reason_of(packets_of(cut)[0]).empty());
+}
+
+TEST_CASE("the numbers that a NACK asks for", "[rtcp]") {
+    CHECK(asked(hex("81cd0003 00000001 00000002 00010000")) == std::vector<uint16_t>{1});
+    CHECK(asked(hex("81cd0004 00000001 00000002 fffe8005 00640001")) ==
+          std::vector<uint16_t>{0xfffe, 0xffff, 1, 14, 100, 101});
+    CHECK(asked(hex("8fcd0003 00000001 00000002 00010000")).empty());  // transport-cc is no NACK
+    CHECK(asked(hex("81ce0003 00000001 00000002 00010000")).empty());
+    CHECK(asked(hex("81cd0001 00000001")).empty());
+}
+
+TEST_CASE("who asks for a key frame", "[rtcp]") {
+    const auto asks = [](const Bytes& bytes) { return asks_key_frame(packets_of(bytes).at(0), 2); };
+    CHECK(asks(hex("81ce0002 00000001 00000002")));
+    CHECK_FALSE(asks(hex("81ce0002 00000001 00000003")));
+    CHECK(asks(hex("84ce0006 00000001 00000000 00000009 01000000 00000002 01000000")));
+    CHECK_FALSE(asks(hex("84ce0004 00000001 00000002 00000009 01000000")));
+    CHECK_FALSE(asks(hex("8fce0002 00000001 00000002")));  // REMB
+}
+
+TEST_CASE("what we write", "[rtcp]") {
+    std::array<std::byte, 256> room;
+    RtcpWriter writer(room);
+    const ReportBlock block{0x5eed5eed, 64, -1, 0x00010203, 42, 0x33445566, 0x10000};
+    CHECK(writer.receiver_report(1, {&block, 1}));
+    CHECK(writer.cname(1, "ab"));
+    const std::vector<uint16_t> numbers{0xfffe, 0xffff, 1, 14, 15, 100};
+    CHECK(writer.nack(1, 2, numbers) == 6);
+    CHECK(writer.pli(1, 2));
+    CHECK(writer.fir(1, 2, 7));
+    CHECK(writer.bye(1, "end"));
+    CHECK(of(writer) == hex("81c90007 00000001 5eed5eed 40ffffff 00010203 0000002a 33445566 00010000"
+                            "81ca0003 00000001 01026162 00000000"
+                            "81cd0005 00000001 00000002 fffe8005 000f0000 00640000"
+                            "81ce0002 00000001 00000002"
+                            "84ce0004 00000001 00000000 00000002 07000000"
+                            "81cb0002 00000001 03656e64"));
+    CHECK(valid_rtcp(writer.written()));
+}
+
+TEST_CASE("what finds no room is not written, and of a NACK's numbers only those that do", "[rtcp]") {
+    std::array<std::byte, 20> room;
+    RtcpWriter writer(room);
+    const std::vector<uint16_t> numbers{1, 100, 200, 300};
+    CHECK(writer.nack(1, 2, numbers) == 2);
+    CHECK(of(writer) == hex("81cd0004 00000001 00000002 00010000 00640000"));
+    CHECK_FALSE(writer.pli(1, 2));
+    CHECK(writer.written().size() == 20);
+    RtcpWriter tight(std::span{room}.first(12));
+    CHECK(tight.nack(1, 2, numbers) == 0);
+    CHECK(tight.written().empty());
+    CHECK(tight.nack(1, 2, {}) == 0);
+    CHECK_FALSE(RtcpWriter(room).cname(1, std::string(256, 'x')));
 }
