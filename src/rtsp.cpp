@@ -344,14 +344,8 @@ std::string Rtsp::metrics() const {
                              .ports = ports_.size(),
                              .groups_taken = groups_ ? groups_->taken() : 0,
                              .groups = groups_ ? groups_->size() : 0,
-                             .reported_lost = {},
                              .over_tcp = over_tcp_.counters()};
     for (const auto& [id, session] : server_.sessions()) facts.sessions[{name(session.state), session.transport()}]++;
-    for (const auto& [id, tracks] : watched_)
-        for (const auto& [track, watched] : tracks)
-            if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer); viewer && viewer->track)
-                facts.reported_lost.push_back(
-                    {viewer->track->stream, track, viewer->leg.name, viewer->feedback->lost.read()});
     return metrics::render(facts);
 }
 

@@ -43,6 +43,10 @@ void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& a
     Repairs repairs;
     protect(fec, packet, repairs);
     if (f.keeps) keep(packet, in, f);
+    if (f.retransmits) {
+        follow_numbers(from, packet, f, m, in);
+        hold(m, packet, in, f);
+    }
     if (fec.renumbers) send_renumbered(fec, packet, in);
     if (fec.renumbers && f.leg_count == 0 && !f.spread && !f.diverted) {
         ledger_.forwarded++;
@@ -58,6 +62,7 @@ void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& a
 // RTP of another type than the media's: repair that shares their port, or nothing of ours.
 void Worker::take_other_type(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f,
                              const rtp::Header& header) noexcept {
+    if (f.retransmits && f.retransmission->rtx == header.payload_type()) return take_rtx(from, m, in, f);
     if (!f.has_fec || header.payload_type() != f.repair.payload_type) return drop(m, Drop::rtp_payload_type, &f);
     if (f.repair.among_media)  // it has a number of the media's: missing, it would be lost
         f.path->reception.receive(header.sequence(), header.timestamp(), header.ssrc(), in.payload_size, now_,
@@ -78,34 +83,41 @@ void Worker::send_recovered(const RxQueue& from, const Classified& in, const Flo
     while (const auto recovered = fec.decoder->recover()) {
         if (f.merge != nullptr && !f.merge->recovered(wire::load16(&(*recovered)[2]), wire::load32(&(*recovered)[4])))
             continue;
-        const auto packet = fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered;
-        Repairs repairs;
-        protect(fec, packet, repairs);
-        if (fec.renumbers) send_renumbered(fec, packet, in);
-        if (f.keeps) keep(packet, in, f);
-        rte_mbuf* m = nullptr;
-        if (f.leg_count == 0 && !f.spread && !f.diverted) {
-            // There is nobody to send it to, as for a received one.
-        } else if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
-            for (const flow::Shard& shard : f.rendition->shards) {
-                ledger_.tx_wanted += shard.count;
-                // A leg's drops are counted by the worker that serves it, but for this one reason.
-                refuse(f.rendition->legs_of(shard), shard.worker == plan_.id ? Drop::no_buffer : Drop::shard_full,
-                       nullptr, in, {});
-            }
-            if (f.diverted) {
-                ledger_.tx_wanted++;
-                ledger_[Drop::tcp_full]++;
-            }
-        } else {
-            std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
-            if (f.diverted) divert(m, bytes_of(m), f);
-            deliver(from, m, made(in, packet.size()), f, {wire::sum16(packet), true}, sender);
-        }
-        for (size_t i = 0; i < fec.repairs.size(); i++)
-            if (repairs[i])
-                send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);
+        mend(from, in, f, fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered, sender);
     }
+}
+
+void Worker::mend(const RxQueue& from, const Classified& in, const Flow& f, std::span<const std::byte> packet,
+                  const Ip& sender) noexcept {
+    static const flow::Fec kNone;
+    const flow::Fec& fec = f.has_fec ? *f.fec : kNone;
+    Repairs repairs;
+    protect(fec, packet, repairs);
+    if (fec.renumbers) send_renumbered(fec, packet, in);
+    if (f.keeps) keep(packet, in, f);
+    if (f.retransmits) follow_numbers(from, packet, f, nullptr, in);
+    rte_mbuf* m = nullptr;
+    if (f.leg_count == 0 && !f.spread && !f.diverted) {
+        // There is nobody to send it to, as for a received one.
+    } else if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
+        for (const flow::Shard& shard : f.rendition->shards) {
+            ledger_.tx_wanted += shard.count;
+            // A leg's drops are counted by the worker that serves it, but for this one reason.
+            refuse(f.rendition->legs_of(shard), shard.worker == plan_.id ? Drop::no_buffer : Drop::shard_full, nullptr,
+                   in, {});
+        }
+        if (f.diverted) {
+            ledger_.tx_wanted++;
+            ledger_[Drop::tcp_full]++;
+        }
+    } else {
+        std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
+        if (f.retransmits) hold(m, bytes_of(m), in, f);
+        if (f.diverted) divert(m, bytes_of(m), f);
+        deliver(from, m, made(in, packet.size()), f, {wire::sum16(packet), true}, sender);
+    }
+    for (size_t i = 0; i < fec.repairs.size(); i++)
+        if (repairs[i]) send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);
 }
 
 // The packet that was protected last, with the number that it has among repair packets.

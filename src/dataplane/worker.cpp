@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "dataplane/alter.hpp"
-#include "rtp/bye.hpp"
 #include "rtp/header.hpp"
-#include "rtp/rtcp/report.hpp"
+#include "rtp/rtcp/bye.hpp"
+#include "rtp/rtcp/packet.hpp"
 
 namespace penstock::dataplane {
 
@@ -228,7 +228,7 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
         return drop(m, Drop::udp_checksum, &f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f.kind == flow::Kind::feedback) [[unlikely]]
-        return hear(m, payload, *f.feedback);
+        return hear(m, in, f);
     const auto protocol = rtp::protocol_of(payload);
     if (protocol != rtp::Protocol::rtp || f.kind != flow::Kind::rtp) [[unlikely]]
         return take_other(from, m, in, f, protocol);
@@ -270,8 +270,13 @@ void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const F
         return take_with_fec(from, m, in, f);
     if (f.notes_first) [[unlikely]]
         f.first->note(header.sequence(), header.timestamp());
+    const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f.keeps) [[unlikely]]
-        keep(bytes_of(m).subspan(in.payload_offset, in.payload_size), in, f);
+        keep(payload, in, f);
+    if (f.retransmits) [[unlikely]] {
+        follow_numbers(from, payload, f, m, in);
+        hold(m, payload, in, f);
+    }
     replicate(from, m, in, f);
 }
 
@@ -286,8 +291,9 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
     if (!rtcp || !rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid, &f);
     f.path->rtcp_packets.add();
     f.path->rtcp_bytes.add(payload.size());
+    hear_source(from, m, in, f);
     // A path of a live-live track ends, and the other one may go on with the same SSRC: players would end, too.
-    if (f.merge != nullptr && rtp::says_bye(payload)) {
+    if (f.two_paths && rtp::says_bye(payload)) {
         ledger_.duplicate++;
         rte_pktmbuf_free(m);
         return;
@@ -302,7 +308,7 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
     if (f == nullptr) return false;
     if (f->owner != plan_.id) return hand_over(from, m, *f), true;
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
-    if (f->kind == flow::Kind::feedback) return hear(m, payload, *f->feedback), true;
+    if (f->kind == flow::Kind::feedback) return hear(m, in, *f), true;
     if (const auto header = rtp::Header::parse(payload);
         header && f->kind == flow::Kind::rtp && rtp::protocol_of(payload) == rtp::Protocol::rtp &&
         (f->payload_type == Flow::kAnyPayloadType || header->payload_type() == f->payload_type))
@@ -310,19 +316,6 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
                                    in_rtp_units(now_, f->clock_rate));
     drop(m, Drop::stopped, f);
     return true;
-}
-
-// Receiver reports, and what players send to open the way through a NAT, which need not be RTP at all: all of it says
-// that the receiver is there.
-void Worker::hear(rte_mbuf* m, std::span<const std::byte> payload, flow::Feedback& feedback) noexcept {
-    if (rtp::protocol_of(payload) == rtp::Protocol::rtcp) {
-        if (!rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid);
-        if (const auto report = rtp::first_report(payload))
-            feedback.lost.set(static_cast<uint64_t>(std::max(report->lost, 0)));
-    }
-    feedback.packets.add();
-    ledger_.feedback++;
-    rte_pktmbuf_free(m);
 }
 
 // UDP that no stream asked for. On media ports it is a stray media packet; on others the kernel may have a use for it.

@@ -105,7 +105,6 @@ private:
     void take_other(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
                     rtp::Protocol protocol) noexcept;
     bool held_back(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
-    void hear(rte_mbuf* m, std::span<const std::byte> payload, flow::Feedback& feedback) noexcept;
     void no_flow(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
     void punt(const RxQueue& from, rte_mbuf* m) noexcept;
     void drop(rte_mbuf* m, flow::Drop why, const flow::Flow* of = nullptr) noexcept;
@@ -150,6 +149,26 @@ private:
     void send_kept(std::span<const std::byte> packet, const flow::Flow& f, size_t join) noexcept;
     unsigned repeat(const flow::Repetition& repetition, unsigned most) noexcept;  // repeat.cpp
     void nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept;
+
+    // Whatever mended it: to the legs and all else that a packet of the track that arrives goes to.
+    void mend(const RxQueue& from, const flow::Classified& in, const flow::Flow& f, std::span<const std::byte> packet,
+              const Ip& sender) noexcept;
+
+    // RTCP with receivers and sources, retransmission: feedback.cpp.
+    void hear(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void serve(std::span<const std::byte> rtcp, const flow::Flow& track, const flow::Receiver* receiver,
+               flow::Feedback& feedback) noexcept;
+    void resend(uint16_t sequence, uint32_t ssrc, const flow::Retransmission& of,
+                const flow::Receiver& receiver) noexcept;
+    void hold(rte_mbuf* m, std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void follow_numbers(const RxQueue& from, std::span<const std::byte> packet, const flow::Flow& f,
+                        const rte_mbuf* frame, const flow::Classified& in) noexcept;
+    bool reachable(const RxQueue& from, const flow::Flow& f) const noexcept;
+    void hear_source(const RxQueue& from, const rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void ask_key_frame(flow::PathState& path) noexcept;
+    template <class More>
+    void tell(flow::PathState& path, More more) noexcept;
+    void take_rtx(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
 
     // Viewers over TCP: diversion.cpp.
     void divert(rte_mbuf* m, std::span<const std::byte> packet, const flow::Flow& f) noexcept;

@@ -30,7 +30,7 @@ enum class Drop : uint8_t {
     rtp_padding,        // padding flag set, but the count does not fit
     rtp_payload_type,   // not the track's payload type
     rtcp_invalid,       // RFC 3550 appendix A.2
-    path_late,          // live-live: the skew was over, whether the other path had brought it or not
+    path_late,          // live-live, nack: the time was over, whether it had come otherwise or not
     path_apart,         // live-live: of another source, or another life of it, than what the other path brings
     stopped,            // a stream's packet while forwarding is stopped
     no_leg,             // the track has no output whose next hop is known

@@ -8,12 +8,14 @@
 #include "flow/late.hpp"
 #include "flow/latency.hpp"
 #include "flow/leg.hpp"
+#include "flow/path.hpp"
 #include "flow/repeat.hpp"
+#include "flow/retransmission.hpp"
 #include "flow/state.hpp"
 
 namespace penstock::flow {
 
-// feedback: of the receiver of a leg; it ends here. repair: FEC, for the track's decoder.
+// feedback: of receivers; it ends here. repair: FEC, for the track's decoder.
 enum class Kind : uint8_t { rtp, rtcp, feedback, repair };
 
 struct alignas(64) Flow {
@@ -32,20 +34,22 @@ struct alignas(64) Flow {
     bool notes_first : 1 = false;     // first is not null
     bool has_fec : 1 = false;         // fec is not null
     bool keeps : 1 = false;           // late or repetition is not null: packets are kept as they leave
+    bool retransmits : 1 = false;     // rtp: packets are kept in their buffers, or asked for
     bool tells_sender : 1 = false;    // control wants to know PathState::first_sender
     bool diverted : 1 = false;        // somebody watches over TCP: the sender thread gets every packet as it comes
+    bool two_paths : 1 = false;       // live-live
     bool second_path : 1 = false;     // of the two that merge joins
     bool constant_rate : 1 = false;   // its media delivery index is measured
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
     PathState* path = nullptr;
-    MergeState* merge = nullptr;  // null: the track has one path
+    MergeState* merge = nullptr;  // null: the track has one path, and is not asked for packets again
 
     // RTCP muxed on the RTP port (RFC 5761) leaves by the RTCP legs: the flow that stands for them.
     const Flow* rtcp = nullptr;
     FirstPacket* first = nullptr;  // rtp: legs came with this flow that want to know
-    Feedback* feedback = nullptr;  // feedback: never null
+    Feedback* feedback = nullptr;  // feedback: of whom; null: of one of the receivers in `retransmission`
 
     uint64_t feed = 0;  // what the sender thread knows the track by
 
@@ -54,17 +58,26 @@ struct alignas(64) Flow {
     // Repair that comes on this key: to a port of its own (Kind::repair), or by its payload type among the media.
     rtp::fec::Carriage repair{.payload_type = kAnyPayloadType};
 
-    Ip sender;                                     // when has_sender: only packets from this address are the flow's
-    std::shared_ptr<const Fec> fec;                // of RTP and repair
-    std::shared_ptr<const Late> late;              // of RTP and repair: packets are kept for those who come late
-    std::shared_ptr<const Repetition> repetition;  // of RTP and repair: packets are sent once more, later
-    std::shared_ptr<const Rendition> rendition;    // keeps legs alive
-    std::shared_ptr<const Flow> rtcp_owner;        // keeps rtcp alive
-    std::shared_ptr<void> state;                   // keeps path, merge, latency, first and feedback alive
+    // feedback of a viewer: from which port it is expected, and what finds its track, which may change meanwhile.
+    uint16_t sender_port = 0;
+    uint16_t track_port = kAnyPort;
+    Key track;
+    Ip track_sender;
+
+    Ip sender;                                             // when has_sender: only packets from here are the flow's
+    std::shared_ptr<const Fec> fec;                        // of RTP and repair
+    std::shared_ptr<const Late> late;                      // of RTP and repair: kept for those who come late
+    std::shared_ptr<const Repetition> repetition;          // of RTP and repair: packets are sent once more, later
+    std::shared_ptr<const Retransmission> retransmission;  // of RTP, repair and feedback
+    std::shared_ptr<const Rendition> rendition;            // keeps legs alive
+    std::shared_ptr<const Flow> rtcp_owner;                // keeps rtcp alive
+    std::shared_ptr<void> state;                           // keeps path, merge, latency, first and feedback alive
 
     bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
         return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);
     }
+    // Of what leaves: paths may have SSRCs of their own.
+    uint32_t ssrc() const noexcept { return merge != nullptr ? merge->ssrc() : path->reception.ssrc(); }
     // Of two flows with one key the narrower is found first.
     unsigned narrowness() const noexcept { return (has_sender ? 2u : 0u) + (rx_port != kAnyPort ? 1u : 0u); }
 };

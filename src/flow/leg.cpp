@@ -7,6 +7,16 @@
 namespace penstock::flow {
 
 Leg make_leg(const LegPlan& plan, LegState* state, LongHeaders& longer) {
+    std::array<std::byte, kMaxHeader> header;
+    Leg leg = make_leg(plan, state, header);
+    if (leg.header_size != kUsualHeader) {
+        const std::byte* elsewhere = longer.emplace_front(header).data();
+        std::memcpy(leg.bytes.data(), &elsewhere, sizeof elsewhere);
+    }
+    return leg;
+}
+
+Leg make_leg(const LegPlan& plan, LegState* state, std::array<std::byte, kMaxHeader>& header) noexcept {
     Leg leg;
     leg.state = state;
     leg.tx_port = plan.hop.port;
@@ -16,7 +26,7 @@ Leg make_leg(const LegPlan& plan, LegState* state, LongHeaders& longer) {
     leg.v4 = plan.to.ip.is_v4();
     leg.l3_offset = plan.vlan != 0 ? 18 : 14;
 
-    std::array<std::byte, kMaxHeader> header{};
+    header = {};
     std::byte* h = header.data();
     std::ranges::copy(plan.hop.mac.bytes, h);
     std::ranges::copy(plan.from.bytes, h + 6);
@@ -51,7 +61,7 @@ Leg make_leg(const LegPlan& plan, LegState* state, LongHeaders& longer) {
     if (leg.header_size == kUsualHeader) {
         std::ranges::copy(std::span{header}.first<kUsualHeader>(), leg.bytes.begin());
     } else {
-        const std::byte* elsewhere = longer.emplace_front(header).data();
+        const std::byte* elsewhere = header.data();
         std::memcpy(leg.bytes.data(), &elsewhere, sizeof elsewhere);
     }
     return leg;

@@ -59,6 +59,8 @@ struct LegPlan {
     uint16_t vlan = 0;
 };
 Leg make_leg(const LegPlan& plan, LegState* state, LongHeaders& longer);  // which must live as long as the leg
+// The same without an allocation: a header that is too long for the leg is written to `longer`.
+Leg make_leg(const LegPlan& plan, LegState* state, std::array<std::byte, kMaxHeader>& longer) noexcept;
 
 // The legs that one worker serves: first those whose port can send a shared payload, then those that need a copy.
 struct Shard {

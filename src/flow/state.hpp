@@ -8,42 +8,12 @@
 #include "base/address.hpp"
 #include "base/counter.hpp"
 #include "flow/drop.hpp"
-#include "rtp/mdi.hpp"
+#include "rtp/budget.hpp"
 #include "rtp/merge.hpp"
-#include "rtp/reception.hpp"
 
 namespace penstock::flow {
 
-// Who sent the first packet. Written once by the worker that owns the track, read by control.
-class FirstSender {
-public:
-    void note(const Ip& sender) noexcept {
-        if (noted_.load(std::memory_order_relaxed)) [[likely]]
-            return;
-        sender_ = sender;
-        noted_.store(true, std::memory_order_release);  // pairs with the load in read()
-    }
-    std::optional<Ip> read() const noexcept {
-        if (!noted_.load(std::memory_order_acquire)) return std::nullopt;
-        return sender_;
-    }
-
-private:
-    Ip sender_;
-    std::atomic<bool> noted_{false};
-};
-
-// One path of a track.
-struct alignas(64) PathState {
-    rtp::Reception reception;
-    rtp::Arrivals arrivals;  // of a track with two paths
-    rtp::Mdi mdi;            // of a track of constant rate
-    Counter rtcp_packets;
-    Counter rtcp_bytes;
-    FirstSender first_sender;  // where Flow::tells_sender
-};
-
-// One track that arrives by two paths.
+// Of a track that arrives by two paths, or whose source may send packets again.
 using MergeState = rtp::Merge;
 
 // One leg; RTCP that goes alongside is counted apart. Written by the worker that serves the leg, but for shard_full,
@@ -60,8 +30,17 @@ struct alignas(16) LegState {
 
 // What the receiver of one leg sends back. Written by the worker that owns the track.
 struct Feedback {
-    Counter packets;  // RTCP, and what players send to open the way through a NAT: signs of life
-    Counter lost;     // gauge: cumulative number of packets lost of its last report block (RFC 3550 section 6.4.1)
+    Counter packets;     // RTCP, and what players send to open the way through a NAT: signs of life
+    Counter lost;        // gauge: cumulative number of packets lost of its last report block (RFC 3550 section 6.4.1)
+    Counter round_trip;  // gauge: seconds as 32.32 fixed point, by its last report; 0: not known
+    Counter key_frames;  // PLI and FIR
+    Counter asked;       // sequence numbers in its NACKs. What it got once more is counted in `resent`; of the rest:
+    Counter not_kept;    // too late, or it never left
+    Counter over_budget;
+    LegState resent;
+    // The worker's own.
+    rtp::Budget budget;
+    uint16_t rtx_sequence = 0;
 };
 
 // The first packet that left under a table, for those whose legs came with it: RTSP tells them its number and time

@@ -51,6 +51,7 @@ void Reception::start(uint16_t sequence, uint32_t ssrc, uint32_t transit) noexce
     counters_.missing.set(0);
     highest_ = first_ = uint64_t{0x10000} + sequence;
     window_.fill(~uint64_t{0});  // nothing from before is missing
+    before_ = counters_.packets.read() - 1;
     ssrc_ = ssrc;
     counters_.ssrc.set(ssrc);
     transit_ = transit;

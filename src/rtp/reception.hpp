@@ -53,6 +53,16 @@ public:
     const ReceptionCounters& counters() const noexcept { return counters_; }
     uint32_t ssrc() const noexcept { return ssrc_; }
 
+    // Of the present source, as receiver reports want it (RFC 3550 appendix A.3).
+    struct Extent {
+        uint64_t expected, received;  // packets; those that came twice are received twice
+        uint32_t highest;             // extended sequence number: cycles of 16 bits above
+    };
+    Extent extent() const noexcept {
+        if (!started()) return {0, 0, 0};
+        return {highest_ - first_ + 1, counters_.packets.read() - before_, static_cast<uint32_t>(highest_ - 0x10000)};
+    }
+
 private:
     void unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t arrival_rtp) noexcept;
     bool started() const noexcept { return highest_ != 0; }
@@ -72,6 +82,7 @@ private:
     uint32_t transit_ = 0;
     ReceptionCounters counters_;
     uint64_t first_ = 0;            // extended sequence number that reception started with
+    uint64_t before_ = 0;           // packets of former sources
     uint32_t restart_at_ = kNever;  // the sequence number that would confirm a restart (RFC 3550 A.1 bad_seq)
 
     static constexpr uint32_t kNever = 0x10000;

@@ -127,6 +127,9 @@ def main():
             pair[row["subject"]] = row
             if row["subject"] == "floor":  # the second of the two
                 report.pair(pair["penstock"], row)
+    kept = [row for row in rows_of([relay, seconds, "relay:1300:1:1:hot", "relay-kept:1300:1:1:hot"]) if row.get("subject") == "penstock"]
+    rows.append(kept[1])
+    report.kept(*kept)
     rows += list(rows_of([options.programs / "bench-table"]))
     report.table(rows)
     if facts["cores"] > 1:  # the changing thread and the worker have a core each

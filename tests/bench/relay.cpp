@@ -1,8 +1,9 @@
 // bench-relay: penstock against the floor, batch by batch in turn, in one process on one core. Each argument is a
 // match,
 //     CASE:SIZE:FANOUT:FLOWS[+FLOWS...]:CACHE
-// for instance relay:1300:64:1000:cold. CASE is relay (the tx port takes chained buffers) or relay-copy (it does not),
-// SIZE the bytes of UDP payload, CACHE hot or cold. Prints a JSON object a line: TSC cycles per output packet.
+// for instance relay:1300:64:1000:cold. CASE is relay (the tx port takes chained buffers), relay-copy (it does not) or
+// relay-kept (packets are kept to be sent again; the floor keeps none), SIZE the bytes of UDP payload, CACHE hot or
+// cold. Prints a JSON object a line: TSC cycles per output packet.
 //
 // hot: the packets of a batch were written just before it. cold: the packets of the whole round, about 20,000, were
 // written before its first batch, so that buffer and headers of each have left the L2 cache (payloads were never in
@@ -63,7 +64,7 @@ std::optional<Match> parse(std::string_view text) {
     if (words.size() != 5) return std::nullopt;
     Match match{words[0], words[4], static_cast<uint16_t>(number(words[1])), number(words[2]), {}};
     for (const auto& flows : split(words[3], '+')) match.flows.push_back(number(flows));
-    const bool valid = (match.of == "relay" || match.of == "relay-copy") &&
+    const bool valid = (match.of == "relay" || match.of == "relay-copy" || match.of == "relay-kept") &&
                        (match.cache == "hot" || match.cache == "cold") && match.size >= kRtp && match.size <= 1400 &&
                        match.fanout != 0 && match.flows.front() != 0;
     return valid ? std::optional(match) : std::nullopt;
@@ -117,7 +118,7 @@ int main(int argc, char** argv) {
     }
     fmt::print("{{\"tsc_hz\": {}}}\n", rte_get_tsc_hz());
     // Tables are large: what the next match can use is kept.
-    std::map<std::tuple<std::string_view, uint32_t, uint32_t, bool>, std::unique_ptr<Contestant>> made, used;
+    std::map<std::tuple<std::string_view, uint32_t, uint32_t, bool, Kind>, std::unique_ptr<Contestant>> made, used;
     for (const std::string_view argument : std::span{argv, static_cast<size_t>(argc)}.subspan(2)) {
         const auto match = parse(argument);
         if (!match) {
@@ -127,8 +128,11 @@ int main(int argc, char** argv) {
         std::vector<Contestant*> all;
         for (const uint32_t flows : match->flows) {
             for (const std::string_view subject : {"penstock", "floor"}) {
-                const Load load{.flows = flows, .fanout = match->fanout, .share = match->of == "relay"};
-                const std::tuple key{subject, flows, load.fanout, load.share};
+                const Load load{.flows = flows,
+                                .fanout = match->fanout,
+                                .share = match->of != "relay-copy",
+                                .kind = match->of == "relay-kept" ? Kind::kept : Kind::plain};
+                const std::tuple key{subject, flows, load.fanout, load.share, load.kind};
                 auto kept = made.extract(key);
                 if (!kept.empty()) {
                     all.push_back(used.insert(std::move(kept)).position->second.get());

@@ -50,6 +50,7 @@ config::Stream stream_of(uint32_t flow, uint32_t fanout, Kind kind) {
     track.payload_type = 96;
     track.sources.emplace_back().rtp = arrival_of(flow, kind);
     if (kind == Kind::fec_decode) track.sources.front().fec.emplace();
+    if (kind == Kind::kept) track.feedback = config::Feedback{.retransmit = 64};  // packets
     if (kind == Kind::merge) track.sources.emplace_back().rtp = arrival_of(flow, kind, 1);
     for (uint32_t leg = 0; leg < fanout; leg++) {
         config::Output& output = track.outputs.emplace_back();

@@ -22,7 +22,7 @@ flow::LegPlan plan_of(uint32_t flow, uint32_t leg);
 
 // What is done to the packets of a stream on their way: nothing beyond a new header; a TTL and a DSCP of our own; ST
 // 2022-1 repair made for them, 10 x 10 with rows and columns, or arriving with them; two paths, of which one suffices.
-enum class Kind : uint8_t { plain, rewrite, fec_encode, fec_decode, merge };
+enum class Kind : uint8_t { plain, rewrite, fec_encode, fec_decode, merge, kept };  // kept: to be sent again
 // Where flow i arrives: address_of() and port_of(), but for its second path, and where it needs ports for repair.
 Endpoint arrival_of(uint32_t flow, Kind kind, unsigned path = 0);
 

@@ -76,6 +76,7 @@ inline Track make_track(const TrackPlan& plan) {
         f->path = track.path.get();
         f->merge = plan.merge.get();
         f->second_path = plan.second_path;
+        f->two_paths = plan.merge != nullptr;
         f->latency = track.latency.get();
         f->state = std::make_shared<std::vector<std::shared_ptr<void>>>(
             std::vector<std::shared_ptr<void>>{track.path, plan.merge, track.latency});

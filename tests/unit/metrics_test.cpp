@@ -313,3 +313,25 @@ TEST_CASE("FEC is told by track and by leg", "[metrics]") {
     CHECK(text.value("penstock_ingest_drops_total{reason=\"no_buffer\"}") == 14);
     CHECK(text.value("penstock_ingest_drops_total{reason=\"ring_full\"}") == 15);
 }
+
+TEST_CASE("a track that asks its source is live-live only with two paths", "[metrics]") {
+    const size_t paths = GENERATE(1, 2);
+    config::Track track;
+    track.media = "video";
+    track.sources.resize(paths);
+    track.sources[0].rtp = endpoint("10.0.0.1:20000");
+    if (paths == 2) track.sources[1].rtp = endpoint("10.0.0.1:20010");
+    track.sources[0].nack = config::Nack{};
+    mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}, 1};
+    REQUIRE(mesh.put({"camera-1", {}, {track}}));
+    metrics::View view{.version = "1", .node = "n", .mesh = mesh};
+    view.workers.resize(1);
+    const Text text = parse(metrics::render(view));
+    const std::string of = "stream=\"camera-1\",track=\"video\"";
+    CHECK(text.value("penstock_track_unrecovered_packets_total{" + of + "}") == 0);
+    CHECK(text.value("penstock_track_recovered_packets_total{" + of + ",by=\"nack\"}") == 0);
+    for (const std::string& name :
+         {"track_recovered_packets_total{" + of + ",by=\"path\"}", "path_first_packets_total{" + of + ",path=\"1\"}",
+          "path_skew_seconds{" + of + ",path=\"1\"}", "track_source_lives_total{" + of + "}"})
+        CHECK(text.samples.contains("penstock_" + name) == (paths == 2));
+}

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "rtp/bye.hpp"
+#include "rtp/rtcp/bye.hpp"
 #include "rtp/rtcp/description.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"

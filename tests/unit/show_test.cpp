@@ -343,7 +343,7 @@ TEST_CASE("show stream repair tells what FEC made good, and what is made of it",
         }
     }
     const auto report = cli::show_stream_repair(*mesh.stream("camera"));
-    REQUIRE(report.sections.size() == 3);
+    REQUIRE(report.sections.size() == 5);
     const Section &in = report.sections[0], &out = report.sections[1];
     REQUIRE(in.rows.size() == 1);
     CHECK(text(in, 0, "track") == "video");
@@ -360,6 +360,54 @@ TEST_CASE("show stream repair tells what FEC made good, and what is made of it",
     CHECK(text(cli::show_config(mesh).sections[0], 0, "fec") == "st2022-1");
     CHECK(text(cli::show_config(mesh).sections[0], 1, "fec") == "st2022-1 4x4 row+column block");
     CHECK(unknown(cli::show_config(mesh).sections[0], 3, "fec"));
+}
+
+TEST_CASE("show stream repair tells what was asked for again, and what was sent again", "[show]") {
+    mesh::Mesh mesh = model();
+    auto video = track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000"), to("239.1.1.1:6000")});
+    video.sources[0].nack = config::Nack{};
+    video.feedback = config::Feedback{};
+    put(mesh, stream({video, track({from("10.0.0.1:20010")}, {}, "audio")}));
+    const mesh::Track& t = *mesh.tracks()[0];
+    t.asking->arrived(1, 7, 0);
+    t.asking->arrived(3, 7, 0);
+    std::array<uint16_t, 4> numbers;
+    REQUIRE(t.asking->due(uint64_t{1} << 27, numbers) == 1);
+    t.asking->arrived(2, 7, uint64_t{1} << 28);
+    t.outputs[0].feedback->asked.add(3);
+    t.outputs[0].feedback->not_kept.add();
+    t.outputs[0].feedback->round_trip.set(uint64_t{1} << 31);
+    const auto report = cli::show_stream_repair(*mesh.stream("camera"));
+    CHECK(report.sections[0].rows.empty());
+    CHECK(report.sections[2].rows.empty());  // one path: not live-live
+    const Section &asked = report.sections[3], &resent = report.sections[4];
+    REQUIRE(asked.rows.size() == 1);
+    CHECK(text(asked, 0, "track") == "video");
+    CHECK(number(asked, 0, "asked") == 1);
+    CHECK(number(asked, 0, "recovered") == 1);
+    REQUIRE(resent.rows.size() == 1);  // a group is nobody who could ask
+    CHECK(text(resent, 0, "leg") == "10.0.1.20:6000");
+    CHECK(number(resent, 0, "asked") == 3);
+    CHECK(number(resent, 0, "not_kept") == 1);
+}
+
+TEST_CASE("show stream repair tells once what nothing brought", "[show]") {
+    mesh::Mesh mesh = model();
+    const bool fec = GENERATE(true, false), nack = GENERATE(true, false);
+    auto video = track({from("10.0.0.1:20000"), from("10.0.0.1:20010")}, {to("10.0.1.20:6000")});
+    if (fec) video.sources[0].fec = config::SourceFec{};
+    if (nack) video.sources[0].nack = config::Nack{};
+    put(mesh, stream({video}));
+    const auto report = cli::show_stream_repair(*mesh.stream("camera"));
+    const Section &in = report.sections[0], &paths = report.sections[2], &asked = report.sections[3];
+    REQUIRE(in.rows.size() == (fec ? 2 : 1));
+    CHECK(text(in, 0, "by") == "path");
+    CHECK(unknown(in, 0, "unrecovered") == (fec || nack));
+    if (fec) CHECK(text(in, 1, "by") == "fec");
+    if (fec) CHECK(unknown(in, 1, "unrecovered") == nack);
+    CHECK(paths.rows.size() == 2);
+    REQUIRE(asked.rows.size() == (nack ? 1 : 0));
+    if (nack) CHECK(number(asked, 0, "unrecovered") == 0);
 }
 
 TEST_CASE("cameras are shown without their passwords", "[show]") {
@@ -396,7 +444,7 @@ TEST_CASE("show stream repair tells which of two paths wins, and by how much", "
         track.merge->take(1, track.paths[1].state->arrivals, static_cast<uint16_t>(n), n, 9, now + kSecond / 2000);
     }
     const auto report = cli::show_stream_repair(f.camera());
-    REQUIRE(report.sections.size() == 3);
+    REQUIRE(report.sections.size() == 5);
     const Section &received = report.sections[0], &paths = report.sections[2];
     REQUIRE(received.rows.size() == 1);
     CHECK(text(received, 0, "by") == "path");

@@ -1,4 +1,5 @@
-// show stream STREAM repair: what the second path and FEC made good on arrival, and what is made of it for outputs.
+// show stream STREAM repair: what the second path, FEC and retransmission made good on arrival, what is made of FEC for
+// outputs, and what receivers were sent again.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,12 +25,12 @@ std::string text(const rtp::fec::Code& code) {
 Cell first_share(const mesh::Track& track, const mesh::Path& path) {
     uint64_t all = 0;
     for (const mesh::Path& each : track.paths) all += each.state->arrivals.first.read();
-    if (!track.merge || all == 0) return {};
+    if (!track.two_paths() || all == 0) return {};
     return static_cast<double>(path.state->arrivals.first.read()) / static_cast<double>(all);
 }
 
 Cell behind_ms(const mesh::Track& track, const mesh::Path& path) {
-    if (!track.merge) return {};
+    if (!track.two_paths()) return {};
     return track.merge->counters().behind(&path == &track.paths.front() ? 0 : 1) * 1000;
 }
 
@@ -51,7 +52,7 @@ Section paths_of(const mesh::Stream& stream) {
                {"skew_ms", "skew ms"}},
               {}};
     for (const auto& track : stream.tracks) {
-        if (!track->merge) continue;
+        if (!track->two_paths()) continue;
         for (const mesh::Path& path : track->paths) {
             const rtp::Arrivals& a = path.state->arrivals;
             s.rows.push_back({track->name, path.name, a.first.read(), first_share(*track, path), a.second.read(),
@@ -91,23 +92,67 @@ Report show_stream_repair(const mesh::Stream& stream) {
                  {"abandoned", "abandoned"},
                  {"too_large", "too large"}},
                 {}};
+    Section asked{"asked",
+                  "asked of sources",
+                  {{"track", "track"},
+                   {"asked", "asked"},
+                   {"recovered", "recovered"},
+                   {"unrecovered", "unrecovered"},
+                   {"over_budget", "over budget"},
+                   {"round_trip_seconds", "rtt s"}},
+                  {}};
+    Section resent{"resent",
+                   "asked by receivers",
+                   {{"track", "track"},
+                    {"leg", "leg"},
+                    {"asked", "asked"},
+                    {"resent", "resent"},
+                    {"not_kept", "not kept"},
+                    {"over_budget", "over budget"},
+                    {"key_frames", "key frames"},
+                    {"lost", "lost there"},
+                    {"round_trip_seconds", "rtt s"}},
+                   {}};
+    const auto seconds = [](uint64_t ticks) { return static_cast<double>(ticks) * 0x1p-32; };  // of 32.32 fixed point
     for (const auto& track : stream.tracks) {
-        if (track->merge) {
-            const auto& c = track->merge->counters();
+        if (track->two_paths()) {
             Row row(in.columns.size());
             row[0] = track->name;
             row[1] = std::string("path");
-            row[2] = c.by_path.read();
-            if (!track->decoder) row[3] = c.unrecovered.read();
+            row[2] = track->merge->counters().by_path.read();
+            if (!track->decoder && !track->asking) row[3] = track->unrecovered();
             in.rows.push_back(std::move(row));
         }
+        if (track->asking) {
+            const auto& c = track->asking->counters();
+            asked.rows.push_back(Row{track->name, c.asked.read(), c.recovered.read(), track->unrecovered(),
+                                     c.over_budget.read(), seconds(c.round_trip.read())});
+        }
+        const auto heard = [&](const std::string& leg, const flow::Feedback& f) {
+            resent.rows.push_back(Row{track->name, leg, f.asked.read(), f.resent.packets.read(), f.not_kept.read(),
+                                      f.over_budget.read(), f.key_frames.read(), f.lost.read(),
+                                      seconds(f.round_trip.read())});
+        };
+        for (const mesh::Output& output : track->outputs)
+            if (output.feedback) heard(output.name, *output.feedback);
+        for (const mesh::Viewer* viewer : track->viewers) heard(viewer->leg.name, *viewer->feedback);
         if (track->decoder) {
             const auto& c = track->decoder->counters();
             const auto came = [&](rtp::fec::Line line) { return c.repair[static_cast<size_t>(line)].read(); };
-            in.rows.push_back(Row{track->name, std::string("fec"), c.recovered.read(), c.unrecovered.read(),
-                                  came(rtp::fec::Line::column), came(rtp::fec::Line::row), came(rtp::fec::Line::mask),
-                                  came(rtp::fec::Line::retransmission), c.unneeded.read(), c.useless.read(),
-                                  c.refused.read(), c.restarts.read()});
+            Row row{track->name,
+                    std::string("fec"),
+                    c.recovered.read(),
+                    {},
+                    came(rtp::fec::Line::column),
+                    came(rtp::fec::Line::row),
+                    came(rtp::fec::Line::mask),
+                    came(rtp::fec::Line::retransmission),
+                    c.unneeded.read(),
+                    c.useless.read(),
+                    c.refused.read(),
+                    c.restarts.read()};
+            if (!track->asking) row[3] = track->unrecovered();
+            in.rows.push_back(std::move(row));
         }
         for (const mesh::Encoding& encoding : track->encodings) {
             const auto legs = std::ranges::count_if(
@@ -117,7 +162,7 @@ Report show_stream_repair(const mesh::Stream& stream) {
                                    c.rows.read(), c.abandoned.read(), c.too_large.read()});
         }
     }
-    return {{std::move(in), std::move(out), paths_of(stream)}};
+    return {{std::move(in), std::move(out), paths_of(stream), std::move(asked), std::move(resent)}};
 }
 
 }  // namespace penstock::cli

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "control/config/retransmission.hpp"
 #include "flow/key.hpp"
 
 namespace penstock::config {
@@ -70,7 +71,7 @@ public:
 
 private:
     void add(const Place& place, Problems& problems) {
-        const auto& [rtp, at, from, ssm, port, vlan, fec, tells] = place.source;
+        const auto& [rtp, at, from, ssm, port, vlan, fec, nack, tells] = place.source;
         const flow::Key key{rtp.ip, rtp.port, vlan};
         by_key_.try_emplace(key, place);
         by_port_.try_emplace({key, port, std::nullopt}, place);
@@ -237,6 +238,7 @@ void check(const Config& config, Problems& problems) {
             check_outputs(track, sources, problems);
             check_payload_types(track, problems);
         }
+    check_retransmission(config, problems);
 }
 
 }  // namespace penstock::config

@@ -12,6 +12,7 @@
 #include "flow/port.hpp"
 #include "rtp/fec/repair.hpp"
 #include "rtp/fec/st2022.hpp"
+#include "rtp/rtx.hpp"
 
 namespace penstock::config {
 
@@ -98,6 +99,22 @@ struct OutputFec {
     bool operator==(const OutputFec&) const = default;
 };
 
+// Packets that did not arrive are asked of the source again (RFC 4585).
+struct Nack {
+    std::chrono::milliseconds wait{10};       // for what is only reordered, comes by the other path or is repaired
+    std::chrono::milliseconds deadline{200};  // then it is given up
+    uint32_t budget = 500;                    // packets asked for a second
+    std::optional<uint8_t> rtx;  // the payload type in which the source answers (RFC 4588); absent: as it was
+    bool operator==(const Nack&) const = default;
+};
+
+// RTCP of the receivers of a track's outputs is taken.
+struct Feedback {
+    uint32_t retransmit = 512;  // packets that are kept to be sent again; 0: none
+    uint32_t budget = 500;      // packets sent again to one receiver a second
+    bool operator==(const Feedback&) const = default;
+};
+
 struct Source {
     Endpoint rtp;  // where the packets are addressed to; RTCP is expected on the next port, or muxed
     Mark at;
@@ -106,6 +123,7 @@ struct Source {
     std::optional<std::string> port;  // accept on this port only; multicast: join on this port
     uint16_t vlan = 0;                // 802.1Q VLAN id 1-4094; 0: untagged
     std::optional<SourceFec> fec{};   // repair packets come with it
+    std::optional<Nack> nack{};       // what does not come is asked for again
     bool tells_sender = false;        // of a protocol that wants to know who sent the first packet
     bool operator==(const Source&) const = default;
 };
@@ -113,12 +131,13 @@ struct Source {
 struct Output {
     Endpoint rtp;  // RTCP goes to the next port unless rtcp_mux
     Mark at;
-    std::optional<uint8_t> ttl;       // absent: kept from the arriving packet
-    std::optional<uint8_t> dscp;      // absent: kept from the arriving packet
-    std::optional<std::string> port;  // absent: by the kernel's routes
-    uint16_t vlan = 0;                // 802.1Q VLAN id 1-4094; 0: untagged
-    bool rtcp_mux = false;            // RFC 5761: RTCP to the RTP port
-    std::optional<OutputFec> fec;     // repair packets go with it
+    std::optional<uint8_t> ttl;         // absent: kept from the arriving packet
+    std::optional<uint8_t> dscp;        // absent: kept from the arriving packet
+    std::optional<std::string> port;    // absent: by the kernel's routes
+    uint16_t vlan = 0;                  // 802.1Q VLAN id 1-4094; 0: untagged
+    bool rtcp_mux = false;              // RFC 5761: RTCP to the RTP port
+    std::optional<OutputFec> fec;       // repair packets go with it
+    std::optional<rtp::RtxStream> rtx;  // what is sent again goes in such a stream; SSRC 0: one is made
     // The two outputs of a track that have the same number here are the legs of one live-live output; 0: it is none.
     uint16_t live_live = 0;
     std::chrono::milliseconds duplicate_after{
@@ -164,6 +183,7 @@ struct Track {
     std::vector<Source> sources;               // one, or two for live-live
     std::chrono::microseconds skew = kClassC;  // of two sources: how far they may be apart
     std::vector<Output> outputs;
+    std::optional<Feedback> feedback{};
     bool operator==(const Track&) const = default;
 };
 
@@ -180,8 +200,8 @@ struct Pull {
     std::chrono::seconds linger{10};  // on_demand: it goes on for so long after the last one
     std::chrono::seconds wait{5};     // how long a viewer waits for the camera
     From from = From::announced;
-    bool tls_verify = true;           // rtsps: only a server whose certificate holds
-    std::string tls_ca{};             // rtsps: of whose authorities; empty: those of the system
+    bool tls_verify = true;  // rtsps: only a server whose certificate holds
+    std::string tls_ca{};    // rtsps: of whose authorities; empty: those of the system
     Mark tls_ca_at{};
     bool operator==(const Pull&) const = default;
 };

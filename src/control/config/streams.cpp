@@ -6,6 +6,7 @@
 
 #include "control/config/fec.hpp"
 #include "control/config/port_names.hpp"
+#include "control/config/retransmission.hpp"
 #include "control/config/settings.hpp"
 #include "control/config/standards.hpp"
 
@@ -59,7 +60,7 @@ std::optional<std::chrono::microseconds> skew(std::string_view text) {
 }
 
 Source read_source(const Value& value, const PortNames& ports) {
-    static constexpr std::string_view kKeys[] = {"rtp", "from", "source", "port", "vlan", "fec"};
+    static constexpr std::string_view kKeys[] = {"rtp", "from", "source", "port", "vlan", "fec", "nack"};
     Source source;
     const Map map{value, kKeys};
     const Value rtp = map.required("rtp");
@@ -69,6 +70,7 @@ Source read_source(const Value& value, const PortNames& ports) {
     source.vlan = read_vlan(map["vlan"]);
     source.fec = read_source_fec(map["fec"], source.rtp);
     want_room_for_repair(repair_ports(source), source.rtp, rtp);
+    source.nack = read_nack(map["nack"], source);
     ports.want_for_group(source.rtp.ip, rtp, map);
 
     const Value from = map["from"], ssm = map["source"];
@@ -82,8 +84,8 @@ Source read_source(const Value& value, const PortNames& ports) {
 }
 
 Output read_output(const Value& value, const PortNames& ports) {
-    static constexpr std::string_view kKeys[] = {"rtp",  "ttl",      "dscp", "port",
-                                                 "vlan", "rtcp_mux", "fec",  "duplicate_after"};
+    static constexpr std::string_view kKeys[] = {"rtp",      "ttl", "dscp", "port",           "vlan",
+                                                 "rtcp_mux", "fec", "rtx",  "duplicate_after"};
     Output output;
     const Map map{value, kKeys};
     const Value rtp = map.required("rtp");
@@ -96,6 +98,7 @@ Output read_output(const Value& value, const PortNames& ports) {
     output.vlan = read_vlan(map["vlan"]);
     output.fec = read_output_fec(map["fec"], output.rtp);
     want_room_for_repair(repair_ports(output), output.rtp, rtp);
+    output.rtx = read_rtx(map["rtx"]);
     ports.want_for_group(output.rtp.ip, rtp, map);
     if (const Value after = map["duplicate_after"]) {
         output.duplicate_after = after.parsed("a time from 1ms to 500ms such as 50ms", milliseconds).value_or(0ms);
@@ -158,7 +161,7 @@ void read_encoding(const Map& map, Track& track) {
 
 Track read_track(const Value& value, const PortNames& ports) {
     static constexpr std::string_view kKeys[] = {"media",   "payload_type", "encoding", "fmtp",
-                                                 "sources", "skew",         "outputs"};
+                                                 "sources", "skew",         "outputs",  "feedback"};
     static constexpr Name<std::string_view> kMedia[] = {
         {"video", "video"}, {"audio", "audio"}, {"application", "application"}};
     Track track;
@@ -187,6 +190,7 @@ Track read_track(const Value& value, const PortNames& ports) {
         if (paths == 1) apart.problem(apart.key_at(), "says nothing where there is one source");
     }
     read_outputs(map["outputs"], track, ports);
+    track.feedback = read_feedback(map["feedback"]);
     return track;
 }
 

@@ -1,6 +1,8 @@
 // A track of the model becomes flows: for each path one for RTP, one for RTCP on the next port and, when the path
 // brings FEC, one for each of its repair ports; all of them with the legs whose next hop is known.
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include "control/mesh/mesh.hpp"
 
@@ -194,6 +196,7 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     const auto fec = fec_of(track);
     const auto late = late_of(track);
     const auto repetition = repetition_of(track);
+    const auto retransmission = retransmission_of(track);
     struct States {  // one allocation keeps all alive
         std::shared_ptr<flow::PathState> path;
         std::shared_ptr<flow::MergeState> merge;
@@ -218,8 +221,9 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f->sender = path.source.from.value_or(Ip{});
             f->path = path.state.get();
             f->merge = track.merge.get();
-            f->constant_rate = kind == flow::Kind::rtp && track.constant_rate();
             f->second_path = &path != track.paths.data();
+            f->two_paths = track.two_paths();
+            f->constant_rate = kind == flow::Kind::rtp && track.constant_rate();
             f->latency = track.latency.get();
             f->state = states;
             if (kind != flow::Kind::rtcp) f->fec = fec;
@@ -228,8 +232,10 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             if (kind != flow::Kind::rtcp) {
                 f->late = late;
                 f->repetition = repetition;
+                f->retransmission = retransmission;
             }
             f->keeps = f->late || f->repetition;
+            f->retransmits = f->retransmission && (retransmission->ring || retransmission->asking);
             f->has_fec = f->fec != nullptr;
             // While these are catching up, RTP comes to them from the history.
             f->diverted = over_tcp != nullptr && (kind == flow::Kind::rtcp || !over_tcp->joining);
@@ -254,6 +260,70 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
         for (const uint16_t port : config::repair_ports(path.source))
             flows.push_back(flow_of(flow::Kind::repair, port, renditions.rtp));
     }
+    for (flow::FlowPtr& feedback : feedback_of(track, retransmission)) flows.push_back(std::move(feedback));
+    return flows;
+}
+
+std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track& track) const {
+    if (!track.config.feedback && !track.asking) return nullptr;
+    auto r = std::make_shared<flow::Retransmission>();
+    r->states = {track.ring, track.asking};
+    r->ring = track.ring.get();
+    r->asking = track.asking.get();
+    r->payload_type = track.config.payload_type.value_or(uint8_t{0});
+    for (const Path& path : track.paths) {
+        if (!path.source.nack || r->source != nullptr) continue;
+        r->source = path.state.get();
+        r->states.push_back(path.state);
+        r->rtx = path.source.nack->rtx;
+    }
+    if (!track.config.feedback) return r;
+    r->per_second = track.config.feedback->budget;
+    std::vector<std::pair<flow::Receiver, const Output*>> who;
+    for (const Output& output : track.outputs) {
+        const auto port = static_cast<uint16_t>(output.to.rtp.port + (output.to.rtcp_mux ? 0 : config::kRtcpPort));
+        if (output.feedback) who.push_back({{{output.to.rtp.ip, port}, output.feedback.get(), output.to.rtx}, &output});
+    }
+    for (const Viewer* viewer : track.viewers)
+        if (viewer->leg.agreed && !viewer->leg.to.rtp.ip.is_multicast())
+            who.push_back(
+                {{{viewer->leg.to.rtp.ip, viewer->leg.agreed->rtcp_port}, viewer->feedback.get()}, &viewer->leg});
+    std::erase_if(who, [&](const auto& w) { return !resolution(w.second->destination).hop; });
+    std::ranges::sort(who, {}, [](const auto& w) { return w.first.rtcp; });
+    for (const auto& [receiver, output] : who) {
+        const flow::NextHop& hop = *resolution(output->destination).hop;
+        r->receivers.push_back(receiver);
+        r->legs.legs.push_back(
+            make_leg(plan_of(*output, hop, ports_[hop.port], track.config.sources.front().rtp.port, What::rtp),
+                     &receiver.feedback->resent, r->legs.long_headers));
+        if (output->feedback) r->states.push_back(output->feedback);
+    }
+    for (const Viewer* viewer : track.viewers) r->states.push_back(viewer->feedback);
+    return r;
+}
+
+// RTCP of the outputs' receivers comes back to where their copies come from.
+std::vector<flow::FlowPtr> Mesh::feedback_of(const Track& track,
+                                             const std::shared_ptr<const flow::Retransmission>& receivers) const {
+    std::vector<flow::FlowPtr> flows;
+    std::set<std::tuple<Ip, uint16_t, uint16_t, Ip>> seen;
+    for (const Output& output : track.outputs) {
+        const auto& hop = resolution(output.destination).hop;
+        if (!output.feedback || !hop) continue;
+        const auto port =
+            static_cast<uint16_t>(track.config.sources.front().rtp.port + (output.to.rtcp_mux ? 0 : config::kRtcpPort));
+        if (!seen.emplace(hop->source, port, output.to.vlan, output.to.rtp.ip).second) continue;
+        auto f = std::make_shared<flow::Flow>();
+        f->key = {hop->source, port, output.to.vlan};
+        f->kind = flow::Kind::feedback;
+        f->owner = track.owner;
+        f->has_sender = true;
+        f->sender = output.to.rtp.ip;
+        f->path = track.paths.front().state.get();
+        f->state = track.paths.front().state;
+        f->retransmission = receivers;
+        flows.push_back(std::move(f));
+    }
     return flows;
 }
 
@@ -268,6 +338,11 @@ std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
         f->owner = viewer.track->owner;
         f->has_sender = true;
         f->sender = viewer.leg.to.rtp.ip;
+        f->sender_port = viewer.leg.agreed->rtcp_port;
+        const config::Source& source = viewer.track->config.sources.front();
+        f->track = {source.rtp.ip, source.rtp.port, source.vlan};
+        f->track_sender = source.from.value_or(Ip{});
+        f->track_port = port_index(source.port).value_or(flow::Flow::kAnyPort);
         f->feedback = viewer.feedback.get();
         f->state = viewer.feedback;
         flows.push_back(std::move(f));

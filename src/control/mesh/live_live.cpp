@@ -6,10 +6,16 @@
 namespace penstock::mesh {
 
 void Mesh::take_merge(Track& track, const Track* before) const {
-    if (track.config.sources.size() < 2) return;
+    std::chrono::microseconds longest = track.config.skew;
+    bool again = false;  // what is sent again may come twice, too, and as long after as it is asked for
+    for (const config::Source& source : track.config.sources) {
+        if (!source.nack) continue;
+        again = true;
+        longest = std::max<std::chrono::microseconds>(longest, source.nack->deadline);
+    }
+    if (!track.two_paths() && !again) return;
     track.merge = before && before->merge ? before->merge : std::make_shared<flow::MergeState>();
-    const auto us = static_cast<uint64_t>(track.config.skew.count());
-    track.merge->set_skew((us << 32) / 1'000'000);
+    track.merge->set_skew((static_cast<uint64_t>(longest.count()) << 32) / 1'000'000);
 }
 
 const Output* Track::other_leg(const Output& leg) const {

@@ -139,6 +139,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     take_fec(*track, before);
     take_history(*track, before);
     take_repeat(*track, before);
+    take_retransmission(*track, before);
     const auto receiver = [](const config::Output& output) { return std::tuple(output.rtp, output.vlan, output.port); };
     std::map<decltype(receiver(config::Output{})), const Output*> known;
     if (before)
@@ -166,9 +167,13 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
             made.repair = stays->second->repair;
             made.rows = stays->second->rows;
             made.repeated = stays->second->repeated;
+            made.feedback = stays->second->feedback;
         } else if (!by_owner) {
             fresh.push_back(i);
         }
+        const bool heard = of.feedback && !output.rtp.ip.is_multicast() && !by_owner;
+        if (!heard) made.feedback = nullptr;
+        if (heard && !made.feedback) made.feedback = std::make_shared<flow::Feedback>();
         if (!output.fec) made.repair = made.rows = nullptr;
         if (output.fec && !made.repair) {
             made.repair = std::make_shared<flow::LegState>();

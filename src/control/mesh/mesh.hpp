@@ -16,7 +16,9 @@
 #include "flow/fec.hpp"
 #include "flow/late.hpp"
 #include "flow/next_hop.hpp"
+#include "flow/path.hpp"
 #include "flow/port.hpp"
+#include "flow/retransmission.hpp"
 #include "flow/state.hpp"
 #include "flow/table.hpp"
 
@@ -45,6 +47,7 @@ struct Output {
     // Of repair, which the track's owner sends; null: none is sent. Of ST 2022-1: of columns, and of rows.
     std::shared_ptr<flow::LegState> repair{}, rows{};
     std::shared_ptr<flow::LegState> repeated{};  // of copies that are sent once more, by the owner; null: none are
+    std::shared_ptr<flow::Feedback> feedback{};  // of a receiver that is heard; a viewer has its own
 };
 
 // The first packets under one table after another, for the legs that came with each.
@@ -85,18 +88,22 @@ struct Track {
     std::vector<Output> outputs;              // of the file and of operators
     std::vector<Viewer*> viewers;             // in the order they came
     std::shared_ptr<FirstPackets> first;      // of the last table that brought a viewer's leg
-    std::shared_ptr<flow::MergeState> merge;  // two paths only
+    std::shared_ptr<flow::MergeState> merge;  // two paths, or a source with `nack`
     std::shared_ptr<flow::LatencyHistogram> latency;
     std::shared_ptr<rtp::fec::Decoder> decoder;  // null: no path brings repair
     std::vector<Encoding> encodings;
     std::shared_ptr<flow::History> history;  // video that can be watched
     std::shared_ptr<flow::Repeat> repeat;    // an output gets packets once more
+    std::shared_ptr<flow::PacketRing> ring;  // `feedback`: of packets that are sent again
+    std::shared_ptr<rtp::Asking> asking;     // a source with `nack`
     std::vector<flow::FlowPtr> flows;        // as in the last table
     bool dirty = false;                      // they differ from what the model says by now
 
     const Viewer* over_tcp() const;           // one who watches it over TCP just now; null: nobody does
-    std::vector<const Output*> legs() const;           // outputs, and viewers whether they play or not
+    std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
+    bool two_paths() const { return paths.size() > 1; }
     bool constant_rate() const;                        // as its encoding has it
+    uint64_t unrecovered() const;                      // packets that nothing brought, where something could have
     const Output* other_leg(const Output& leg) const;  // of a live-live output; null: it is none
 };
 
@@ -255,6 +262,7 @@ private:
     void detach(Viewer& viewer);
     void hand_on_viewers(Track& from, Track* to);
     std::vector<flow::FlowPtr> feedback_of(const Viewer& viewer) const;
+    void renew_feedback(Viewer& viewer);
     void retire(std::unique_ptr<Track> track);
     bool arrives(const flow::Key& key, const flow::PortInfo& port) const;
     uint16_t choose_owner(const config::Track& track) const;
@@ -263,6 +271,7 @@ private:
     void take_repeat(Track& track, const Track* before) const;
     void take_fec(Track& track, const Track* before) const;
     void take_history(Track& track, const Track* before) const;
+    void take_retransmission(Track& track, const Track* before) const;
     void place(Track& track, std::span<const size_t> fresh) const;
     uint16_t choose_server(const Track& track) const;
     void account(const Track& track, bool added);
@@ -274,6 +283,9 @@ private:
     void note_joining(Track& track) const;
     std::shared_ptr<const flow::Late> late_of(const Track& track) const;
     std::shared_ptr<const flow::Repetition> repetition_of(const Track& track) const;
+    std::shared_ptr<const flow::Retransmission> retransmission_of(const Track& track) const;
+    std::vector<flow::FlowPtr> feedback_of(const Track& track,
+                                           const std::shared_ptr<const flow::Retransmission>& receivers) const;
     std::vector<flow::FlowPtr> flows_of(const Track& track) const;
 
     std::vector<flow::PortInfo> ports_;

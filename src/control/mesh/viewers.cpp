@@ -60,10 +60,18 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
     viewer.leg.worker = choose_server(**track);
     viewer_keys_.insert(keys.begin(), keys.end());
     attach(viewer, **track);
-    if (!plan.group) viewer.flows = feedback_of(viewer);
+    renew_feedback(viewer);
+    return viewer.id;
+}
+
+// The flows on which its feedback arrives, when it comes and when it goes on with another track.
+void Mesh::renew_feedback(Viewer& viewer) {
+    for (flow::FlowPtr& flow : viewer.flows)
+        if (std::erase(added_, flow) == 0) removed_.push_back(std::move(flow));
+    const bool heard = viewer.track != nullptr && viewer.leg.agreed && !viewer.leg.to.rtp.ip.is_multicast();
+    viewer.flows = heard ? feedback_of(viewer) : std::vector<flow::FlowPtr>{};
     added_.insert(added_.end(), viewer.flows.begin(), viewer.flows.end());
     compiled_ = false;
-    return viewer.id;
 }
 
 Viewer& Mesh::make_viewer(const ViewerPlan& plan) {
@@ -153,9 +161,7 @@ void Mesh::remove_viewer(uint64_t id) {
     }
     if (viewer.leg.agreed)
         for (const flow::Key& key : keys_of(*viewer.leg.agreed)) viewer_keys_.erase(key);
-    for (flow::FlowPtr& flow : viewer.flows)
-        if (std::erase(added_, flow) == 0) removed_.push_back(std::move(flow));
-    compiled_ = false;
+    renew_feedback(viewer);
     viewers_.erase(found);
 }
 
@@ -213,6 +219,7 @@ void Mesh::hand_on_viewers(Track& from, Track* to) {
         detach(*viewer);
         if (on) {
             attach(*viewer, *to);
+            if (to->config.sources.front() != from.config.sources.front()) renew_feedback(*viewer);
         } else {
             orphans_.push_back(viewer->id);
         }

@@ -84,9 +84,6 @@ std::string render(const RtspFacts& facts) {
     single("rtsp_tcp_connections", "gauge", "RTSP connections that the sender thread writes to.", tcp.connections);
     single("rtsp_tcp_renditions", "gauge", "Different sets of tracks and channels that are watched.", tcp.renditions);
     single("rtsp_tcp_ring_bytes", "gauge", "Memory for the frames that viewers have not taken.", tcp.ring_bytes);
-    text.family("leg_reported_lost_packets_total", "counter", "RTP packets that the receiver says it lost, by RTCP.");
-    for (const RtspFacts::ReportedLost& leg : facts.reported_lost)
-        text.sample(fmt::format("stream=\"{}\",track=\"{}\",leg=\"{}\"", leg.stream, leg.track, leg.leg), leg.packets);
     return text.take();
 }
 

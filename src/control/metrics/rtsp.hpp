@@ -20,11 +20,6 @@ struct RtspFacts {
     std::map<std::pair<std::string_view, std::string_view>, size_t> sessions;  // by state and transport
     size_t ports_taken = 0, ports = 0;                                         // pairs
     size_t groups_taken = 0, groups = 0;
-    struct ReportedLost {
-        std::string stream, track, leg;
-        uint64_t packets = 0;
-    };
-    std::vector<ReportedLost> reported_lost;
     const rtsp::InterleaverCounters* over_tcp = nullptr;  // none: nobody has watched over TCP yet
 };
 

@@ -7,43 +7,14 @@
 #include <span>
 
 #include "control/metrics/family.hpp"
+#include "control/metrics/labels.hpp"
+#include "control/metrics/repair.hpp"
 
 namespace penstock::metrics {
 namespace {
 
 using flow::Ledger;
 using rtp::ReceptionCounters;
-
-std::string escaped(std::string_view value) {
-    std::string out;
-    for (const char c : value) {
-        if (c == '\\' || c == '"') out += '\\';
-        if (c == '\n') {
-            out += "\\n";
-        } else {
-            out += c;
-        }
-    }
-    return out;
-}
-
-// stream="camera-1",track="video" and, begun, the label that each path or leg ends.
-std::string labels_of(const mesh::Track& track) {
-    return fmt::format("stream=\"{}\",track=\"{}\"", escaped(track.stream), track.name);
-}
-
-std::string labelled(std::string_view labels, std::string_view kind, std::string_view name) {
-    std::string out;
-    out.reserve(labels.size() + kind.size() + name.size() + 8);
-    return out.append(labels).append(",").append(kind).append("=\"").append(name).append("\"");
-}
-
-void join(std::string& out, std::span<const Family> families) {
-    size_t size = out.size();
-    for (const Family& family : families) size += family.text().size();
-    out.reserve(size);
-    for (const Family& family : families) out += family.text();
-}
 
 // Bounds of a histogram as they are exported, as powers of two of a microsecond: all for a worker; for a track, of
 // which there may be thousands, every other one.
@@ -93,8 +64,11 @@ void paths(std::string& out, const View& view) {
         Family{"path_mdi_delay_factor_seconds", "gauge", "Delay factor (RFC 4445) of the last second."},
         Family{"path_mdi_loss_rate", "gauge", "Media loss rate (RFC 4445): packets lost in the last second."},
         Family{"track_latency_seconds", "histogram",
-               "Time in a worker, sampled: from the rx burst of one packet a turn to the end of the turn."}};
-    auto& [lost_packets, jitter, rtcp, delay_factor, loss_rate, latency] = others;
+               "Time in a worker, sampled: from the rx burst of one packet a turn to the end of the turn."},
+        Family{"path_reports_total", "counter", "RTCP packets that the source was sent."},
+        Family{"path_key_frame_requests_total", "counter",
+               "Key frames that receivers asked for: asked of the source, or one request for several."}};
+    auto& [lost_packets, jitter, rtcp, delay_factor, loss_rate, latency, reports, key_frames] = others;
     const auto exported = buckets(2);
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string of_track = labels_of(*track);
@@ -105,6 +79,10 @@ void paths(std::string& out, const View& view) {
             lost_packets.sample(labels, lost(c, view.now));
             jitter.sample(labels, static_cast<double>(c.jitter.read()) / 16 / track->config.clock_rate);
             rtcp.sample(labels, path.state->rtcp_packets.read());
+            const flow::Upstream& up = path.state->upstream;
+            reports.sample(labels, up.reports.read());
+            key_frames.sample(labels, up.key_frames.read(), ",as=\"asked\"");
+            key_frames.sample(labels, up.key_frames_merged.read(), ",as=\"merged\"");
             const rtp::MdiCounters& mdi = path.state->mdi.counters();
             if (mdi.intervals.read() == 0) continue;
             delay_factor.sample(labels, static_cast<double>(mdi.delay_factor.read()) * 1e-6);
@@ -116,62 +94,6 @@ void paths(std::string& out, const View& view) {
     }
     for (const Counted& counter : counted) join(out, {&counter.family, 1});
     join(out, others);
-}
-
-// Of tracks with two paths: which one wins, by how much, and what is of no use.
-void live_live(std::string& out, const View& view) {
-    struct Counted {
-        Counter rtp::Arrivals::*field;
-        Family family;
-    };
-    std::array counted{
-        Counted{&rtp::Arrivals::first,
-                {"path_first_packets_total", "counter", "RTP packets that this path brought first."}},
-        Counted{&rtp::Arrivals::second, {"path_second_packets_total", "counter", "RTP packets that had come already."}},
-        Counted{&rtp::Arrivals::late,
-                {"path_late_packets_total", "counter", "RTP packets that came when the skew was over."}},
-        Counted{&rtp::Arrivals::apart,
-                {"path_apart_packets_total", "counter", "RTP packets of another source than the other path's."}}};
-    std::array others{
-        Family{"path_skew_seconds", "gauge", "How much the path is behind the other one; negative: ahead of it."},
-        Family{"path_skew_max_seconds", "gauge", "The most that the path was behind the other one."},
-        Family{"track_source_lives_total", "counter", "Lives of the source that were followed, the first included."}};
-    auto& [skew, most, lives] = others;
-    for (const mesh::Track* track : view.mesh.tracks()) {
-        if (!track->merge) continue;
-        const std::string of_track = labels_of(*track);
-        for (size_t p = 0; p < track->paths.size(); p++) {
-            const std::string labels = labelled(of_track, "path", track->paths[p].name);
-            const rtp::Arrivals& arrivals = track->paths[p].state->arrivals;
-            for (Counted& counter : counted) counter.family.sample(labels, (arrivals.*counter.field).read());
-            skew.sample(labels, track->merge->counters().behind(p));
-            most.sample(labels, arrivals.most_behind());
-        }
-        lives.sample(of_track, track->merge->counters().lives.read());
-    }
-    for (const Counted& counter : counted) join(out, {&counter.family, 1});
-    join(out, others);
-}
-
-void tracks(std::string& out, const View& view) {
-    std::array families{
-        Family{"track_recovered_packets_total", "counter", "Packets that did not arrive and were made good."},
-        Family{"track_unrecovered_packets_total", "counter", "Packets that neither arrived nor were made good."},
-        Family{"track_repair_packets_total", "counter", "FEC packets received."}};
-    auto& [recovered, unrecovered, repair] = families;
-    for (const mesh::Track* track : view.mesh.tracks()) {
-        const std::string labels = labels_of(*track);
-        if (track->merge) recovered.sample(labels, track->merge->counters().by_path.read(), ",by=\"path\"");
-        if (track->merge && !track->decoder) unrecovered.sample(labels, track->merge->counters().unrecovered.read());
-        if (!track->decoder) continue;
-        const rtp::fec::DecoderCounters& c = track->decoder->counters();
-        recovered.sample(labels, c.recovered.read(), ",by=\"fec\"");
-        unrecovered.sample(labels, c.unrecovered.read());
-        static constexpr std::array<std::string_view, rtp::fec::kLines> kLines{
-            ",line=\"column\"", ",line=\"row\"", ",line=\"mask\"", ",line=\"retransmission\""};
-        for (size_t i = 0; i < kLines.size(); i++) repair.sample(labels, c.repair[i].read(), kLines[i]);
-    }
-    join(out, families);
 }
 
 void late_joiners(std::string& out, const View& view) {
@@ -226,8 +148,9 @@ void legs(std::string& out, const View& view) {
             for (size_t d = kFirst; d <= kLast; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
                 uint64_t sum = 0;
-                for (flow::LegState* state : {output->rtp.get(), output->rtcp.get(), output->repair.get(),
-                                              output->rows.get(), output->repeated.get()})
+                for (flow::LegState* state :
+                     {output->rtp.get(), output->rtcp.get(), output->repair.get(), output->rows.get(),
+                      output->repeated.get(), output->feedback ? &output->feedback->resent : nullptr})
                     if (state != nullptr) sum += state->drop(reason).read();
                 drops.sample(labels, sum, reasons[d - kFirst]);
             }
@@ -360,6 +283,7 @@ std::string render(const View& view) {
     tracks(out, view);
     late_joiners(out, view);
     legs(out, view);
+    feedback(out, view);
     workers(out, view);
     ports(out, view);
     Family forwarding{"forwarding", "gauge", "1, or 0 while forwarding is stopped by the operator."};

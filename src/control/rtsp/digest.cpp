@@ -200,8 +200,8 @@ std::string response_to(const Credentials& c, std::string_view method, std::stri
                       fmt::format("{}:{}:{}:{}:auth:{}", secret, c.nonce, c.nonce_count, c.cnonce, request));
 }
 
-std::string secret_word(const std::function<uint64_t()>& random) {
-    const uint64_t first = random(), second = random();
+std::string secret_word(const std::function<uint64_t()>& bits) {
+    const uint64_t first = bits(), second = bits();
     return fmt::format("{:016x}{:016x}", first, second);
 }
 

@@ -1,0 +1,34 @@
+// What a track of the model needs to send packets again, and to ask for them again.
+#include <algorithm>
+
+#include "control/mesh/mesh.hpp"
+
+namespace penstock::mesh {
+namespace {
+
+// Of the workers' clock: seconds as 32.32 fixed point.
+uint64_t ticks(std::chrono::milliseconds time) { return (static_cast<uint64_t>(time.count()) << 32) / 1000; }
+
+}  // namespace
+
+void Mesh::take_retransmission(Track& track, const Track* before) const {
+    if (const auto& feedback = track.config.feedback; feedback && feedback->retransmit != 0) {
+        const bool fits = before && before->ring && before->config.feedback->retransmit == feedback->retransmit;
+        track.ring = fits ? before->ring : std::make_shared<flow::PacketRing>(feedback->retransmit);
+    }
+    const auto asked =
+        std::ranges::find_if(track.config.sources, [](const config::Source& s) { return s.nack.has_value(); });
+    if (asked == track.config.sources.end()) return;
+    const rtp::AskingPlan plan{ticks(asked->nack->wait), ticks(asked->nack->deadline), asked->nack->budget};
+    const bool fits = before && before->asking && before->asking->plan() == plan;
+    track.asking = fits ? before->asking : std::make_shared<rtp::Asking>(plan);
+}
+
+// As they count who give up on a packet: they see what the others made good.
+uint64_t Track::unrecovered() const {
+    if (asking) return asking->counters().unrecovered.read();
+    if (decoder) return decoder->counters().unrecovered.read();
+    return merge ? merge->counters().unrecovered.read() : 0;
+}
+
+}  // namespace penstock::mesh

@@ -1,0 +1,43 @@
+#pragma once
+// What changes while packets of one path of a track pass: as in state.hpp.
+#include <atomic>
+#include <optional>
+
+#include "base/address.hpp"
+#include "flow/upstream.hpp"
+#include "rtp/mdi.hpp"
+#include "rtp/merge.hpp"
+#include "rtp/reception.hpp"
+
+namespace penstock::flow {
+
+// Who sent the first packet. Written once by the worker that owns the track, read by control.
+class FirstSender {
+public:
+    void note(const Ip& sender) noexcept {
+        if (noted_.load(std::memory_order_relaxed)) [[likely]]
+            return;
+        sender_ = sender;
+        noted_.store(true, std::memory_order_release);  // pairs with the load in read()
+    }
+    std::optional<Ip> read() const noexcept {
+        if (!noted_.load(std::memory_order_acquire)) return std::nullopt;
+        return sender_;
+    }
+
+private:
+    Ip sender_;
+    std::atomic<bool> noted_{false};
+};
+
+struct alignas(64) PathState {
+    rtp::Reception reception;
+    rtp::Arrivals arrivals;  // of a track with a merge
+    rtp::Mdi mdi;            // of a track of constant rate
+    Counter rtcp_packets;
+    Counter rtcp_bytes;
+    FirstSender first_sender;  // where Flow::tells_sender
+    Upstream upstream;
+};
+
+}  // namespace penstock::flow

@@ -1,0 +1,95 @@
+#pragma once
+// Retransmission of one track: its last packets, for receivers that ask for them again; and what of it we ask its
+// source for. Immutable once it is in a table, but for the states: the one worker that owns the track uses them.
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/wire.hpp"
+#include "flow/leg.hpp"
+#include "flow/path.hpp"
+#include "rtp/asking.hpp"
+#include "rtp/rtx.hpp"
+
+namespace penstock::flow {
+
+// The last packets of a track as they left, by sequence number. No copies: the buffers that they lie in are held. What
+// a buffer is, and how it is given back, the worker knows.
+class PacketRing {
+public:
+    using Release = void (*)(void* buffer);
+    struct Entry {
+        void* buffer = nullptr;  // null: none yet
+        const std::byte* packet = nullptr;
+        uint16_t size = 0;
+        uint8_t ttl = 0, tos = 0;  // as it arrived
+        std::span<const std::byte> bytes() const noexcept { return {packet, size}; }
+    };
+
+    explicit PacketRing(size_t packets) : entries_(std::bit_ceil(packets)) {}
+    ~PacketRing() {
+        for (const Entry& e : entries_)
+            if (e.buffer != nullptr) release_(e.buffer);
+    }
+    PacketRing(const PacketRing&) = delete;
+    PacketRing& operator=(const PacketRing&) = delete;
+
+    // What gives way to it is given back.
+    void keep(uint16_t sequence, const Entry& packet, Release release) noexcept {
+        Entry& e = entries_[sequence & (entries_.size() - 1)];
+        if (e.buffer != nullptr) [[likely]]
+            release(e.buffer);
+        e = packet;
+        release_ = release;
+    }
+    const Entry* find(uint16_t sequence, uint32_t ssrc) const noexcept {
+        const Entry& e = entries_[sequence & (entries_.size() - 1)];
+        const bool it =
+            e.buffer != nullptr && wire::load16(e.packet + 2) == sequence && wire::load32(e.packet + 8) == ssrc;
+        return it ? &e : nullptr;
+    }
+    size_t size() const noexcept { return entries_.size(); }
+
+private:
+    std::vector<Entry> entries_;
+    Release release_ = nullptr;
+};
+
+// One who may ask, and is answered by the leg of the same place.
+struct Receiver {
+    Endpoint rtcp;  // where its RTCP comes from
+    Feedback* feedback = nullptr;
+    std::optional<rtp::RtxStream> rtx{};  // absent: what it asks for is sent as it was
+};
+
+struct Retransmission {
+    PacketRing* ring = nullptr;       // null: nothing is kept
+    uint32_t per_second = 0;          // packets to one receiver
+    std::vector<Receiver> receivers;  // by rtcp
+    Rendition legs;                   // one each
+
+    rtp::Asking* asking = nullptr;  // null: the source is not asked
+    PathState* source = nullptr;    // which, when it is
+    std::optional<uint8_t> rtx{};   // payload type in which it answers; absent: as it was
+    uint8_t payload_type = 0;       // of the media, when there is `rtx`
+
+    std::vector<std::shared_ptr<void>> states;  // keeps ring, asking and feedback alive
+
+    // Who sends RTCP from there: the one with this address and port or, where an address has but one, with the address.
+    const Receiver* find(const Endpoint& from) const noexcept {
+        const auto exact = std::ranges::lower_bound(receivers, from, {}, &Receiver::rtcp);
+        if (exact != receivers.end() && exact->rtcp == from) return &*exact;
+        const auto first = std::ranges::lower_bound(receivers, Endpoint{from.ip, 0}, {}, &Receiver::rtcp);
+        if (first == receivers.end() || first->rtcp.ip != from.ip) return nullptr;
+        const auto next = first + 1;
+        return next != receivers.end() && next->rtcp.ip == from.ip ? nullptr : &*first;
+    }
+    const Leg& leg_of(const Receiver& receiver) const noexcept {
+        return legs.legs[static_cast<size_t>(&receiver - receivers.data())];
+    }
+};
+
+}  // namespace penstock::flow

@@ -1,0 +1,68 @@
+#pragma once
+// The source of one path, as far as RTCP goes: the way back to it, what it said last, and what it was told. Written by
+// the one worker that owns the track; the counters are read by control.
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "base/counter.hpp"
+#include "flow/classify.hpp"
+#include "flow/leg.hpp"
+#include "flow/state.hpp"
+#include "rtp/rtcp/reporter.hpp"
+
+namespace penstock::flow {
+
+// Answers go back the way that packets came: from the address and port that they were sent to, to where they come from.
+class Upstream {
+public:
+    static constexpr uint8_t kTtl = 64;
+
+    // `frame` came from the source by this port, and was classified. `further`: to so many ports above the sender's.
+    void came(std::span<const std::byte> frame, const Classified& in, uint16_t port, uint16_t further) noexcept {
+        const size_t size = in.payload_offset;
+        if (size > kMaxHeader) return;  // IP with options, or extension headers
+        LegPlan plan;
+        std::memcpy(plan.hop.mac.bytes.data(), &frame[6], 6);
+        std::memcpy(plan.from.bytes.data(), frame.data(), 6);
+        plan.hop.source = in.key.destination;
+        plan.hop.port = port;
+        plan.hop.mtu = kMtu;
+        plan.from_port = static_cast<uint16_t>(in.key.port + further);
+        plan.to.ip = sender_of(frame, in);
+        plan.to.port = static_cast<uint16_t>(wire::load16(&frame[in.payload_offset - 8u]) + further);
+        plan.ttl = kTtl;
+        plan.vlan = in.key.vlan;
+        leg_ = make_leg(plan, &sent_, room_);
+        reached_ = plan.to.port != 0;
+    }
+    bool reached() const noexcept { return reached_; }  // whether the way is known
+    const Leg& leg() const noexcept { return leg_; }
+
+    // A receiver wants a key frame. Whether to ask for it: those who want one at the same time get the same.
+    bool ask_key_frame(uint64_t now) noexcept {
+        if (key_frame_at_ != 0 && now - key_frame_at_ < kKeyFrameEvery) return false;
+        key_frame_at_ = now;
+        return true;
+    }
+
+    rtp::Reporter reporter;
+    bool talks = false;  // the source sends RTCP: then the way is where that comes from
+    uint32_t ssrc = 0;   // ours; 0: not chosen yet
+    Counter reports;     // that we sent
+    Counter nacks;
+    Counter key_frames;         // PLI that we sent
+    Counter key_frames_merged;  // and requests of receivers that one before them served
+
+private:
+    static constexpr uint16_t kMtu = 1500;
+    static constexpr uint64_t kKeyFrameEvery = uint64_t{1} << 31;  // half a second
+    uint64_t key_frame_at_ = 0;
+    Leg leg_;
+    std::array<std::byte, kMaxHeader> room_{};
+    LegState sent_;
+    bool reached_ = false;
+};
+
+}  // namespace penstock::flow
