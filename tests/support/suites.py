@@ -298,7 +298,7 @@ def alerts(builds):
         code, text = run(command, log)
         suite.fail(name, text, log) if code else suite.ok(name)
     # Driver counters (penstock_port_...) come from DPDK and are not spelt out in our source.
-    source = (ROOT / "src/control/metrics/text.cpp").read_text()
+    source = "".join(file.read_text() for file in (ROOT / "src").rglob("*.cpp"))
     used = set(re.findall(r"penstock_(\w+)", rules.read_text() + dashboard.read_text()))
     unknown = sorted(name for name in used if not name.startswith("port_") and f'"{name.removesuffix("_bucket")}"' not in source)
     log = LOGS / "alerts-names.log"

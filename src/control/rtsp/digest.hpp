@@ -60,7 +60,7 @@ std::string secret_of(Algorithm algorithm, std::string_view user, std::string_vi
 // What `response` must be.
 std::string response_to(const Credentials& credentials, std::string_view method, std::string_view secret);
 // What nobody can guess, of 64 bits a call.
-std::string secret_word(const std::function<uint64_t()>& random);
+std::string secret_word(const std::function<uint64_t()>& bits);
 // In a time that does not tell where they differ.
 bool equal_in_constant_time(std::string_view a, std::string_view b) noexcept;
 bool proves(const Credentials& credentials, std::string_view method, std::string_view secret);
