@@ -41,7 +41,7 @@ struct RxQueue {
     // The NIC lets in the VLANs that it was asked for, and tells the tag of the VLAN that its physical function gave it
     // (`ip link set PF vf N vlan V`), too: which is not for us to see.
     bool tells_port_vlan = false;
-    std::span<const uint16_t> vlans;  // that it was asked for; of the Port
+    std::span<const uint16_t> vlans = {};  // that it was asked for; of the Port
     bool is_port_vlan(uint16_t tci) const noexcept {
         return tells_port_vlan && std::ranges::find(vlans, tci & 0xfff) == vlans.end();
     }
