@@ -199,6 +199,7 @@ Result<void> Node::open_rtsp() {
                              .changed =
                                  [this] {
                                      follow_destinations();
+                                     follow_sources();  // groups whose receivers are heard
                                      changed();
                                  },
                              .streams_changed =

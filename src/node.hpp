@@ -63,6 +63,7 @@ private:
     void steer_addresses(uint16_t port);
     void follow_changes();
     void follow_destinations();
+    void follow_sources();
     void follow(const config::Source& source, bool added);
     void follow_groups();
     void claim_port(const Claimed& what, Claim& claim);

@@ -48,14 +48,18 @@ void Node::steer_addresses(uint16_t port) {
 // use before and after is not given up between.
 void Node::follow_changes() {
     follow_destinations();
+    follow_sources();
+    if (rtsp_) rtsp_->follow_model();
+    if (pulls_) pulls_->follow_model();
+    changed();
+}
+
+void Node::follow_sources() {
     const auto sources = mesh_->take_sources();
     for (const config::Source& source : sources.added) follow(source, true);
     for (const config::Source& source : sources.removed) follow(source, false);
     const auto is_group = [](const config::Source& source) { return source.rtp.ip.is_multicast(); };
     if (std::ranges::any_of(sources.added, is_group) || std::ranges::any_of(sources.removed, is_group)) follow_groups();
-    if (rtsp_) rtsp_->follow_model();
-    if (pulls_) pulls_->follow_model();
-    changed();
 }
 
 void Node::follow_destinations() {

@@ -297,10 +297,11 @@ void Rtsp::second() {
     for (auto& [session, tracks] : watched_)
         for (auto& [track, watched] : tracks) {
             const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer);
-            if (viewer == nullptr) continue;
+            if (viewer == nullptr || watched.shared) continue;
             const uint64_t heard = viewer->feedback->packets.read();
             if (heard != std::exchange(watched.heard, heard)) server_.heard(now, session);
         }
+    listen_in_groups(now);
     for (const rtsp::SessionId publisher : publishers_.heard()) server_.heard(now, publisher);
     if (around_.mesh.settle_viewers()) around_.changed();
     tunnels_.expire(now);
@@ -325,10 +326,13 @@ cli::Report Rtsp::sessions() const {
                            .tracks = publishers_.tracks(id)};
         if (const auto tracks = watched_.find(id); tracks != watched_.end())
             for (const auto& [track, watched] : tracks->second)
-                if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer))
+                if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer)) {
+                    flow::Participant::Voice said{0, viewer->feedback->packets.read(), viewer->feedback->lost.read()};
+                    if (watched.shared) said = voice_of(id, watched);
                     s.tracks.push_back({track, viewer->leg.name.substr(sizeof "rtsp:" - 1), watched.port,
-                                        viewer->leg.rtp->packets.read(), viewer->leg.rtp->bytes.read(),
-                                        viewer->feedback->packets.read(), viewer->feedback->lost.read()});
+                                        viewer->leg.rtp->packets.read(), viewer->leg.rtp->bytes.read(), said.packets,
+                                        said.lost});
+                }
         all.push_back(std::move(s));
     }
     return cli::show_rtsp_sessions(all);

@@ -19,6 +19,7 @@
 #include "control/rtsp/port_pairs.hpp"
 #include "control/rtsp/server.hpp"
 #include "control/rtsp/tunnel.hpp"
+#include "control/rtsp/voices.hpp"
 #include "peer_log.hpp"
 #include "publishers.hpp"
 #include "viewers_over_tcp.hpp"
@@ -64,6 +65,7 @@ private:
         bool shared = false;  // by multicast: the viewer of the model is that of all who watch there
         bool ran = false;     // shared: its leg was sent before this session played
         uint64_t before = 0;  // shared: what the leg had sent by then
+        Ip at{};              // shared: the viewer, whose RTCP is told by its address
         uint64_t heard = 0;   // Feedback::packets at the last look
     };
     using Tracks = std::map<std::string, Watched>;
@@ -99,6 +101,8 @@ private:
     rtsp::Answer grant_by_multicast(const rtsp::Setup& setup, const mesh::Track& track);
     std::expected<uint64_t, rtsp::Refusal> open_group(const rtsp::Setup& setup, const mesh::Track& track);
     bool leave_group(rtsp::SessionId session, const Watched& watched);
+    void listen_in_groups(Instant now);
+    flow::Participant::Voice voice_of(rtsp::SessionId session, const Watched& watched) const;
     rtsp::Answer grant_over_tcp(const rtsp::Setup& setup, const mesh::Track& track);
     rtsp::Refusal refuse_ports(const rtsp::Setup& setup);
     rtsp::Refusal refuse_viewer(const rtsp::Setup& setup, const std::string& why, int status = 403);
@@ -122,6 +126,11 @@ private:
     std::map<uint64_t, rtsp::SessionId> sessions_of_;  // by viewer, of those that are one session's
     const std::optional<config::Multicast> multicast_;
     std::optional<rtsp::Groups> groups_;  // of multicast_
+    struct Audience {                     // of one address in a group
+        std::shared_ptr<const flow::Participant> is;
+        rtsp::Voices voices;
+    };
+    std::map<std::pair<uint64_t, Ip>, Audience> audiences_;  // by viewer of the model and address
     std::map<rtsp::Ticket, Starting> starting_;
     bool draining_ = false;
     std::unique_ptr<io::TcpServer> tcp_;

@@ -16,7 +16,11 @@ rtsp::Answer Rtsp::grant_by_multicast(const rtsp::Setup& setup, const mesh::Trac
     const mesh::Output& leg = around_.mesh.viewer(*viewer)->leg;
     const uint16_t port = leg.to.rtp.port;
     watched_[setup.session][track.name] = {
-        .viewer = *viewer, .port = port, .shared = true, .before = leg.rtp->packets.read()};
+        .viewer = *viewer, .port = port, .shared = true, .before = leg.rtp->packets.read(), .at = setup.viewer.ip};
+    Audience& there = audiences_[{*viewer, setup.viewer.ip}];
+    there.is = around_.mesh.participate(*viewer, setup.viewer.ip);
+    there.voices.join(setup.session);
+    around_.changed();
     rtsp::Transport granted;
     granted.profile = setup.wanted.profile;
     granted.multicast = true;
@@ -68,6 +72,11 @@ std::expected<uint64_t, rtsp::Refusal> Rtsp::open_group(const rtsp::Setup& setup
 
 // Whether it was the last one: then the leg goes.
 bool Rtsp::leave_group(rtsp::SessionId session, const Watched& watched) {
+    if (const auto there = audiences_.find({watched.viewer, watched.at}); there != audiences_.end()) {
+        around_.mesh.depart(watched.viewer, watched.at);
+        there->second.voices.leave(session);
+        if (there->second.voices.empty()) audiences_.erase(there);
+    }
     if (groups_->leave(watched.viewer, session)) {
         groups_->give_back(around_.mesh.viewer(watched.viewer)->leg.to.rtp.ip);
         return true;
@@ -75,6 +84,21 @@ bool Rtsp::leave_group(rtsp::SessionId session, const Watched& watched) {
     around_.mesh.play(watched.viewer, groups_->sent(watched.viewer));  // those that stay may all pause
     around_.changed();
     return false;
+}
+
+void Rtsp::listen_in_groups(Instant now) {
+    for (auto& [at, there] : audiences_)
+        for (const rtsp::SessionId session : there.voices.look(there.is->voices())) server_.heard(now, session);
+}
+
+// What it said, as far as that is known.
+flow::Participant::Voice Rtsp::voice_of(rtsp::SessionId session, const Watched& watched) const {
+    const auto there = audiences_.find({watched.viewer, watched.at});
+    const auto ssrc = there == audiences_.end() ? std::nullopt : there->second.voices.ssrc(session);
+    if (ssrc)
+        for (const auto& voice : there->second.is->voices())
+            if (voice.ssrc == *ssrc) return voice;
+    return {};
 }
 
 std::vector<rtsp::SessionId> Rtsp::sessions_of(uint64_t viewer) const {

@@ -44,6 +44,7 @@ void release(void* buffer) { rte_pktmbuf_free(static_cast<rte_mbuf*>(buffer)); }
 // Of a receiver: receiver reports, requests, and what players send to open the way through a NAT, which need not be RTP
 // at all. All of it says that the receiver is there.
 void Worker::hear(rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
+    if (f.participants) return hear_in_group(m, in, f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     const bool rtcp = rtp::protocol_of(payload) == rtp::Protocol::rtcp;
     if (rtcp && !rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid, &f);

@@ -41,7 +41,7 @@ struct RxQueue {
     // The NIC lets in the VLANs that it was asked for, and tells the tag of the VLAN that its physical function gave it
     // (`ip link set PF vf N vlan V`), too: which is not for us to see.
     bool tells_port_vlan = false;
-    std::span<const uint16_t> vlans = {};  // that it was asked for; of the Port
+    std::span<const uint16_t> vlans;  // that it was asked for; of the Port
     bool is_port_vlan(uint16_t tci) const noexcept {
         return tells_port_vlan && std::ranges::find(vlans, tci & 0xfff) == vlans.end();
     }
@@ -169,6 +169,11 @@ private:
     template <class More>
     void tell(flow::PathState& path, More more) noexcept;
     void take_rtx(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+
+    // Of receivers that share a leg: group_feedback.cpp.
+    void hear_in_group(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void read_in_group(std::span<const std::byte> rtcp, uint32_t from, const flow::Flow& track, flow::Participant& who,
+                       flow::Feedback& all) noexcept;
 
     // Viewers over TCP: diversion.cpp.
     void divert(rte_mbuf* m, std::span<const std::byte> packet, const flow::Flow& f) noexcept;

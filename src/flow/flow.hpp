@@ -8,6 +8,7 @@
 #include "flow/late.hpp"
 #include "flow/latency.hpp"
 #include "flow/leg.hpp"
+#include "flow/participants.hpp"
 #include "flow/path.hpp"
 #include "flow/repeat.hpp"
 #include "flow/retransmission.hpp"
@@ -69,6 +70,7 @@ struct alignas(64) Flow {
     std::shared_ptr<const Late> late;                      // of RTP and repair: kept for those who come late
     std::shared_ptr<const Repetition> repetition;          // of RTP and repair: packets are sent once more, later
     std::shared_ptr<const Retransmission> retransmission;  // of RTP, repair and feedback
+    std::shared_ptr<const Participants> participants;      // feedback of a group: who is heard there
     std::shared_ptr<const Rendition> rendition;            // keeps legs alive
     std::shared_ptr<const Flow> rtcp_owner;                // keeps rtcp alive
     std::shared_ptr<void> state;                           // keeps path, merge, latency, first and feedback alive

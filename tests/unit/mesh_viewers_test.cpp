@@ -72,7 +72,7 @@ TEST_CASE("a viewer's leg comes with PLAY, and its feedback is expected before",
     CHECK(table->size() == 2);
 }
 
-TEST_CASE("a viewer that is a group: its own TTL and port to leave by, and nobody's feedback", "[viewers]") {
+TEST_CASE("a viewer that is a group: its own TTL and port to leave by", "[viewers]") {
     mesh::Mesh mesh = model();
     put(mesh, kCamera);
     auto shared = plan("10.0.1.1:21000", "239.10.0.1:21000", 21001);
@@ -91,8 +91,7 @@ TEST_CASE("a viewer that is a group: its own TTL and port to leave by, and nobod
     CHECK(Ip::v4(rtp->legs[0].header().subspan<26, 4>()) == ip("10.0.1.1"));
     const flow::Flow* rtcp = arriving(*table, "10.0.0.1:20001");
     CHECK(udp_port(rtcp->legs[0], true) == 21001);
-    CHECK(table->size() == 2);
-    CHECK(mesh.takes({ip("10.0.1.1"), 21001, 0}));  // the pair is its, all the same
+    CHECK(mesh.takes({ip("10.0.1.1"), 21001, 0}));  // the pair is its
 
     put(mesh, stream({track({from("239.10.0.2:21002")}, {})}, "other"));
     auto loop = plan("10.0.1.1:21002", "239.10.0.2:21002", 21003);
@@ -100,6 +99,55 @@ TEST_CASE("a viewer that is a group: its own TTL and port to leave by, and nobod
     CHECK_FALSE(mesh.add_viewer(loop));
     mesh.remove_viewer(id);
     CHECK(mesh.take_destinations().forgotten == std::vector{by_wan});
+}
+
+TEST_CASE("a group is joined and its RTCP port steered while it is there, for those who watch", "[viewers]") {
+    mesh::Mesh mesh = model();
+    put(mesh, kCamera);
+    mesh.take_sources();
+    mesh.take_keys();
+    auto shared = plan("10.0.1.1:21000", "239.10.0.1:21000", 21001);
+    shared.group = {.port = 1, .ttl = 9};
+    const uint64_t id = add(mesh, shared);
+    const flow::Key rtcp{ip("239.10.0.1"), 21001, 0};
+    auto sources = mesh.take_sources();
+    REQUIRE(sources.added.size() == 1);
+    CHECK(sources.added[0].rtp == endpoint("239.10.0.1:21001"));
+    CHECK(sources.added[0].port == "wan");
+    auto keys = mesh.take_keys();
+    CHECK(keys[1].wanted == std::vector{rtcp});
+    CHECK(keys[0].wanted.empty());
+    CHECK(std::ranges::count(mesh.keys(1), rtcp) == 1);
+    CHECK(std::ranges::count(mesh.keys(0), rtcp) == 0);
+
+    const auto one = mesh.participate(id, ip("10.0.1.30"));
+    CHECK(mesh.participate(id, ip("10.0.1.30")) == one);  // two players there
+    const auto two = mesh.participate(id, ip("10.0.1.31"));
+    auto table = mesh.compile();
+    for (const char* at : {"239.10.0.1:21001", "10.0.1.1:21001"}) {
+        const flow::Flow* heard = arriving(*table, at, "10.0.1.30", 1);
+        REQUIRE(heard);
+        CHECK(heard->kind == flow::Kind::feedback);
+        CHECK(heard->participants->find(ip("10.0.1.30")) == one.get());
+        CHECK(heard->participants->find(ip("10.0.1.31")) == two.get());
+        CHECK(heard->participants->find(ip("10.0.1.32")) == nullptr);
+    }
+    CHECK_FALSE(arriving(*table, "10.0.1.1:21000"));
+    mesh.depart(id, ip("10.0.1.30"));
+    CHECK_FALSE(mesh.compile());  // one of the two is left
+    mesh.depart(id, ip("10.0.1.30"));
+    table = mesh.compile();
+    CHECK_FALSE(arriving(*table, "239.10.0.1:21001", "10.0.1.31", 0));
+    REQUIRE(arriving(*table, "239.10.0.1:21001", "10.0.1.31", 1));
+    CHECK(arriving(*table, "239.10.0.1:21001", "10.0.1.31", 1)->participants->find(ip("10.0.1.30")) == nullptr);
+
+    mesh.remove_viewer(id);
+    CHECK_FALSE(arriving(*mesh.compile(), "239.10.0.1:21001", "10.0.1.31", 1));
+    sources = mesh.take_sources();
+    REQUIRE(sources.removed.size() == 1);
+    CHECK(sources.removed[0].rtp == endpoint("239.10.0.1:21001"));
+    CHECK(mesh.take_keys()[1].unwanted == std::vector{rtcp});
+    CHECK(std::ranges::count(mesh.keys(1), rtcp) == 0);
 }
 
 TEST_CASE("one destination of an output and two viewers is wanted until the last goes", "[viewers]") {

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "control/rtsp/groups.hpp"
+#include "control/rtsp/voices.hpp"
 
 using namespace penstock;
 using rtsp::Groups;
@@ -68,4 +69,28 @@ TEST_CASE("a leg is there until its last session, and sent while one of them pla
     CHECK_FALSE(groups.leave(7, 1));
     CHECK(groups.sessions(7).empty());
     CHECK(groups.has(8));
+}
+
+TEST_CASE("of several sessions at one address each is heard by an SSRC of its own", "[groups]") {
+    using Heard = std::vector<rtsp::SessionId>;
+    rtsp::Voices voices;
+    voices.join(1);
+    CHECK(voices.look(std::vector<rtsp::Voices::Voice>{{100, 1, 0}}) == Heard{1});
+    CHECK(voices.look(std::vector<rtsp::Voices::Voice>{{100, 1, 0}}).empty());  // nothing new
+    voices.join(2);
+    CHECK(voices.look(std::vector<rtsp::Voices::Voice>{{100, 2, 0}, {200, 1, 0}}) == Heard{1, 2});
+    CHECK(voices.ssrc(2) == 200u);
+    // The first one is killed. What else is heard there is nobody's: it does not keep it alive.
+    CHECK(voices.look(std::vector<rtsp::Voices::Voice>{{100, 2, 0}, {200, 5, 0}, {300, 9, 0}}) == Heard{2});
+    // A player that begins anew there is not the former one.
+    voices.join(3);
+    CHECK(voices.look(std::vector<rtsp::Voices::Voice>{{100, 2, 0}, {200, 5, 0}, {300, 9, 0}, {400, 1, 0}}) ==
+          Heard{3});
+    voices.leave(1);
+    voices.leave(3);
+    CHECK_FALSE(voices.empty());
+    // Who is alone there is the one, though its SSRC is another by now.
+    CHECK(voices.look(std::vector<rtsp::Voices::Voice>{{500, 1, 0}}) == Heard{2});
+    voices.leave(2);
+    CHECK(voices.empty());
 }

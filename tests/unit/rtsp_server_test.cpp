@@ -132,6 +132,23 @@ TEST_CASE("multicast is granted where it is on; such a session lives by its conn
     CHECK(on.done.back().ends_with("timeout"));
 }
 
+TEST_CASE("a session by multicast whose RTCP was heard lives by it, whatever its connection does", "[rtsp]") {
+    rtsp::ServerSettings settings;
+    settings.multicast = true;
+    RtspStage stage(settings);
+    stage.connect(1);
+    CHECK(stage.ask(1, request("SETUP", "rtsp://10.0.1.1/cam/video", "Transport: RTP/AVP;multicast\r\n")) == 200);
+    CHECK(stage.ask(1, kPlay) == 200);
+    stage.server.heard(stage.now, 1);
+    stage.pass(59s);
+    stage.server.heard(stage.now, 1);
+    stage.pass(59s);
+    CHECK(stage.server.sessions().size() == 1);
+    stage.pass(1s);  // the player vanished, and its connection hangs
+    CHECK(stage.server.sessions().empty());
+    CHECK(stage.done.back().ends_with("timeout"));
+}
+
 TEST_CASE("silence ends a session, RTCP and requests do not", "[rtsp]") {
     RtspStage stage;
     stage.connect(1);

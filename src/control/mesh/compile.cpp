@@ -327,24 +327,30 @@ std::vector<flow::FlowPtr> Mesh::feedback_of(const Track& track,
     return flows;
 }
 
+// What a viewer's RTCP arrives on at this key.
+std::shared_ptr<flow::Flow> Mesh::feedback_flow(const Viewer& viewer, const flow::Key& key) const {
+    auto f = std::make_shared<flow::Flow>();
+    f->key = key;
+    f->kind = flow::Kind::feedback;
+    f->owner = viewer.track->owner;
+    const config::Source& source = viewer.track->config.sources.front();
+    f->track = {source.rtp.ip, source.rtp.port, source.vlan};
+    f->track_sender = source.from.value_or(Ip{});
+    f->track_port = port_index(source.port).value_or(flow::Flow::kAnyPort);
+    f->feedback = viewer.feedback.get();
+    f->state = viewer.feedback;
+    return f;
+}
+
 // A viewer's RTCP, and what it sends to the RTP port; of nobody else.
 std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
     std::vector<flow::FlowPtr> flows;
     for (const int offset : {0, 1}) {
-        auto f = std::make_shared<flow::Flow>();
         const Endpoint& from = viewer.leg.agreed->from;
-        f->key = {from.ip, static_cast<uint16_t>(from.port + offset), 0};
-        f->kind = flow::Kind::feedback;
-        f->owner = viewer.track->owner;
+        auto f = feedback_flow(viewer, {from.ip, static_cast<uint16_t>(from.port + offset), 0});
         f->has_sender = true;
         f->sender = viewer.leg.to.rtp.ip;
         f->sender_port = viewer.leg.agreed->rtcp_port;
-        const config::Source& source = viewer.track->config.sources.front();
-        f->track = {source.rtp.ip, source.rtp.port, source.vlan};
-        f->track_sender = source.from.value_or(Ip{});
-        f->track_port = port_index(source.port).value_or(flow::Flow::kAnyPort);
-        f->feedback = viewer.feedback.get();
-        f->state = viewer.feedback;
         flows.push_back(std::move(f));
     }
     return flows;

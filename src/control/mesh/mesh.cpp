@@ -339,10 +339,14 @@ std::vector<flow::Key> Mesh::keys(uint16_t port) const {
     for (const Track* track : tracks())
         for (const flow::FlowPtr& flow : track->flows)
             if (flow->rx_port == flow::Flow::kAnyPort || flow->rx_port == port) all.push_back(flow->key);
+    for (const auto& [key, by] : group_keys_)
+        if (!by || *by == port) all.push_back(key);
     return all;
 }
 
 bool Mesh::arrives(const flow::Key& key, const flow::PortInfo& port) const {
+    const auto group = group_keys_.find(key);
+    if (group != group_keys_.end() && group->second.value_or(port.index) == port.index) return true;
     const auto [begin, end] = sources_.equal_range(key);
     return std::any_of(begin, end, [&](const auto& user) {
         return std::ranges::any_of(user.second->paths, [&](const Path& path) {

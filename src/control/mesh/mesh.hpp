@@ -70,6 +70,13 @@ struct Viewer {
     std::shared_ptr<flow::Join> join;     // since it plays, where the track has a history; over TCP one of them all
     bool joining = false;                 // by the last table: it is served by its join
     std::vector<flow::FlowPtr> flows;     // on which its feedback arrives
+    struct Audience {                     // at one address
+        std::shared_ptr<flow::Participant> is;
+        size_t players = 0;
+    };
+    std::map<Ip, Audience> audience;  // of a group
+
+    bool is_group() const { return leg.to.rtp.ip.is_multicast(); }
 };
 
 // What makes the repair for all outputs that have this code, whatever the port.
@@ -184,13 +191,17 @@ public:
         Agreed agreed;
         Endpoint to;
         std::optional<uint8_t> channel{};  // over TCP: `to` is the connection's far end, and nothing else is agreed
-        struct Group {                     // `to` is one, for whoever watches there; nobody's RTCP is expected
+        struct Group {                     // `to` is one, for whoever watches there: participate() tells who does
             std::optional<uint16_t> port;  // that copies leave by
             uint8_t ttl = 0;
         };
         std::optional<Group> group{};
     };
     Result<uint64_t> add_viewer(const ViewerPlan& plan);
+    // Of a group: somebody at this address watches there, and is heard from now on; of as many as said so until as many
+    // have gone.
+    std::shared_ptr<const flow::Participant> participate(uint64_t viewer, const Ip& address);
+    void depart(uint64_t viewer, const Ip& address);
     void play(uint64_t viewer, bool playing);
     void remove_viewer(uint64_t viewer);
     const Viewer* viewer(uint64_t id) const;
@@ -261,8 +272,11 @@ private:
     void attach(Viewer& viewer, Track& track);
     void detach(Viewer& viewer);
     void hand_on_viewers(Track& from, Track* to);
+    std::shared_ptr<flow::Flow> feedback_flow(const Viewer& viewer, const flow::Key& key) const;
     std::vector<flow::FlowPtr> feedback_of(const Viewer& viewer) const;
+    std::vector<flow::FlowPtr> feedback_of_group(const Viewer& viewer) const;
     void renew_feedback(Viewer& viewer);
+    void listen_in_group(const Viewer& viewer, bool on);
     void retire(std::unique_ptr<Track> track);
     bool arrives(const flow::Key& key, const flow::PortInfo& port) const;
     uint16_t choose_owner(const config::Track& track) const;
@@ -300,6 +314,8 @@ private:
     std::vector<Track*> dirty_;
     std::map<uint64_t, Viewer> viewers_;
     std::unordered_set<flow::Key, HashKey> viewer_keys_;  // on which their feedback arrives
+    // Of groups, the ports that it arrives by.
+    std::unordered_map<flow::Key, std::optional<uint16_t>, HashKey> group_keys_;
     std::vector<uint64_t> orphans_;
     uint64_t next_viewer_ = 1, next_feed_ = 1;
     size_t history_bytes_ = 0;

@@ -18,6 +18,8 @@ std::array<flow::Key, 2> keys_of(const Agreed& agreed) {
     return {flow::Key{from.ip, from.port, 0}, flow::Key{from.ip, static_cast<uint16_t>(from.port + 1), 0}};
 }
 
+flow::Key group_key(const Viewer& viewer) { return {viewer.leg.to.rtp.ip, viewer.leg.agreed->rtcp_port, 0}; }
+
 // Whether who watches the one can go on with the other: what it was told of the media still holds.
 bool same_media(const config::Track& a, const config::Track& b) {
     return a.media == b.media && a.payload_type == b.payload_type && a.encoding == b.encoding && a.fmtp == b.fmtp;
@@ -60,16 +62,68 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
     viewer.leg.worker = choose_server(**track);
     viewer_keys_.insert(keys.begin(), keys.end());
     attach(viewer, **track);
+    if (viewer.is_group()) listen_in_group(viewer, true);
     renew_feedback(viewer);
     return viewer.id;
+}
+
+// Receivers send their RTCP to the group, too: it is to be joined, and its port steered.
+void Mesh::listen_in_group(const Viewer& viewer, bool on) {
+    const flow::Key key = group_key(viewer);
+    const auto& port = viewer.leg.destination.port;
+    config::Source heard;
+    heard.rtp = {key.destination, key.port};
+    if (port) heard.port = ports_[*port].name;
+    changed_keys_.insert(key);
+    if (on) {
+        group_keys_.emplace(key, port);
+        changed_sources_.added.push_back(std::move(heard));
+    } else {
+        group_keys_.erase(key);
+        changed_sources_.removed.push_back(std::move(heard));
+    }
+}
+
+// RTCP of those who watch by a group: to the group, and to where our sender reports come from (RFC 3550 section 6).
+std::vector<flow::FlowPtr> Mesh::feedback_of_group(const Viewer& viewer) const {
+    auto participants = std::make_shared<flow::Participants>();
+    for (const auto& [ip, there] : viewer.audience) participants->all.push_back({ip, there.is});
+    const Endpoint& from = viewer.leg.agreed->from;
+    std::vector<flow::FlowPtr> flows;
+    for (const flow::Key& key : {group_key(viewer), flow::Key{from.ip, static_cast<uint16_t>(from.port + 1), 0}}) {
+        auto f = feedback_flow(viewer, key);
+        f->participants = participants;
+        if (key.destination.is_multicast()) f->rx_port = viewer.leg.destination.port.value_or(flow::Flow::kAnyPort);
+        flows.push_back(std::move(f));
+    }
+    return flows;
+}
+
+std::shared_ptr<const flow::Participant> Mesh::participate(uint64_t id, const Ip& address) {
+    Viewer& viewer = viewers_.at(id);
+    Viewer::Audience& there = viewer.audience[address];
+    if (there.players++ == 0) {
+        there.is = std::make_shared<flow::Participant>();
+        renew_feedback(viewer);
+    }
+    return there.is;
+}
+
+void Mesh::depart(uint64_t id, const Ip& address) {
+    Viewer& viewer = viewers_.at(id);
+    const auto there = viewer.audience.find(address);
+    if (there == viewer.audience.end() || --there->second.players != 0) return;
+    viewer.audience.erase(there);
+    renew_feedback(viewer);
 }
 
 // The flows on which its feedback arrives, when it comes and when it goes on with another track.
 void Mesh::renew_feedback(Viewer& viewer) {
     for (flow::FlowPtr& flow : viewer.flows)
         if (std::erase(added_, flow) == 0) removed_.push_back(std::move(flow));
-    const bool heard = viewer.track != nullptr && viewer.leg.agreed && !viewer.leg.to.rtp.ip.is_multicast();
-    viewer.flows = heard ? feedback_of(viewer) : std::vector<flow::FlowPtr>{};
+    viewer.flows.clear();
+    if (viewer.track != nullptr && viewer.leg.agreed)
+        viewer.flows = viewer.is_group() ? feedback_of_group(viewer) : feedback_of(viewer);
     added_.insert(added_.end(), viewer.flows.begin(), viewer.flows.end());
     compiled_ = false;
 }
@@ -161,6 +215,7 @@ void Mesh::remove_viewer(uint64_t id) {
     }
     if (viewer.leg.agreed)
         for (const flow::Key& key : keys_of(*viewer.leg.agreed)) viewer_keys_.erase(key);
+    if (viewer.is_group()) listen_in_group(viewer, false);
     renew_feedback(viewer);
     viewers_.erase(found);
 }

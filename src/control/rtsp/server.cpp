@@ -214,7 +214,10 @@ void Server::finish(Asked& asked, const Playing& playing) {
 }
 
 void Server::heard(Instant now, SessionId id) {
-    if (const auto session = sessions_.find(id); session != sessions_.end()) session->second.heard = now;
+    const auto session = sessions_.find(id);
+    if (session == sessions_.end()) return;
+    session->second.heard = now;
+    session->second.reports = true;
 }
 
 void Server::end(SessionId id, EndReason reason) {
@@ -237,8 +240,8 @@ void Server::end(SessionId id, EndReason reason) {
 void Server::expire(Instant now) {
     std::vector<SessionId> silent;
     for (auto& [id, session] : sessions_) {
-        // live555 sends nothing but RTCP, to the group, where we do not listen.
-        if (session.multicast() && connections_.contains(session.connection)) session.heard = now;
+        // live555 sends nothing but RTCP, and not from everywhere what is sent to a group comes to us.
+        if (session.multicast() && !session.reports && connections_.contains(session.connection)) session.heard = now;
         if (now - session.heard >= session.timeout && (session.publishes() || !session.interleaved()))
             silent.push_back(id);
     }

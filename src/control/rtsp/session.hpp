@@ -104,7 +104,8 @@ struct Session {
     State state = State::init;
     std::string agent;
     Instant started{};
-    Instant heard{};                        // the last sign of life: a request, RTCP, a publisher's media; by multicast, its connection
+    Instant heard{};                        // the last sign of life: a request, RTCP, a publisher's media
+    bool reports = false;                   // its RTCP reaches us
     std::vector<AnnouncedTrack> announced;  // a publisher's; empty: it is a viewer
 
     bool publishes() const noexcept { return !announced.empty(); }
