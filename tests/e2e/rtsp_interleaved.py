@@ -97,34 +97,38 @@ def test_exact():
         assert_ledger(metrics)
 
 
+def watch_slowly(lab, penstock, client_of):
+    """Two watch, of whom one stops reading: he loses whole packets, counted, of which none comes torn, and goes on when he reads
+    again; the other one gets everything."""
+    steady = Steady(lab, port=20002)  # of audio any packet is one to go on with
+    steady.sender.payload_type = AUDIO_PT
+    with steady as source:
+        slow, quick = client_of(lab.receivers[0], receive_buffer=4096), client_of(lab.receivers[1])
+        for client in (slow, quick):
+            client.setup("audio")
+            assert client.request("PLAY").status == 200
+
+        def too_slow():
+            quick.take(400)
+            return penstock.metrics().sum("penstock_leg_drops_total", reason="too_slow") > 0
+        wait_for(too_slow, "the slow one to lose something", 30, every=0)
+        assert watched(quick, source.sent)
+        numbers = {}
+
+        def gone_on():
+            slow.take(50)
+            numbers.update((packet, number) for number, packet in enumerate(source.sent) if packet not in numbers)
+            places = [numbers[packet.hex()] for _, packet in slow.frames]  # each is whole
+            assert all(one < next_ for one, next_ in zip(places, places[1:]))
+            return places[-1] - places[0] > len(places)
+        wait_for(gone_on, "the slow one to go on behind what it lost", 20, every=0)
+    assert_ledger(penstock.metrics())
+
+
 def test_slow():
-    """Who stops reading loses whole packets, counted, and goes on when he reads again; the other one gets everything."""
+    """Who does not read holds up nobody."""
     with Relay(2) as lab:
-        penstock = start(lab)
-        steady = Steady(lab, port=20002)  # of audio any packet is one to go on with
-        steady.sender.payload_type = AUDIO_PT
-        with steady as source:
-            slow, quick = TcpClient(lab.receivers[0], receive_buffer=4096), TcpClient(lab.receivers[1])
-            for client in (slow, quick):
-                client.setup("audio")
-                assert client.request("PLAY").status == 200
-            lost = lambda: penstock.metrics().sum("penstock_leg_drops_total", reason="too_slow")
-
-            def too_slow():
-                quick.take(400)
-                return lost() > 0
-            wait_for(too_slow, "the slow one to lose something", 30, every=0)
-            assert watched(quick, source.sent)
-            numbers = {}
-
-            def gone_on():
-                slow.take(50)
-                numbers.update((packet, number) for number, packet in enumerate(source.sent) if packet not in numbers)
-                places = [numbers[packet.hex()] for _, packet in slow.frames]  # each is whole
-                assert all(one < next_ for one, next_ in zip(places, places[1:]))
-                return places[-1] - places[0] > len(places)
-            wait_for(gone_on, "the slow one to go on behind what it lost", 20, every=0)
-        assert_ledger(penstock.metrics())
+        watch_slowly(lab, start(lab), TcpClient)
 
 
 def test_many():
