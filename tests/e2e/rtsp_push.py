@@ -34,9 +34,17 @@ def ffmpeg(lab, path, transport, url=PUSH):
                             "-f", "rtsp", "-rtsp_transport", transport, url)
 
 
+def repeated(lab, path, times=10):
+    """The film again and again, as `-stream_loop` has it. At the end of a file rtspclientsink hangs now and then: its connection
+    and its sender reports go on without media, and a player that comes late, on a machine that is busy, waits for pictures for ever."""
+    long = lab.file("film-repeated.mp4")
+    run("ffmpeg", "-nostdin", "-v", "error", "-y", "-stream_loop", times - 1, "-i", path, "-c", "copy", long)
+    return long
+
+
 def gstreamer(lab, path, transport, url=PUSH, *options):
     return lab.source.start(
-        "gst-launch-1.0", "filesrc", f"location={path}", "!", "qtdemux", "name=d", "rtspclientsink", "name=s", f"location={url}", f"protocols={transport}", *options,
+        "gst-launch-1.0", "filesrc", f"location={repeated(lab, path)}", "!", "qtdemux", "name=d", "rtspclientsink", "name=s", f"location={url}", f"protocols={transport}", *options,
         "d.video_0", "!", "queue", "!", "h264parse", "config-interval=-1", "!", "clocksync", "!", "s.sink_0",
         "d.audio_0", "!", "queue", "!", "aacparse", "!", "clocksync", "!", "s.sink_1", log=lab.file("gst-push.log"))
 
