@@ -84,8 +84,8 @@ Result<void> Node::open() {
         log_.info("{}: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
         loop_.stop();
     });
-    for (const auto step : {&Node::open_dataplane, &Node::open_mesh, &Node::open_metrics, &Node::open_control,
-                            &Node::open_telemetry, &Node::open_rtsp, &Node::open_pulls})
+    for (const auto step : {&Node::open_dataplane, &Node::address_twins, &Node::open_mesh, &Node::open_metrics,
+                            &Node::open_control, &Node::open_telemetry, &Node::open_rtsp, &Node::open_pulls})
         if (auto done = (this->*step)(); !done) return done;
     return {};
 }

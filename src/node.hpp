@@ -42,6 +42,7 @@ public:
 
 private:
     Result<void> open_dataplane();
+    Result<void> address_twins();
     Result<void> open_mesh();
     Result<void> open_metrics();
     Result<void> open_control();

@@ -1,10 +1,34 @@
 // The running forwarder and the kernel beside it: what of the model's changes the kernel must know (groups, claimed
 // ports, what XDP and the NIC steer), and what the kernel says (next hops, addresses, interfaces).
-#include <algorithm>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
+
+#include "control/io/kernel.hpp"
 #include "node.hpp"
 
 namespace penstock {
+
+// Before anything is looked up by them. A twin goes with the process and its addresses with the twin, so that whoever
+// gave them by hand would have to come back at each start.
+Result<void> Node::address_twins() {
+    std::optional<io::Kernel> kernel;
+    for (const flow::PortInfo& port : ports_) {
+        if (port.netdev.empty()) continue;
+        for (const Prefix& own : port.addresses) {
+            if (!kernel) {
+                auto opened = io::Kernel::open();
+                if (!opened) return fail(opened.error().text);
+                kernel.emplace(std::move(*opened));
+            }
+            if (const int error = kernel->give(port.netdev, own); error != 0)
+                return fail(fmt::format("port '{}': its kernel twin '{}' cannot have the address {}: {}", port.name,
+                                        port.netdev, own.text(), std::strerror(error)));
+        }
+    }
+    return {};
+}
 
 void Node::note_steering(uint16_t port, const Result<void>& done) {
     if (!done) log_.error("port '{}': XDP steering: {}", ports_[port].name, done.error().text);

@@ -20,7 +20,7 @@ struct PortInfo {
     bool multi_segment = false;        // the driver sends chained mbufs; otherwise a shared payload must be copied
     bool partial_checksums = false;    // packets may arrive with a UDP checksum that a NIC was expected to finish
     std::vector<uint16_t> rx_workers;  // who polls its queues
-    std::vector<Prefix> addresses;     // ports without a twin: our own addresses
+    std::vector<Prefix> addresses;     // our own: what the twin is given; without one, what we know them by
     Mac peer_mac;                      // ports without a twin: where unicast legs are sent
 };
 

@@ -79,6 +79,24 @@ def test_group_is_joined_on_the_twin():
         assert "near0" not in lab.node.ip("link", "show"), "the TAP was left behind"
 
 
+def test_addresses_of_the_configuration():
+    """The twin has them at each start, of both families, and the kernel answers by them."""
+    with Twin() as lab:
+        lab.node, lab.peer = lab.namespace("node"), lab.namespace("peer")
+        config = CONFIG.replace("twin: near0", f'twin: near0, addresses: [{TWIN}/24, "fd05::2/64"]').replace("SOURCE", f"{TWIN}:20000")
+        for _ in range(2):
+            penstock = lab.start_penstock(lab.node, config)
+            lab.node.ip("link", "set", "far0", "netns", lab.peer.name)
+            lab.peer.ip("address", "add", f"{PEER}/24", "dev", "far0")
+            lab.peer.ip("link", "set", "far0", "up")
+            shown = lab.node.ip("address", "show", "dev", "near0")
+            assert f"inet {TWIN}/24" in shown and "inet6 fd05::2/64" in shown, shown
+            lab.peer.run("ping", "-c", "1", "-W", "5", TWIN)
+            wait_legs(penstock, 2)
+            assert penstock.stop(signal.SIGTERM) == 0, penstock.text()
+            assert "near0" not in lab.node.ip("link", "show"), "the TAP was left behind"
+
+
 def test_ring_with_a_twin():
     """A port whose driver has no MAC address of its own: what is sent to it comes back, to the twin too."""
     with Lab() as lab:

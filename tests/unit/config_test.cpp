@@ -58,7 +58,7 @@ TEST_CASE("ports are read, driver by driver") {
   - { name: f, driver: pcap, read: in.pcap }
   - { name: g, driver: ring, queues: 2 }
   - { name: h, driver: null }
-  - { name: i, driver: pci, device: "10000:01:00.0", twin: other, force: yes }
+  - { name: i, driver: pci, device: "10000:01:00.0", twin: other, addresses: [10.2.0.1/16], force: yes }
 )");
     REQUIRE(c.ports.size() == 9);
     CHECK(c.ports[0].driver == Driver::af_xdp);
@@ -74,6 +74,7 @@ TEST_CASE("ports are read, driver by driver") {
     CHECK(c.ports[1].mode == XdpMode::automatic);
     CHECK(c.ports[2].device == "0000:3b:02.1");
     CHECK(c.ports[2].twin == "c");
+    CHECK(c.ports[8].addresses == std::vector{*Prefix::parse("10.2.0.1/16")});
     CHECK(c.ports[3].socket == "/run/d.sock");
     CHECK(c.ports[3].addresses == std::vector{*Prefix::parse("10.0.0.1/24"), *Prefix::parse("fd00::1/64")});
     CHECK(c.ports[3].peer_mac == Mac::parse("02:00:00:00:00:01"));
@@ -202,8 +203,9 @@ TEST_CASE("ports: each driver has its keys") {
          {start + "pci, device: 0000:3b:02.8 }]", {{1, 41, "a PCI address"}}},
          {start + "vhost, socket: " + std::string(108, 's') + " }]", {{1, 43, "a path of 1-107 characters"}}},
          {start + "ring, twin: t, addresses: [10.0.0.1/24], peer_mac: 02:00:00:00:00:01 }]",
-          {{1, 43, "ports[0].addresses: does not go with a twin"},
-           {1, 69, "ports[0].peer_mac: does not go with a twin"}}},
+          {{1, 69, "ports[0].peer_mac: does not go with a twin"}}},
+         {start + "pci, device: \"${NIC}\", addresses: [10.0.0.1] }]",
+          {{1, 63, "ports[0].addresses[0]: '10.0.0.1' is not allowed"}}},
          {start + "ring, addresses: [10.0.0.1] }]", {{1, 46, "ports[0].addresses[0]: '10.0.0.1' is not allowed"}}},
          {start + "ring, addresses: [224.0.0.1/4] }]", {{1, 46, "is not allowed"}}},
          {start + "ring, addresses: [10.0.0.1/8, 10.0.0.1/24] }]", {{1, 58, "10.0.0.1 stands twice"}}},

@@ -15,7 +15,7 @@ constexpr Name<Driver> kDrivers[] = {
 
 constexpr std::string_view kAllKeys[] = {"name",  "driver", "queues",    "interface", "device",    "socket",   "read",
                                          "write", "mode",   "zero_copy", "twin",      "addresses", "peer_mac", "force"};
-constexpr std::string_view kPciKeys[] = {"name", "driver", "device", "queues", "twin", "force"};
+constexpr std::string_view kPciKeys[] = {"name", "driver", "device", "queues", "twin", "addresses", "force"};
 constexpr std::string_view kAfXdpKeys[] = {"name", "driver", "interface", "queues", "mode", "zero_copy", "force"};
 constexpr std::string_view kAfPacketKeys[] = {"name", "driver", "interface", "queues"};
 constexpr std::string_view kVhostKeys[] = {"name", "driver", "socket", "queues", "twin", "addresses", "peer_mac"};
@@ -110,15 +110,12 @@ void read_pcap(const Map& map, Port& port) {
     if (!port.read.empty() && port.read == port.write) map["write"].problem("the file that is read must be another");
 }
 
-// A twin has the addresses and the neighbours of the port: the kernel's own.
-void read_addressing(const Map& map, bool may_have_twin, Port& port) {
-    port.addresses = read_addresses(map["addresses"]);
-    port.peer_mac = read_peer_mac(map["peer_mac"]);
-    if (!may_have_twin || !map["twin"]) return;
+// Of ports that may have a twin. With one the kernel knows the neighbours.
+void read_twin(const Map& map, Port& port) {
+    if (!map["twin"]) return;
     port.twin = read_netdev(map["twin"]);
-    for (const std::string_view key : {"addresses", "peer_mac"})
-        if (const Value value = map[key])
-            value.problem(value.key_at(), "does not go with a twin: the kernel has the addresses and neighbours then");
+    if (const Value value = map["peer_mac"])
+        value.problem(value.key_at(), "does not go with a twin: the kernel knows the neighbours then");
 }
 
 // pci has a twin whether it is named or not.
@@ -183,11 +180,10 @@ Port read_port(const Value& value, Claims& claims) {
     if (has("socket")) port.socket = read_path(map.required("socket"), 107);
     if (has("mode")) read_af_xdp(map, port);
     if (has("read")) read_pcap(map, port);
-    if (has("addresses")) read_addressing(map, has("twin"), port);
-    if (*driver == Driver::pci) {
-        port.twin = read_netdev(map["twin"]);
-        name_pci_twin(map, port);
-    }
+    if (has("addresses")) port.addresses = read_addresses(map["addresses"]);
+    if (has("peer_mac")) port.peer_mac = read_peer_mac(map["peer_mac"]);
+    if (has("twin")) read_twin(map, port);
+    if (*driver == Driver::pci) name_pci_twin(map, port);
     if (has("force")) port.force = map["force"].boolean().value_or(port.force);
     claim_all(map, port, claims);
     return port;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -84,6 +85,16 @@ int Kernel::use(const NeighbourKey& neighbour) {
     request->ndm_ifindex = neighbour.index;
     request->ndm_flags = NTF_USE;
     request.put(NDA_DST, neighbour.ip);
+    return requests_.ask(request.message(), [](const nlmsghdr&) {});
+}
+
+int Kernel::give(const std::string& netdev, const Prefix& own) {
+    Request<ifaddrmsg> request{RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK};
+    request->ifa_family = family(own.ip);
+    request->ifa_prefixlen = own.length;
+    request->ifa_index = if_nametoindex(netdev.c_str());
+    request.put(IFA_LOCAL, own.ip);
+    request.put(IFA_ADDRESS, own.ip);
     return requests_.ask(request.message(), [](const nlmsghdr&) {});
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Questions and orders to the kernel's routing, one netlink message each.
 #include <expected>
+#include <string>
 #include <utility>
 
 #include "base/address.hpp"
@@ -23,6 +24,8 @@ public:
     // Says that a neighbour is in use: the kernel asks for it (ARP, ND) if it is unknown or failed, and makes sure of
     // it if it is stale. Not for a permanent one, which newer kernels (5.16) would forget. 0 or an errno.
     int use(const NeighbourKey& neighbour);
+    // Makes `own` an address of the interface, and its network one that is reached by it. 0 or an errno.
+    int give(const std::string& netdev, const Prefix& own);
 
 private:
     explicit Kernel(NetlinkRequests requests) : requests_(std::move(requests)) {}
