@@ -268,7 +268,8 @@ std::vector<cli::PortFacts> Node::port_facts(const std::string& name) const {
         all.push_back({ports_[port->info().index], port->driver_name(), port->steering() ? port->steering()->how() : "",
                        port->zero_copy(), static_cast<unsigned>(port->rx().size()),
                        static_cast<unsigned>(port->tx().size()), port->numa_node(), port->device(), port->firmware(),
-                       port->offloads(), port->flow_rules() ? std::optional(port->flow_rules()->size()) : std::nullopt,
+                       port->offloads(), port->multicast(),
+                       port->flow_rules() ? std::optional(port->flow_rules()->size()) : std::nullopt,
                        health[port->info().index].why_not, port->counters()});
     }
     return all;

@@ -100,8 +100,7 @@ void Node::follow_destinations() {
 
 // What a kernel twin listens to, a NIC of our own must let in; of joins by others on the twin nobody tells.
 void Node::follow_groups() {
-    for (const auto& port : dataplane_->ports())
-        if (auto followed = port->follow_groups(); !followed) log_.warning("{}", followed.error().text);
+    for (const auto& port : dataplane_->ports()) port->follow_groups(log_);
 }
 
 void Node::follow(const config::Source& source, bool added) {

@@ -26,7 +26,6 @@ namespace {
 constexpr uint16_t kDescriptors = 1024;  // a queue; drivers adjust it to what they can
 
 constexpr size_t kFrames = 4096;  // in the ring of a packet socket: vdev.cpp
-constexpr size_t kGroups = 30;    // multicast addresses that a virtual function of any driver may name
 
 // In the words of DPDK: "rx VLAN_STRIP UDP_CKSUM RSS_HASH, tx MULTI_SEGS".
 std::string offloads_in_use(const rte_eth_conf& conf) {
@@ -82,6 +81,7 @@ Result<void> Port::bring_up(Log& log) {
     }
     if (plan_.driver == Driver::af_packet) discard_arrived();
     describe();
+    if (plan_.driver == Driver::pci && plan_.twin) groups_.emplace(ethdevs_.front());
     if (plan_.driver == Driver::pci && plan_.queues > 1) flow_rules_.emplace(ethdevs_.front());
     if (plan_.driver == Driver::af_xdp) {
         if (auto judged = judge_zero_copy(log); !judged) return judged;
@@ -179,25 +179,8 @@ Result<void> Port::admit_vlans(uint16_t ethdev) {
     return {};
 }
 
-Result<void> Port::follow_groups() {
-    if (plan_.driver != Driver::pci || !plan_.twin || !is_open()) return {};
-    auto groups = multicast_of(info_.netdev);
-    if (groups == groups_) return {};
-    groups_ = std::move(groups);
-    std::vector<rte_ether_addr> list(groups_.size());
-    for (size_t i = 0; i < list.size(); i++) std::memcpy(list[i].addr_bytes, groups_[i].bytes.data(), 6);
-    // By name, because an untrusted virtual function may not ask for all; all where the driver has no list, or not so
-    // long a one.
-    const uint16_t ethdev = ethdevs_.front();
-    int error = -ENOSPC;
-    if (list.size() <= kGroups)
-        error = rte_eth_dev_set_mc_addr_list(ethdev, list.data(), static_cast<uint32_t>(list.size()));
-    if (error != 0) error = rte_eth_allmulticast_enable(ethdev);
-    if (error == 0) return {};
-    return fail(
-        fmt::format("port '{}': the NIC does not let {} multicast addresses in: {}; is the virtual function "
-                    "trusted ('ip link set PF vf N trust on')?",
-                    plan_.name, list.size(), reason(error)));
+void Port::follow_groups(Log& log) {
+    if (groups_) groups_->follow(multicast_of(info_.netdev), plan_.name, log);
 }
 
 // A packet socket hears every interface until it is bound to its own, and the driver makes the ring before it binds:
@@ -328,7 +311,7 @@ void Port::close() noexcept {
     tx_.clear();
     steering_.reset();
     flow_rules_.reset();
-    groups_.clear();
+    groups_.reset();
     netdev_index_ = 0;
 }
 

@@ -12,6 +12,7 @@
 #include "base/result.hpp"
 #include "dataplane/flow_rules.hpp"
 #include "dataplane/nic_events.hpp"
+#include "dataplane/nic_groups.hpp"
 #include "dataplane/port_set.hpp"
 #include "dataplane/worker.hpp"
 #include "dataplane/xdp/steering.hpp"
@@ -69,7 +70,8 @@ public:
     // pci with several rx queues; null elsewhere.
     FlowRules* flow_rules() noexcept { return flow_rules_ ? &*flow_rules_ : nullptr; }
     // Lets in the multicast addresses that the kernel twin listens to by now, whoever joined them; pci.
-    Result<void> follow_groups();
+    void follow_groups(Log& log);
+    std::string multicast() const { return groups_ ? groups_->how() : std::string(); }  // that is let in; empty: all
     // pci: whether the NIC has a link. Other ports stand and fall with their netdev, or are up once they are open: that
     // a vhost guest comes and goes is the guest's business.
     bool link_up() const;
@@ -101,13 +103,13 @@ private:
     std::optional<Steering> steering_;
     std::optional<FlowRules> flow_rules_;
     std::optional<NicEvents> nic_events_;  // pci
+    std::optional<NicGroups> groups_;      // pci with a twin
     std::vector<std::string> vdevs_;       // made by us, in order of creation
     std::vector<uint16_t> ethdevs_;
     std::vector<DeviceQueue> rx_, tx_;
     unsigned netdev_index_ = 0;
     std::vector<int> sockets_;                               // af_xdp
     std::vector<std::pair<std::string, uint64_t>> counted_;  // by devices that were closed
-    std::vector<Mac> groups_;                                // multicast addresses that were let in
     flow::PortInfo info_;
     std::string driver_name_, zero_copy_, device_, firmware_, offloads_;
     int numa_node_ = -1;

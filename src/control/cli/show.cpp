@@ -302,6 +302,7 @@ Report show_port_info(const std::vector<PortFacts>& ports) {
                {"device", ""},
                {"firmware", ""},
                {"offloads", ""},
+               {"multicast", ""},
                {"chained_buffers", "chained"},
                {"partial_checksums", ""},
                {"flow_rules", ""}},
@@ -311,8 +312,8 @@ Report show_port_info(const std::vector<PortFacts>& ports) {
                              port.info.mac.text(), uint64_t{port.info.mtu}, uint64_t{port.rx_queues},
                              uint64_t{port.tx_queues}, optional_text(port.steering), optional_text(port.zero_copy),
                              numa(port.numa_node), optional_text(port.device), optional_text(port.firmware),
-                             optional_text(port.offloads), port.info.multi_segment, port.info.partial_checksums,
-                             port.flow_rules ? Cell{uint64_t{*port.flow_rules}} : Cell{}});
+                             optional_text(port.offloads), optional_text(port.multicast), port.info.multi_segment,
+                             port.info.partial_checksums, port.flow_rules ? Cell{uint64_t{*port.flow_rules}} : Cell{}});
     return {{std::move(s)}};
 }
 

@@ -33,6 +33,7 @@ struct PortFacts {
     std::string device;                // pci: its address and IDs
     std::string firmware;              // empty: the driver does not tell
     std::string offloads;              // what of the NIC's is in use
+    std::string multicast;             // that the NIC lets in
     std::optional<size_t> flow_rules;  // flows that the NIC was told a queue for; absent: not asked
     std::string why_down;              // empty: it is up
     std::vector<std::pair<std::string, uint64_t>> counters;  // as the driver names them
