@@ -10,6 +10,9 @@ RATES = 10, 100, 1000
 PEER_FANOUTS = 1, 64
 PEERS = {"testpmd-io": "DPDK testpmd io", "testpmd-macswap": "DPDK testpmd macswap", "kernel": "kernel relay",
          "kernel-gso": "kernel relay, GSO", "gstreamer": "GStreamer relay"}
+WIRE_FANOUTS = 1, 16
+WIRE = {"penstock-af_xdp": "penstock, AF_XDP", "penstock-af_packet": "penstock, AF_PACKET", "kernel": "kernel relay", "kernel-gso": "kernel relay, GSO",
+        "rtpengine": "rtpengine, userspace"}
 WORDS = {"plain": "plain", "rewrite": "rewrite", "fec-encode": "FEC encode", "fec-decode": "FEC decode", "merge": "merge"}
 NONE = "not measured"
 
@@ -56,6 +59,10 @@ def plots(rows):
             values |= {words: peer(rows, name, size, fanout) for name, words in PEERS.items()}
             drawn[f"peers-{size}-{fanout}"] = plot.bars(f"1 → {fanout}, {size} B", "TSC cycles per output packet",
                                                         {name: row and row["cycles_median"] for name, row in values.items()})
+        for fanout in WIRE_FANOUTS:
+            values = {words: pick(rows, "wire", subject=name, size=size, fanout=fanout) for name, words in WIRE.items()}
+            drawn[f"wire-{size}-{fanout}"] = plot.bars(f"1 → {fanout}, {size} B, over veth", "packets for a second of CPU time",
+                                                       {name: row and row["packets_per_cpu_second"] for name, row in values.items()})
     drawn["growth"] = plot.lines("Cost against number, 200 B", "number of streams (1 → 1), of legs (of one stream)", "TSC cycles per output packet",
                                  {"streams": growth("streams", "flows", "cycles_median"), "legs": growth("legs", "fanout", "cycles_median")})
     drawn["memory"] = plot.lines("Memory against number", "number of streams with one leg, of legs of one stream", "bytes that the process grows, each",
@@ -105,7 +112,7 @@ def walks(rows, where):
     yield "Again: `build-bench/tests/bench/bench-walk 1.5 fec-encode:1300:10:10` (seconds, KIND:SIZE:FANOUT:STREAMS).\n"
 
 
-def beside(rows, tsc_hz, not_measured, where):
+def beside(rows, tsc_hz, where):
     yield "## Beside others\n"
     yield "From the same run, turn by turn; cycles of CPU time per output packet and, in brackets, packets per CPU-second. testpmd neither parses nor"
     yield "copies and has no fan-out. The kernel relay is recvmmsg and sendmmsg over veth; with GSO, 32 packets to one receiver leave in one system call,"
@@ -119,11 +126,7 @@ def beside(rows, tsc_hz, not_measured, where):
              for cache in ("hot", "cold")]
     lines += [[words, *("-" if name.startswith("testpmd") and fanout > 1 else figure(peer(rows, name, size, fanout))
                         for fanout in PEER_FANOUTS for size in SIZES)] for name, words in PEERS.items()]
-    lines.append(["rtpengine, userspace", *[NONE] * 4])
     yield from table(heads, lines)
-    for what, why in not_measured.items():
-        yield f"* {what}, not measured: {why}."
-    yield ""
     yield " ".join(f"![1 → {fanout}, {size} B]({where}/peers-{size}-{fanout}.svg)" for fanout in PEER_FANOUTS for size in SIZES) + "\n"
     yield "Again: `tools/bench --report`, which makes the namespaces SOURCE, NODE and RECEIVER and plays, for each size and fan-out,\n"
     yield "```"
@@ -132,6 +135,29 @@ def beside(rows, tsc_hz, not_measured, where):
     yield "ip netns exec NODE gst-launch-1.0 udpsrc address=10.77.1.2 port=20001 ! multiudpsink clients=10.77.2.2:6000,... sync=false async=false"
     yield "dpdk-testpmd --no-pci --no-huge -m 128 --vdev=net_null0,size=242 --vdev=net_null1,size=242 -- -i --forward-mode=macswap"
     yield "```\n"
+
+
+def wire(rows, where):
+    yield "## Over veth, end to end\n"
+    yield "Every relay as a process of its own between the same source and the same namespaces, offered more and more packets: thousands of packets that it"
+    yield "got out for a second of CPU time, the best of the rates at which it lost none, and in brackets that rate. CPU time is user, system and softirq:"
+    yield "of the relay's threads and ksoftirqd, and what the source's core spends on taking the packets from the link. rtpengine relays in userspace,"
+    yield "told to by its ng protocol: `publish`, and a `subscribe request` and `subscribe answer` for each receiver.\n"
+
+    def figure(row):
+        return NONE if row is None else f"{row['packets_per_cpu_second'] / 1000:,.0f} ({row['packets_per_second'] / 1000:,.0f})"
+
+    ends = [(fanout, size) for fanout in WIRE_FANOUTS for size in SIZES]
+    yield from table(["", *(f"1 → {fanout}, {size} B" for fanout, size in ends)],
+                     [[words, *(figure(pick(rows, "wire", subject=name, size=size, fanout=fanout)) for fanout, size in ends)] for name, words in WIRE.items()])
+    yield " ".join(f"![1 → {fanout}, {size} B]({where}/wire-{size}-{fanout}.svg)" for fanout, size in ends) + "\n"
+    yield "Again: `tools/bench --report`; the source is `build-bench/tests/bench/bench-wire send`, the kernel relay `bench-wire relay`.\n"
+
+
+def missing(not_measured):
+    for what, why in not_measured.items():
+        yield f"* {what}, not measured: {why}."
+    yield ""
 
 
 def growth(rows, where):
@@ -189,9 +215,10 @@ def parts(rows):
 
 def write(measured, where):
     rows = measured["rows"]
-    out = ["# Performance\n", "Written by `tools/bench --report`, which measures all of this again (about six minutes; `--quick`: one); not to be edited.\n"]
+    out = ["# Performance\n", "Written by `tools/bench --report`, which measures all of this again (about ten minutes; `--quick`: two); not to be edited.\n"]
     for part in (machine(measured), targets(measured["verdict"]), walks(rows, where),
-                 beside(rows, measured["machine"]["tsc_hz"], measured["not_measured"], where), growth(rows, where), changes(rows, where),
+                 beside(rows, measured["machine"]["tsc_hz"], where), wire(rows, where),
+                 missing(measured["not_measured"]), growth(rows, where), changes(rows, where),
                  workers(rows), parts(rows)):
         out += part
     return "\n".join(out).rstrip("\n") + "\n"

@@ -41,6 +41,11 @@ def verdict(rows):
     for fanout, least in (1, 20), (64, 40):
         goal(f"kernel relay 1 → {fanout}: at least {least} x penstock", least,
              [r for s in sizes for r in over(peer("kernel", s, fanout), beside(rows, s, fanout), f"{s} B")], at_least=True)
+    for name, words, least in ("kernel", "the kernel relay", 2), ("rtpengine", "rtpengine", 4):
+        goal(f"over veth 1 → 16, packets for a second of CPU time by AF_XDP: at least {least} x {words}", least,
+             [(a["packets_per_cpu_second"] / b["packets_per_cpu_second"], f"{s} B") for s in sizes
+              for a in of(rows, "wire", subject="penstock-af_xdp", fanout=16, size=s) for b in of(rows, "wire", subject=name, fanout=16, size=s)],
+             at_least=True)
     many, few = (of(rows, "streams", flows=flows) for flows in (100_000, 1000))
     goal("100,000 streams: at most 1.5 x 1,000 streams", 1.5, over(many, few, "200 B"))
     goal("two workers: at least 1.85 x one", 1.85,
