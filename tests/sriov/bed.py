@@ -13,29 +13,44 @@ from relay import Sender, assert_ledger, rtp_packet
 OUTSIDE, NODE, OTHER = "10.9.0.1", "10.9.0.2", "10.9.1.2"
 VLAN = 100
 PF, VF = "0000:01:00.0", "0000:01:10.0"
+RSS = "0000:02:00.0"  # another NIC of that kind, without functions
 MAC = "02:00:00:00:01:00"
 LOG = "/run/penstock.log"
 # What this machine's speed may stretch: nothing waits so long that works.
 PATIENCE = 30
 
 
-def relay(sources, outputs, port, more=""):
-    """A configuration of one port and one video track."""
-    flow = lambda ends: ", ".join(end if end.startswith("{") else f'{{ rtp: "{end}" }}' for end in ends)
+def relay(sources, outputs, port):
+    """A configuration of one port and one stream of one video track."""
+    return _config(port, _stream(1, sources, outputs))
+
+
+def streams(ends, port):
+    """Of a stream for each (source, output)."""
+    return _config(port, "".join(_stream(number, [source], [output]) for number, (source, output) in enumerate(ends, 1)))
+
+
+def _config(port, streams_):
     return f"""node: guest
 memory: {{ mbufs: 8192 }}
 ports:
   - {port}
 rtsp: {{ listen: [":554"] }}
 streams:
-  - name: camera-1
+{streams_}"""
+
+
+def _stream(number, sources, outputs):
+    flow = lambda ends: ", ".join(end if end.startswith("{") else f'{{ rtp: "{end}" }}' for end in ends)
+    return f"""\
+  - name: camera-{number}
     tracks:
       - media: video
         encoding: H264/90000
         payload_type: 96
         sources: [{flow(sources)}]
         outputs: [{flow(outputs)}]
-{more}"""
+"""
 
 
 class Bed(Lab):
@@ -52,9 +67,9 @@ class Bed(Lab):
 
     def wait_for(self, condition, what, seconds=PATIENCE, every=0.2):
         """As lab.wait_for, with the words of penstock and the guest's time."""
-        deadline = time.monotonic() + seconds
+        deadline = self.guest.clock() + seconds
         while not (value := condition()):
-            assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}\n{self.text()[-2500:]}"
+            assert self.guest.clock() < deadline, f"waited {seconds:g} s for {what}\n{self.text()[-2500:]}"
             time.sleep(every)
         return value
 
@@ -69,6 +84,17 @@ class Bed(Lab):
         if ready:
             self.wait_ready()
         return self
+
+    def reload(self, config):
+        """Not by the CLI, whose patience is that of an operator."""
+        done = self.text().count("SIGHUP: ")
+        self.guest.write("/run/penstock.yaml", config)
+        self.guest.run("kill -HUP $(cat /run/penstock.pid)")
+        self.wait_for(lambda: self.text().count("SIGHUP: ") > done, "the reload")
+
+    def received(self, port="wan"):
+        """Packets, as the driver counts them."""
+        return next(counter["value"] for counter in self.show(f"port stats {port}")["counters"] if counter["counter"] == "rx_good_packets")
 
     def running(self):
         return self.guest.run("kill -0 $(cat /run/penstock.pid)", check=False)[0] == 0
@@ -94,11 +120,6 @@ class Bed(Lab):
     def stop(self, signal="TERM"):
         self.guest.run(f"kill -{signal} $(cat /run/penstock.pid)", check=False)
         self.wait_for(lambda: not self.running(), f"penstock to end by SIG{signal}")
-
-    def twin(self, netdev="wan"):
-        """Gives the twin its address."""
-        self.guest.run(f"ip address replace {NODE}/24 dev {netdev}")
-        return self
 
     # outside
 

@@ -2,18 +2,22 @@
 import socket
 import time
 
-from bed import MAC, NODE, OTHER, OUTSIDE, PF, VF, VLAN, Bed, relay
+from bed import MAC, NODE, OTHER, OUTSIDE, PF, RSS, VF, VLAN, Bed, relay, streams
 from judge import Capture
+from relay import Sender, assert_ledger
 
-VFIO = "{ name: wan, driver: pci, device: DEVICE }"
+# As in a pod, whose network plug-in has no interface that it could give the address to.
+VFIO = f"{{ name: wan, driver: pci, device: DEVICE, addresses: [{NODE}/24] }}"
 GROUP = "239.9.9.9"
+INSIDE = "10.9.2.2"
+RSS_PORT = f"{{ name: wan, driver: pci, device: {RSS}, queues: 1, addresses: [{INSIDE}/24] }}"
 OUTPUTS = [f"{OUTSIDE}:6000", f"{OUTSIDE}:6100"]
 CONFIG = relay([f"{NODE}:20000", f'{{ rtp: "{GROUP}:5004", port: wan }}'], OUTPUTS, VFIO).replace("DEVICE", VF)
 TCP_BYTES = 8_000_000
 
 
 def boot():
-    bed = Bed("iommu", [("wire1", "igb")])
+    bed = Bed("iommu", [("wire1", "igb"), ("wire2", "igb")])
     bed.guest.run(f"""
         echo 0 > /sys/bus/pci/devices/{PF}/sriov_drivers_autoprobe
         ip link set "$(netdev {PF})" up
@@ -33,7 +37,7 @@ def test_unbound_device_is_refused_in_words(bed):
 
 
 def test_starts_by_the_variable_of_the_device_plugin(bed):
-    bed.start(CONFIG.replace(VF, '"${PCIDEVICE_INTEL_COM_SRIOV}"'), environment=f"PCIDEVICE_INTEL_COM_SRIOV={VF}").twin()
+    bed.start(CONFIG.replace(VF, '"${PCIDEVICE_INTEL_COM_SRIOV}"'), environment=f"PCIDEVICE_INTEL_COM_SRIOV={VF}")
     port = bed.show("port info wan")["ports"][0]
     assert port["driver"] == "net_e1000_igb_vf" and port["state"] == "up" and port["mac"] == MAC, port
     assert port["device"] == f"{VF} 8086:10ca, virtual function" and "MULTI_SEGS" in port["offloads"], port
@@ -96,7 +100,7 @@ def test_function_that_is_taken_away_comes_back_with_another_mac(bed):
 def test_kill_and_restart(bed):
     bed.stop("KILL")
     assert "wan" not in bed.guest.run("ip -br link"), "a killed penstock left its twin behind"
-    bed.start(CONFIG).twin()
+    bed.start(CONFIG)
     bed.wait_ping("after kill -9 and restart")
 
 
@@ -108,7 +112,7 @@ def test_term_removes_the_twin(bed):
 
 def test_vlan_in_and_out(bed):
     bed.start(relay([f'{{ rtp: "{NODE}:20000", vlan: {VLAN} }}'], [f'{{ rtp: "{OUTSIDE}:6000", vlan: {VLAN} }}', f"{OUTSIDE}:6100"],
-                    VFIO).replace("DEVICE", VF)).twin()
+                    VFIO).replace("DEVICE", VF))
     bed.wait_legs(2)
     heard = Capture(bed.outside, "wire1")
     sent = bed.send_tagged(50, VLAN)
@@ -121,7 +125,7 @@ def test_port_vlan_of_the_physical_function(bed):
     """The function does not see it: the NIC takes the tag off and puts it on."""
     bed.guest.run(f"""ip link set "$(netdev {PF})" vf 0 vlan {VLAN}""")
     try:
-        bed.start(relay([f"{NODE}:20000"], OUTPUTS, VFIO).replace("DEVICE", VF)).twin()
+        bed.start(relay([f"{NODE}:20000"], OUTPUTS, VFIO).replace("DEVICE", VF))
         bed.guest.run(f"ip neigh replace {OUTSIDE} lladdr {bed.outside.mac('wire1')} dev wan")
         bed.wait_legs(2)
         heard = Capture(bed.outside, "wire1")
@@ -133,6 +137,86 @@ def test_port_vlan_of_the_physical_function(bed):
         bed.stop()
     finally:
         bed.guest.run(f"""ip link set "$(netdev {PF})" vf 0 vlan 0""")
+
+
+def test_two_queues_of_a_function(bed):
+    """The kernel's igb spreads nothing over them: the first has it all, and the second may not lose any."""
+    bed.start(CONFIG.replace(f"device: {VF}", f"device: {VF}, queues: 2"))
+    assert bed.show("port info wan")["ports"][0]["rx_queues"] == 2
+    bed.forwards(100)
+    bed.stop()
+
+
+def test_queues_of_a_physical_function(bed):
+    """RSS over two queues of as many workers; what comes to another's is handed over, or guided to its own by the NIC."""
+    bed.guest.run(f"bind {RSS} vfio-pci", seconds=60)
+    bed.outside.ip("address", "replace", "10.9.2.1/24", "dev", "wire2")
+    config = relay([f"{INSIDE}:20000"], ["10.9.2.1:6000", "10.9.2.1:6100"], RSS_PORT.replace("queues: 1", "queues: 2"))
+    bed.start(config.replace("memory:", "workers: { cores: [0, 1] }\nmemory:"))
+    port = bed.show("port info wan")["ports"][0]
+    assert port["driver"] == "net_e1000_igb" and "physical" not in port["device"] and port["rx_queues"] == 2, port
+    bed.wait_legs(2)
+    heard = Capture(bed.outside, "wire2")
+    sent = []
+    for _ in range(16):  # of so many ports, each hashed to a queue
+        sent += Sender(bed.outside, INSIDE, 20000, first=bed.sequence).send(10, per_second=1000).sent
+        bed.sequence += 10
+    bed.wait_for(lambda: bed.metrics().sum("penstock_leg_packets_total") >= 2 * len(sent), "every packet on each leg")
+    for leg in (6000, 6100):  # what two queues brought keeps no order
+        assert sorted(heard.payloads(leg)) == sorted(sent)
+    metrics = bed.metrics()
+    assert_ledger(metrics)
+    by_worker = [int(count) for _, count in metrics.named("penstock_worker_rx_packets_total")]
+    handed = int(metrics.sum("penstock_worker_consumed_packets_total", **{"as": "handed_over"}))
+    assert min(by_worker) > 0, by_worker
+    bed.stop()
+    return f"{by_worker} packets by worker, {handed} handed over, {port['flow_rules']} flow rules taken"
+
+
+def test_more_groups_than_can_be_named(bed):
+    """All of them arrive; and a group that nobody wants does not, before and after. On a NIC without functions, since the emulated one
+    lets no multicast in to a function that asks for all."""
+    def multicast():
+        return bed.show("port info wan")["ports"][0]["multicast"]
+
+    def legs():
+        return bed.metrics().sum("penstock_leg_packets_total")
+
+    def arrives_unwanted():
+        """Whether the NIC lets in packets for a group that is not joined: it counts what it hands on."""
+        received, sent = bed.received(), legs()
+        Sender(bed.outside, "239.8.8.8", 5004).send(20)
+        Sender(bed.outside, groups[0], 5004, first=bed.sequence).send(20)
+        bed.sequence += 20
+        bed.wait_for(lambda: legs() >= sent + 20, "the group that is wanted")
+        return bed.received() - received >= 40
+
+    groups = [f"239.9.8.{number}" for number in range(1, 42)]
+    bed.guest.run(f"bind {RSS} vfio-pci", seconds=60)
+    bed.outside.ip("address", "replace", "10.9.2.1/24", "dev", "wire2")
+    bed.outside.ip("route", "replace", "239.0.0.0/8", "dev", "wire2")
+    few, many = (streams([(f'{{ rtp: "{group}:5004", port: wan }}', f"10.9.2.1:{6000 + 2 * number}") for number, group in enumerate(list_)],
+                         RSS_PORT) for list_ in (groups[:3], groups))
+    bed.start(few)
+    bed.wait_legs(3)
+    by_name = multicast()
+    assert by_name.endswith(" by name") and not arrives_unwanted(), by_name
+    bed.reload(many)
+    bed.wait_for(lambda: multicast().startswith("all: "), "all multicast")
+    bed.wait_legs(len(groups))
+    heard = Capture(bed.outside, "wire2")
+    before = legs()
+    sent = [Sender(bed.outside, group, 5004, first=bed.sequence).send(5, per_second=500).sent for group in groups]
+    bed.sequence += 5
+    bed.wait_for(lambda: legs() >= before + 5 * len(groups), "each group")
+    wrong = [group for number, group in enumerate(groups) if heard.payloads(6000 + 2 * number) != sent[number]]
+    assert not wrong, f"not all of {wrong}"
+    assert arrives_unwanted() and "are wanted, 30 can be named" in bed.text()
+    bed.reload(few)
+    bed.wait_for(lambda: multicast() == by_name, "multicast by name again")
+    assert not arrives_unwanted()
+    bed.stop()
+    bed.outside.ip("route", "del", "239.0.0.0/8")
 
 
 def test_tcp_through_the_twin(bed):
@@ -150,7 +234,7 @@ def test_tcp_through_the_twin(bed):
         bed.wait_for(lambda: bed.answers_ping(OTHER), "an answer to ping by the kernel's driver")
         return rate(OTHER)
 
-    bed.start(CONFIG).twin()
+    bed.start(CONFIG)
     bed.wait_ping("by the twin")
     twin, own = rate(NODE), kernel()
     bed.stop()

@@ -312,8 +312,6 @@ def alerts(builds):
 TWICE = ("unit", "property", "dataplane")
 SUITES = {"layers": layers, "alerts": alerts, "unit": plain("unit"), "property": plain("property"), "dataplane": plain("dataplane"),
           "netns": plain("netns", privileged=True), "e2e": scenarios("e2e"), "sriov": scenarios("sriov"), "sanitizers": sanitizers, "fuzz": fuzz}
-# Not part of a run of everything: an emulated core that others load is late, and a guest that is late cannot be told from one that fails.
-WHEN_NAMED = {"sriov"}
 
 
 def main():
@@ -321,7 +319,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--suite", nargs="+", choices=list(SUITES), action="extend", metavar="NAME")
     given = parser.parse_args()
-    wanted = given.suite or (list(TWICE) if given.quick else [name for name in SUITES if name not in WHEN_NAMED.union(TWICE)])
+    wanted = given.suite or (list(TWICE) if given.quick else [name for name in SUITES if name not in TWICE])
     builds = Builds(twice=bool(given.suite or given.quick))
     done = [SUITES[name](builds) for name in dict.fromkeys(wanted)]
     print(f"\n{'suite':12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
