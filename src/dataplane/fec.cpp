@@ -37,16 +37,24 @@ void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& a
     }
     if (fec.decoder != nullptr && fec.decoder->renumbers()) [[unlikely]]
         renumber(m, in, fec.decoder->renumbered(wire::load16(&packet[2])));
+    if (f.retransmits) follow_numbers(from, packet, f, m, in);
+    if (!f.delays || in_turn(from, m, in, f)) {
+        leave(from, m, in, f);
+        if (f.delays) release(f);
+    }
+    if (fec.decoder != nullptr) send_recovered(from, in, f);
+}
+
+// A packet of a track with FEC whose turn it is, as it arrived.
+void Worker::leave(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
+    const flow::Fec& fec = *f.fec;
+    const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f.notes_first) [[unlikely]]
         f.first->note(wire::load16(&packet[2]), wire::load32(&packet[4]));
-    const Ip sender = f.has_sender ? flow::sender_of(bytes_of(m), in) : Ip{};
     Repairs repairs;
     protect(fec, packet, repairs);
     if (f.keeps) keep(packet, in, f);
-    if (f.retransmits) {
-        follow_numbers(from, packet, f, m, in);
-        hold(m, packet, in, f);
-    }
+    if (f.retransmits) hold(m, packet, in, f);
     if (fec.renumbers) send_renumbered(fec, packet, in);
     if (fec.renumbers && f.leg_count == 0 && !f.spread && !f.diverted) {
         ledger_.forwarded++;
@@ -56,7 +64,6 @@ void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& a
     }
     for (size_t i = 0; i < fec.repairs.size(); i++)
         if (repairs[i]) send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);
-    if (fec.decoder != nullptr) send_recovered(from, in, f, sender);
 }
 
 // RTP of another type than the media's: repair that shares their port, or nothing of ours.
@@ -73,48 +80,60 @@ void Worker::take_other_type(const RxQueue& from, rte_mbuf* m, const Classified&
 void Worker::take_repair(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     ledger_.repair++;
     f.fec->decoder->repair(f.repair, bytes_of(m).subspan(in.payload_offset, in.payload_size));
-    send_recovered(from, in, f, f.has_sender ? flow::sender_of(bytes_of(m), in) : Ip{});
+    send_recovered(from, in, f);
     rte_pktmbuf_free(m);
 }
 
 // Each recovered packet goes where a received one goes. It was not received, so it is in tx_wanted only.
-void Worker::send_recovered(const RxQueue& from, const Classified& in, const Flow& f, const Ip& sender) noexcept {
+void Worker::send_recovered(const RxQueue& from, const Classified& in, const Flow& f) noexcept {
     const flow::Fec& fec = *f.fec;
     while (const auto recovered = fec.decoder->recover()) {
         if (f.merge != nullptr && !f.merge->recovered(wire::load16(&(*recovered)[2]), wire::load32(&(*recovered)[4])))
             continue;
-        mend(from, in, f, fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered, sender);
+        mend(from, in, f, fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered);
     }
 }
 
-void Worker::mend(const RxQueue& from, const Classified& in, const Flow& f, std::span<const std::byte> packet,
-                  const Ip& sender) noexcept {
-    static const flow::Fec kNone;
-    const flow::Fec& fec = f.has_fec ? *f.fec : kNone;
-    Repairs repairs;
-    protect(fec, packet, repairs);
-    if (fec.renumbers) send_renumbered(fec, packet, in);
-    if (f.keeps) keep(packet, in, f);
+void Worker::mend(const RxQueue& from, const Classified& like, const Flow& f,
+                  std::span<const std::byte> packet) noexcept {
+    const Classified in = made(like, packet.size());
     if (f.retransmits) follow_numbers(from, packet, f, nullptr, in);
     rte_mbuf* m = nullptr;
-    if (f.leg_count == 0 && !f.spread && !f.diverted) {
-        // There is nobody to send it to, as for a received one.
-    } else if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
+    if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
         for (const flow::Shard& shard : f.rendition->shards) {
             ledger_.tx_wanted += shard.count;
             // A leg's drops are counted by the worker that serves it, but for this one reason.
             refuse(f.rendition->legs_of(shard), shard.worker == plan_.id ? Drop::no_buffer : Drop::shard_full, nullptr,
                    in, {});
         }
-        if (f.diverted) {
-            ledger_.tx_wanted++;
-            ledger_[Drop::tcp_full]++;
-        }
+        if (!f.diverted) return;
+        ledger_.tx_wanted++;
+        ledger_[Drop::tcp_full]++;
+        return;
+    }
+    std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
+    const flow::PayloadSum sum{wire::sum16(packet), true};
+    if (f.delays && !in_turn(m, in, f, sum)) return;
+    depart(m, in, f, sum);
+    if (f.delays) release(f);
+}
+
+void Worker::depart(rte_mbuf* m, const Classified& in, const Flow& f, flow::PayloadSum sum) noexcept {
+    static const flow::Fec kNone;
+    const flow::Fec& fec = f.has_fec ? *f.fec : kNone;
+    const auto packet = bytes_of(m);
+    if (f.notes_first) f.first->note(wire::load16(&packet[2]), wire::load32(&packet[4]));
+    Repairs repairs;
+    protect(fec, packet, repairs);
+    if (fec.renumbers) send_renumbered(fec, packet, in);
+    if (f.keeps) keep(packet, in, f);
+    if (f.retransmits) hold(m, packet, in, f);
+    if (f.diverted) divert(m, packet, f);
+    // What is in the sums of repair was copied there: the buffer may go.
+    if (f.leg_count != 0 || f.spread) {
+        deliver(m, in, f, sum);
     } else {
-        std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
-        if (f.retransmits) hold(m, bytes_of(m), in, f);
-        if (f.diverted) divert(m, bytes_of(m), f);
-        deliver(from, m, made(in, packet.size()), f, {wire::sum16(packet), true}, sender);
+        rte_pktmbuf_free(m);  // there is nobody to send it to, as for a received one
     }
     for (size_t i = 0; i < fec.repairs.size(); i++)
         if (repairs[i]) send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);

@@ -37,8 +37,6 @@ Endpoint sender_endpoint(const rte_mbuf* m, const Classified& in) noexcept {
     return {flow::sender_of(frame, in), wire::load16(&frame[in.payload_offset - 8u])};
 }
 
-void release(void* buffer) { rte_pktmbuf_free(static_cast<rte_mbuf*>(buffer)); }
-
 }  // namespace
 
 // Of a receiver: receiver reports, requests, and what players send to open the way through a NAT, which need not be RTP
@@ -122,7 +120,7 @@ void Worker::hold(rte_mbuf* m, std::span<const std::byte> packet, const Classifi
     if (ring == nullptr) return;
     rte_mbuf_refcnt_update(m, 1);
     ring->keep(wire::load16(&packet[2]), {m, packet.data(), static_cast<uint16_t>(packet.size()), in.ttl, in.tos},
-               release);
+               give_back);
 }
 
 // A packet of the track that is new, however it came: what is missing is asked for. `frame`: of the source, null when
@@ -216,7 +214,7 @@ void Worker::take_rtx(const RxQueue& from, rte_mbuf* m, const Classified& in, co
                f.merge->recovered(sequence, wire::load32(&(*packet)[4])) &&
                !(f.has_fec && f.fec->decoder != nullptr && !f.fec->decoder->media(*packet));
     };
-    if (packet && misses()) mend(from, in, f, *packet, f.has_sender ? flow::sender_of(bytes_of(m), in) : Ip{});
+    if (packet && misses()) mend(from, in, f, *packet);
     rte_pktmbuf_free(m);
 }
 

@@ -16,6 +16,9 @@ inline flow::Classified made(const flow::Classified& in, size_t size) noexcept {
     return out;
 }
 
+// What keeps buffers as pointers of which it knows nothing gives them back by this.
+inline void give_back(void* buffer) { rte_pktmbuf_free(static_cast<rte_mbuf*>(buffer)); }
+
 // An empty buffer of `size` bytes, with room for headers before it.
 inline std::byte* extend(rte_mbuf* m, size_t size) noexcept {
     m->data_len = static_cast<uint16_t>(size);

@@ -51,7 +51,6 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
     const bool anew = from.partial_checksums || (in.udp_checksum == 0 && f.needs_checksum);
     const auto sum = anew ? flow::sum_from_payload(bytes_of(m), in) : flow::sum_from_checksum(bytes_of(m), in);
 
-    const Ip sender = f.spread && f.has_sender ? flow::sender_of(bytes_of(m), in) : Ip{};
     // From here on the mbuf holds the payload alone.
     m->data_off = static_cast<uint16_t>(m->data_off + in.payload_offset);
     m->data_len = in.payload_size;
@@ -60,14 +59,13 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
         ledger_.tx_wanted++;
         return send_in_place(m, in, *f.legs, sum);
     }
-    deliver(from, m, in, f, sum, sender);
+    deliver(m, in, f, sum);
 }
 
-void Worker::deliver(const RxQueue& from, rte_mbuf* m, const Classified& in, const flow::Flow& f, flow::PayloadSum sum,
-                     const Ip& sender) noexcept {
+void Worker::deliver(rte_mbuf* m, const Classified& in, const flow::Flow& f, flow::PayloadSum sum) noexcept {
     if (f.spread) [[unlikely]] {  // first, so that the others begin while we are busy
         ledger_.tx_wanted += f.leg_count;
-        share_out(from, m, in, f, sum, sender);
+        share_out(m, in, f, sum);
         send(m, in, *f.rendition, f.rendition->shards[0], sum);
         return rte_pktmbuf_free(m);
     }

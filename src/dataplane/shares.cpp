@@ -27,11 +27,11 @@ static_assert(sizeof(Share) <= kHeaderRoom - RTE_PKTMBUF_HEADROOM);
 
 }  // namespace
 
-void Worker::share_out(const RxQueue& from, rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f,
-                       flow::PayloadSum sum, const Ip& sender) noexcept {
+void Worker::share_out(rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f,
+                       flow::PayloadSum sum) noexcept {
     for (const flow::Shard& shard : f.rendition->others()) {
         if (rte_mbuf* m = rte_pktmbuf_alloc(plan_.pools.header)) [[likely]] {
-            new (rte_pktmbuf_mtod(m, void*)) Share{in, sum, f.key, sender, from.port, shard.count};
+            new (rte_pktmbuf_mtod(m, void*)) Share{in, sum, f.key, f.sender, f.rx_port, shard.count};
             rte_mbuf_refcnt_update(payload, 1);
             m->next = payload;
             m->nb_segs = 2;

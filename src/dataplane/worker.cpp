@@ -70,7 +70,10 @@ void Worker::run(const std::atomic<bool>& stop) noexcept {
     while (!stop.load(std::memory_order_relaxed)) {
         const bool moved = turn();
         if (!plan_.sleep_when_idle) continue;
-        if (const uint32_t ns = idle_.after(moved); ns != 0) {
+        uint32_t ns = idle_.after(moved);
+        if (next_release_ != flow::Reorder::kNever) [[unlikely]]
+            ns = std::min(ns, until_release());
+        if (ns != 0) {
             reader_.offline();
             Idle::sleep(ns);
             reader_.online();
@@ -112,6 +115,8 @@ bool Worker::turn() noexcept {
     if (!plan_.shares.empty()) serve_shares();
     if (!table_->served().empty()) [[unlikely]]
         serve_late();
+    if (next_release_ != flow::Reorder::kNever) [[unlikely]]
+        release_due();
     for (TxRelay& relay : plan_.relays) moved_ |= relay.turn(ledger_);
     if (moved_) {
         for (TxBuffer& tx : plan_.tx) tx.flush(ledger_);
@@ -268,16 +273,20 @@ void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const F
                  const rtp::Header& header) noexcept {
     if (f.has_fec) [[unlikely]]
         return take_with_fec(from, m, in, f);
+    const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    if (f.retransmits) [[unlikely]]
+        follow_numbers(from, payload, f, m, in);
+    if (f.delays && !in_turn(from, m, in, f)) [[unlikely]]
+        return;
     if (f.notes_first) [[unlikely]]
         f.first->note(header.sequence(), header.timestamp());
-    const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f.keeps) [[unlikely]]
         keep(payload, in, f);
-    if (f.retransmits) [[unlikely]] {
-        follow_numbers(from, payload, f, m, in);
+    if (f.retransmits) [[unlikely]]
         hold(m, payload, in, f);
-    }
     replicate(from, m, in, f);
+    if (f.delays) [[unlikely]]
+        release(f);
 }
 
 // RTCP, repair, and what is none of ours.

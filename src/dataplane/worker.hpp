@@ -111,8 +111,9 @@ private:
     void hand_over(const RxQueue& from, rte_mbuf* m, const flow::Flow& f) noexcept;
     void replicate(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     // The mbuf holds the payload alone: to all legs of the flow, whatever made it.
-    void deliver(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
-                 flow::PayloadSum sum, const Ip& sender) noexcept;
+    void deliver(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum) noexcept;
+    // The same of a packet that was mended or has waited: it goes wherever one that arrives goes.
+    void depart(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum) noexcept;
     void fan_out(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
                  flow::PayloadSum sum) noexcept;
     // To the legs of one shard, leaving the payload as it is.
@@ -128,16 +129,15 @@ private:
     void refuse(std::span<const flow::Leg> legs, flow::Drop why, const rte_mbuf* payload, const flow::Classified& in,
                 flow::PayloadSum sum) noexcept;
     // Legs that other workers serve: shares.cpp.
-    void share_out(const RxQueue& from, rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f,
-                   flow::PayloadSum sum, const Ip& sender) noexcept;
+    void share_out(rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum) noexcept;
     void serve_shares() noexcept;
     // FEC: fec.cpp.
     void take_with_fec(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void leave(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void take_other_type(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
                          const rtp::Header& header) noexcept;
     void take_repair(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
-    void send_recovered(const RxQueue& from, const flow::Classified& in, const flow::Flow& f,
-                        const Ip& sender) noexcept;
+    void send_recovered(const RxQueue& from, const flow::Classified& in, const flow::Flow& f) noexcept;
     void send_renumbered(const flow::Fec& fec, std::span<const std::byte> packet, const flow::Classified& in) noexcept;
     void send_made(const flow::Rendition& to, std::span<const std::byte> head, std::span<const std::byte> body,
                    const flow::Classified& in) noexcept;
@@ -151,8 +151,18 @@ private:
     void nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept;
 
     // Whatever mended it: to the legs and all else that a packet of the track that arrives goes to.
-    void mend(const RxQueue& from, const flow::Classified& in, const flow::Flow& f, std::span<const std::byte> packet,
-              const Ip& sender) noexcept;
+    void mend(const RxQueue& from, const flow::Classified& in, const flow::Flow& f,
+              std::span<const std::byte> packet) noexcept;
+
+    // Tracks with a delay: reorder.cpp.
+    flow::Reorder::Turn turn_of(std::span<const std::byte> packet, const flow::Flow& f) noexcept;
+    bool in_turn(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    bool in_turn(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum) noexcept;
+    void put_aside(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum) noexcept;
+    void release(const flow::Flow& f) noexcept;
+    void depart(const flow::Reorder::Packet& held, const flow::Flow& f) noexcept;
+    void release_due() noexcept;
+    uint32_t until_release() const noexcept;
 
     // RTCP with receivers and sources, retransmission: feedback.cpp.
     void hear(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
@@ -192,10 +202,11 @@ private:
     const Published<PortSet>& ports_;
     uint64_t generation_ = 0;  // of the port set that was followed last
     WorkerPlan plan_;
-    const flow::Table* table_ = nullptr;  // of this turn
-    flow::CaptureTap* tap_ = nullptr;     // of this turn; null, as usual: nothing is captured
-    uint64_t capture_ = 0;                // Capture::number that tap_ is of
-    uint64_t now_ = 0;                    // clock_now() of this burst
+    const flow::Table* table_ = nullptr;             // of this turn
+    flow::CaptureTap* tap_ = nullptr;                // of this turn; null, as usual: nothing is captured
+    uint64_t capture_ = 0;                           // Capture::number that tap_ is of
+    uint64_t now_ = 0;                               // clock_now() of this burst
+    uint64_t next_release_ = flow::Reorder::kNever;  // when packets that wait are to be looked at
     flow::Ledger ledger_;
     TurnLatency latency_;
     Counter turns_;

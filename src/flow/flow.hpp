@@ -10,6 +10,7 @@
 #include "flow/leg.hpp"
 #include "flow/participants.hpp"
 #include "flow/path.hpp"
+#include "flow/reorder.hpp"
 #include "flow/repeat.hpp"
 #include "flow/retransmission.hpp"
 #include "flow/state.hpp"
@@ -41,6 +42,7 @@ struct alignas(64) Flow {
     bool two_paths : 1 = false;       // live-live
     bool second_path : 1 = false;     // of the two that merge joins
     bool constant_rate : 1 = false;   // its media delivery index is measured
+    bool delays : 1 = false;          // rtp, repair: delay is not null: packets leave in order
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
@@ -71,6 +73,7 @@ struct alignas(64) Flow {
     std::shared_ptr<const Repetition> repetition;          // of RTP and repair: packets are sent once more, later
     std::shared_ptr<const Retransmission> retransmission;  // of RTP, repair and feedback
     std::shared_ptr<const Participants> participants;      // feedback of a group: who is heard there
+    std::shared_ptr<const Delay> delay;                    // of RTP and repair
     std::shared_ptr<const Rendition> rendition;            // keeps legs alive
     std::shared_ptr<const Flow> rtcp_owner;                // keeps rtcp alive
     std::shared_ptr<void> state;                           // keeps path, merge, latency, first and feedback alive

@@ -20,6 +20,7 @@ struct Ledger {
     uint64_t duplicate = 0;       // the other path of a live-live track was first, or FEC was
     uint64_t repair = 0;          // FEC, given to the decoder of its track
     uint64_t feedback = 0;        // of the receiver of a leg: it ends here
+    uint64_t delayed = 0;         // put aside until its turn comes: from then on it is in tx_wanted alone
 
     uint64_t shared_out = 0;  // messages to other workers that serve some of a packet's legs
     uint64_t tx_wanted = 0;   // copies to make here, one a leg
@@ -28,7 +29,9 @@ struct Ledger {
 
     uint64_t& operator[](Drop reason) noexcept { return drops[static_cast<size_t>(reason)]; }
     uint64_t operator[](Drop reason) const noexcept { return drops[static_cast<size_t>(reason)]; }
-    uint64_t consumed() const noexcept { return handed_over + punted + left_to_kernel + duplicate + repair + feedback; }
+    uint64_t consumed() const noexcept {
+        return handed_over + punted + left_to_kernel + duplicate + repair + feedback + delayed;
+    }
     uint64_t rx_drops() const noexcept { return sum(0, static_cast<size_t>(kFirstTxDrop)); }
     uint64_t tx_drops() const noexcept { return sum(static_cast<size_t>(kFirstTxDrop), kDrops); }
     bool balanced() const noexcept {

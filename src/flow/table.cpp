@@ -25,6 +25,7 @@ void Table::set(size_t index, std::shared_ptr<const Shard> shard) {
 }
 
 void Table::note_served(const Flow& flow) {
+    if (flow.kind == Kind::rtp && flow.delay && !flow.second_path) delayed_.push_back(&flow);
     const bool joins = flow.late && !flow.late->joins.empty();
     if (flow.kind != Kind::rtp || (!joins && !flow.repetition)) return;
     const auto same_track = [&](const Flow* other) {
@@ -61,7 +62,8 @@ std::unique_ptr<const Table> Table::with(std::span<const FlowPtr> added, std::sp
         gone.insert(flow.get());
     }
     for (auto& [index, flows] : touched) std::erase_if(flows, [&](const FlowPtr& f) { return gone.contains(f.get()); });
-    std::erase_if(next->served_, [&](const Flow* f) { return gone.contains(f); });
+    for (auto* const list : {&next->served_, &next->delayed_})
+        std::erase_if(*list, [&](const Flow* f) { return gone.contains(f); });
     for (const FlowPtr& flow : added) {
         part(flow).push_back(flow);
         next->note_served(*flow);

@@ -73,6 +73,9 @@ public:
         return served_;
     }
 
+    // One flow of each track whose packets may wait for others, stopped or not: what waits came before.
+    std::span<const Flow* const> delayed() const noexcept { return delayed_; }
+
     const PortRange& media() const noexcept { return media_; }
     size_t size() const noexcept { return size_; }
 
@@ -108,7 +111,7 @@ private:
     PortRange media_;
     size_t size_ = 0;
     bool stopped_ = false;
-    std::vector<const Flow*> served_;
+    std::vector<const Flow*> served_, delayed_;
     std::array<View, kShards> views_{};
     std::array<std::shared_ptr<const Shard>, kShards> shards_;  // shared with the next snapshot
 };

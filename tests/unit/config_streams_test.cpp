@@ -357,6 +357,15 @@ TEST_CASE("the skew of two paths: a class of ST 2022-7, or a time") {
     expect(with_track("sources: [{ rtp: 10.0.0.1:20000 }],\n skew: A"), {{5, 2, "where there is one source"}});
 }
 
+TEST_CASE("how long a packet waits for those before it") {
+    const auto track = [](const std::string& said) { return with_track("sources: [{ rtp: 10.0.0.1:20000 }]" + said); };
+    CHECK(right(track("")).streams[0].tracks[0].delay.count() == 0);
+    CHECK(right(track(", delay: 50ms")).streams[0].tracks[0].delay.count() == 50);
+    CHECK(right(track(", delay: 1000ms")).streams[0].tracks[0].delay.count() == 1000);
+    for (const char* wrong : {"0ms", "1001ms", "50", "1s", "50us", "ms", "[50ms]"})
+        expect(track(std::string(",\n delay: ") + wrong), {{5, 9, wrong[0] == '[' ? "" : "a time from 1ms to 1000ms"}});
+}
+
 TEST_CASE("an output with two legs, and copies that follow later") {
     const auto legs = [](const std::string& all) { return with_output("{ live_live: [" + all + "] }"); };
     const Config c = right(legs("{ rtp: 10.0.1.20:6000, port: lan }, { rtp: 10.0.2.20:6000, port: wan, ttl: 3 }"));

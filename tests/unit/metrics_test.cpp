@@ -335,3 +335,28 @@ TEST_CASE("a track that asks its source is live-live only with two paths", "[met
           "path_skew_seconds{" + of + ",path=\"1\"}", "track_source_lives_total{" + of + "}"})
         CHECK(text.samples.contains("penstock_" + name) == (paths == 2));
 }
+
+TEST_CASE("a track with a delay tells what waits, and what was not waited for", "[metrics]") {
+    config::Track track;
+    track.media = "video";
+    track.sources.resize(1);
+    track.sources[0].rtp = endpoint("10.0.0.1:20000");
+    track.delay = std::chrono::milliseconds(50);
+    mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}, 1};
+    REQUIRE(mesh.put({"camera-1", {}, {track}}));
+    flow::Reorder& reorder = *mesh.tracks()[0]->reorder;
+    const auto leave = [](const flow::Reorder::Packet&) {};
+    for (const uint16_t n : {1, 3, 3000})
+        if (reorder.arrived(n, 7, 0, leave) == flow::Reorder::Turn::waits) reorder.hold({}, 0, [](void*) {});
+    metrics::View view{.version = "1", .node = "n", .mesh = mesh};
+    view.workers.resize(1);
+    view.workers[0].ledger.delayed = 2;
+    const Text text = parse(metrics::render(view));
+    const std::string of = "{stream=\"camera-1\",track=\"video\"}";
+    CHECK(text.value("penstock_track_delayed_packets" + of) == 1);
+    CHECK(text.value("penstock_track_reordered_packets_total" + of) == 1);
+    CHECK(text.value("penstock_track_late_packets_total" + of) == 0);
+    CHECK(text.value("penstock_track_passed_over_packets_total" + of) == 2486);
+    CHECK(text.value("penstock_track_delay_cut_short_total" + of) == 1);
+    CHECK(text.value("penstock_worker_consumed_packets_total{worker=\"0\",as=\"delayed\"}") == 2);
+}

@@ -391,6 +391,32 @@ TEST_CASE("show stream repair tells what was asked for again, and what was sent 
     CHECK(number(resent, 0, "not_kept") == 1);
 }
 
+TEST_CASE("show stream repair tells what waits for packets before it", "[show]") {
+    mesh::Mesh mesh = model();
+    auto video = track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")});
+    video.delay = std::chrono::milliseconds(50);
+    put(mesh, stream({video, track({from("10.0.0.1:20010")}, {}, "audio")}));
+    flow::Reorder& reorder = *mesh.tracks()[0]->reorder;
+    const auto leave = [](const flow::Reorder::Packet&) {};
+    const auto arrive = [&](uint16_t sequence, uint64_t now) {
+        if (reorder.arrived(sequence, 7, now, leave) == flow::Reorder::Turn::waits) reorder.hold({}, now, [](void*) {});
+    };
+    for (const uint16_t n : {1, 3, 4}) arrive(n, 0);
+    const auto shown = [&](const char* key) {
+        const auto report = cli::show_stream_repair(*mesh.stream("camera"));
+        REQUIRE(report.sections[5].rows.size() == 1);
+        return number(report.sections[5], 0, key);
+    };
+    CHECK(shown("delay_ms") == 50);
+    CHECK(shown("held") == 2);
+    for (const uint16_t n : {2, 5}) arrive(n, uint64_t{1} << 32);
+    CHECK(shown("held") == 0);
+    CHECK(shown("reordered") == 2);
+    CHECK(shown("late") == 1);
+    CHECK(shown("passed_over") == 1);
+    CHECK(shown("cut_short") == 0);
+}
+
 TEST_CASE("show stream repair tells once what nothing brought", "[show]") {
     mesh::Mesh mesh = model();
     const bool fec = GENERATE(true, false), nack = GENERATE(true, false);

@@ -113,6 +113,16 @@ Report show_stream_repair(const mesh::Stream& stream) {
                     {"lost", "lost there"},
                     {"round_trip_seconds", "rtt s"}},
                    {}};
+    Section delayed{"delayed",
+                    "in order",
+                    {{"track", "track"},
+                     {"delay_ms", "delay ms"},
+                     {"held", "held"},
+                     {"reordered", "reordered"},
+                     {"late", "late"},
+                     {"passed_over", "passed over"},
+                     {"cut_short", "cut short"}},
+                    {}};
     const auto seconds = [](uint64_t ticks) { return static_cast<double>(ticks) * 0x1p-32; };  // of 32.32 fixed point
     for (const auto& track : stream.tracks) {
         if (track->two_paths()) {
@@ -127,6 +137,11 @@ Report show_stream_repair(const mesh::Stream& stream) {
             const auto& c = track->asking->counters();
             asked.rows.push_back(Row{track->name, c.asked.read(), c.recovered.read(), track->unrecovered(),
                                      c.over_budget.read(), seconds(c.round_trip.read())});
+        }
+        if (track->reorder) {
+            const auto& c = track->reorder->counters();
+            delayed.rows.push_back(Row{track->name, static_cast<uint64_t>(track->config.delay.count()), c.held.read(),
+                                       c.reordered.read(), c.late.read(), c.missing.read(), c.cut_short.read()});
         }
         const auto heard = [&](const std::string& leg, const flow::Feedback& f) {
             resent.rows.push_back(Row{track->name, leg, f.asked.read(), f.resent.packets.read(), f.not_kept.read(),
@@ -162,7 +177,7 @@ Report show_stream_repair(const mesh::Stream& stream) {
                                    c.rows.read(), c.abandoned.read(), c.too_large.read()});
         }
     }
-    return {{std::move(in), std::move(out), paths_of(stream), std::move(asked), std::move(resent)}};
+    return {{std::move(in), std::move(out), paths_of(stream), std::move(asked), std::move(resent), std::move(delayed)}};
 }
 
 }  // namespace penstock::cli

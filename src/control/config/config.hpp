@@ -182,6 +182,7 @@ struct Track {
     Mark at;
     std::vector<Source> sources;               // one, or two for live-live
     std::chrono::microseconds skew = kClassC;  // of two sources: how far they may be apart
+    std::chrono::milliseconds delay{0};        // that a packet may wait for those before it; 0: none does
     std::vector<Output> outputs;
     std::optional<Feedback> feedback{};
     bool operator==(const Track&) const = default;

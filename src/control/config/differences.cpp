@@ -53,6 +53,9 @@ std::vector<std::string> differences(const Track& before, const Track& now) {
     if (before.fmtp != now.fmtp)
         found.push_back(fmt::format("fmtp changed to {}", now.fmtp.empty() ? "none" : now.fmtp));
     if (before.skew != now.skew) found.push_back(fmt::format("skew changed to {} us", now.skew.count()));
+    if (before.delay != now.delay)
+        found.push_back(now.delay.count() == 0 ? std::string("delay removed")
+                                               : fmt::format("delay changed to {} ms", now.delay.count()));
     if (before.feedback != now.feedback) found.emplace_back("feedback changed");
     compare("source", before.sources, now.sources, found);
     compare("output", before.outputs, now.outputs, found);

@@ -46,15 +46,15 @@ std::optional<Ip> read_sender(const Value& value, const Endpoint& rtp) {
     return sender;
 }
 
-std::optional<std::chrono::milliseconds> milliseconds(std::string_view text) {
+std::optional<std::chrono::milliseconds> milliseconds(std::string_view text, unsigned most) {
     const auto n = text.ends_with("ms") ? decimal(text.substr(0, text.size() - 2)) : std::nullopt;
-    return n && *n >= 1 && *n <= 500 ? std::optional(std::chrono::milliseconds(*n)) : std::nullopt;
+    return n && *n >= 1 && *n <= most ? std::optional(std::chrono::milliseconds(*n)) : std::nullopt;
 }
 
 std::optional<std::chrono::microseconds> skew(std::string_view text) {
     if (text.size() == 1 && text[0] >= 'A' && text[0] <= 'D')
         return std::array{kClassA, kClassB, kClassC, kClassD}[static_cast<size_t>(text[0] - 'A')];
-    if (const auto ms = milliseconds(text)) return ms;
+    if (const auto ms = milliseconds(text, 500)) return ms;
     const auto n = text.ends_with("us") ? decimal(text.substr(0, text.size() - 2)) : std::nullopt;
     return n && *n >= 150 && *n <= 500'000 ? std::optional(std::chrono::microseconds(*n)) : std::nullopt;
 }
@@ -101,7 +101,10 @@ Output read_output(const Value& value, const PortNames& ports) {
     output.rtx = read_rtx(map["rtx"]);
     ports.want_for_group(output.rtp.ip, rtp, map);
     if (const Value after = map["duplicate_after"]) {
-        output.duplicate_after = after.parsed("a time from 1ms to 500ms such as 50ms", milliseconds).value_or(0ms);
+        output.duplicate_after = after
+                                     .parsed("a time from 1ms to 500ms such as 50ms",
+                                             [](std::string_view text) { return milliseconds(text, 500); })
+                                     .value_or(0ms);
         if (output.fec && output.fec->code.carriage.among_media)
             after.problem(after.key_at(), "does not go with ulpfec on the port of the media");
     }
@@ -160,8 +163,8 @@ void read_encoding(const Map& map, Track& track) {
 }
 
 Track read_track(const Value& value, const PortNames& ports) {
-    static constexpr std::string_view kKeys[] = {"media",   "payload_type", "encoding", "fmtp",
-                                                 "sources", "skew",         "outputs",  "feedback"};
+    static constexpr std::string_view kKeys[] = {"media", "payload_type", "encoding", "fmtp", "sources",
+                                                 "skew",  "outputs",      "feedback", "delay"};
     static constexpr Name<std::string_view> kMedia[] = {
         {"video", "video"}, {"audio", "audio"}, {"application", "application"}};
     Track track;
@@ -189,6 +192,10 @@ Track read_track(const Value& value, const PortNames& ports) {
                          .value_or(track.skew);
         if (paths == 1) apart.problem(apart.key_at(), "says nothing where there is one source");
     }
+    if (const Value wait = map["delay"])
+        track.delay = wait.parsed("a time from 1ms to 1000ms such as 50ms",
+                                  [](std::string_view text) { return milliseconds(text, 1000); })
+                          .value_or(track.delay);
     read_outputs(map["outputs"], track, ports);
     track.feedback = read_feedback(map["feedback"]);
     return track;

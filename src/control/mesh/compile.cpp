@@ -197,6 +197,7 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     const auto late = late_of(track);
     const auto repetition = repetition_of(track);
     const auto retransmission = retransmission_of(track);
+    const auto delay = delay_of(track);
     struct States {  // one allocation keeps all alive
         std::shared_ptr<flow::PathState> path;
         std::shared_ptr<flow::MergeState> merge;
@@ -233,7 +234,9 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
                 f->late = late;
                 f->repetition = repetition;
                 f->retransmission = retransmission;
+                f->delay = delay;
             }
+            f->delays = f->delay != nullptr;
             f->keeps = f->late || f->repetition;
             f->retransmits = f->retransmission && (retransmission->ring || retransmission->asking);
             f->has_fec = f->fec != nullptr;

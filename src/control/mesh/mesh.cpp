@@ -140,6 +140,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     take_history(*track, before);
     take_repeat(*track, before);
     take_retransmission(*track, before);
+    take_reorder(*track, before);
     const auto receiver = [](const config::Output& output) { return std::tuple(output.rtp, output.vlan, output.port); };
     std::map<decltype(receiver(config::Output{})), const Output*> known;
     if (before)

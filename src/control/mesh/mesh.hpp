@@ -18,6 +18,7 @@
 #include "flow/next_hop.hpp"
 #include "flow/path.hpp"
 #include "flow/port.hpp"
+#include "flow/reorder.hpp"
 #include "flow/retransmission.hpp"
 #include "flow/state.hpp"
 #include "flow/table.hpp"
@@ -99,12 +100,14 @@ struct Track {
     std::shared_ptr<flow::LatencyHistogram> latency;
     std::shared_ptr<rtp::fec::Decoder> decoder;  // null: no path brings repair
     std::vector<Encoding> encodings;
-    std::shared_ptr<flow::History> history;  // video that can be watched
-    std::shared_ptr<flow::Repeat> repeat;    // an output gets packets once more
-    std::shared_ptr<flow::PacketRing> ring;  // `feedback`: of packets that are sent again
-    std::shared_ptr<rtp::Asking> asking;     // a source with `nack`
-    std::vector<flow::FlowPtr> flows;        // as in the last table
-    bool dirty = false;                      // they differ from what the model says by now
+    std::shared_ptr<flow::History> history;         // video that can be watched
+    std::shared_ptr<flow::Repeat> repeat;           // an output gets packets once more
+    std::shared_ptr<flow::PacketRing> ring;         // `feedback`: of packets that are sent again
+    std::shared_ptr<rtp::Asking> asking;            // a source with `nack`
+    std::shared_ptr<flow::Reorder> reorder;         // `delay`
+    std::shared_ptr<flow::Reorder> former_reorder;  // of the track that it was, with another delay
+    std::vector<flow::FlowPtr> flows;               // as in the last table
+    bool dirty = false;                             // they differ from what the model says by now
 
     const Viewer* over_tcp() const;           // one who watches it over TCP just now; null: nobody does
     std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
@@ -286,6 +289,8 @@ private:
     void take_fec(Track& track, const Track* before) const;
     void take_history(Track& track, const Track* before) const;
     void take_retransmission(Track& track, const Track* before) const;
+    void take_reorder(Track& track, const Track* before) const;
+    std::shared_ptr<const flow::Delay> delay_of(const Track& track) const;
     void place(Track& track, std::span<const size_t> fresh) const;
     uint16_t choose_server(const Track& track) const;
     void account(const Track& track, bool added);

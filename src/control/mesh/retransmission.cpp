@@ -1,4 +1,4 @@
-// What a track of the model needs to send packets again, and to ask for them again.
+// What a track of the model needs to send packets again, to ask for them again, and to let them wait for each other.
 #include <algorithm>
 
 #include "control/mesh/mesh.hpp"
@@ -22,6 +22,27 @@ void Mesh::take_retransmission(Track& track, const Track* before) const {
     const rtp::AskingPlan plan{ticks(asked->nack->wait), ticks(asked->nack->deadline), asked->nack->budget};
     const bool fits = before && before->asking && before->asking->plan() == plan;
     track.asking = fits ? before->asking : std::make_shared<rtp::Asking>(plan);
+}
+
+// With another delay there is another buffer; what waits in the former leaves first.
+void Mesh::take_reorder(Track& track, const Track* before) const {
+    const uint64_t delay = ticks(track.config.delay);
+    const auto& known = before ? before->reorder : nullptr;
+    if (known && known->delay() == delay) {
+        track.reorder = known;
+        return;
+    }
+    track.former_reorder = known;
+    if (delay != 0) track.reorder = std::make_shared<flow::Reorder>(delay);
+}
+
+std::shared_ptr<const flow::Delay> Mesh::delay_of(const Track& track) const {
+    if (!track.reorder && !track.former_reorder) return nullptr;
+    auto delay = std::make_shared<flow::Delay>();
+    delay->reorder = track.reorder.get();
+    delay->former = track.former_reorder.get();
+    delay->states = {track.reorder, track.former_reorder};
+    return delay;
 }
 
 // As they count who give up on a packet: they see what the others made good.

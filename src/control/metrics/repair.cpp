@@ -74,6 +74,28 @@ void tracks(std::string& out, const View& view) {
     join(out, families);
 }
 
+// Of tracks with `delay`: what waits for packets before it.
+void delays(std::string& out, const View& view) {
+    std::array families{
+        Family{"track_delayed_packets", "gauge", "Packets that wait for one before them just now."},
+        Family{"track_reordered_packets_total", "counter", "Packets that waited and left in order."},
+        Family{"track_late_packets_total", "counter", "Packets that came when later ones had left: dropped."},
+        Family{"track_passed_over_packets_total", "counter", "Packets that were not waited for any longer."},
+        Family{"track_delay_cut_short_total", "counter", "Times that packets left early, for want of buffers."}};
+    auto& [held, reordered, late, missing, cut_short] = families;
+    for (const mesh::Track* track : view.mesh.tracks()) {
+        if (!track->reorder) continue;
+        const std::string labels = labels_of(*track);
+        const flow::ReorderCounters& c = track->reorder->counters();
+        held.sample(labels, c.held.read());
+        reordered.sample(labels, c.reordered.read());
+        late.sample(labels, c.late.read());
+        missing.sample(labels, c.missing.read());
+        cut_short.sample(labels, c.cut_short.read());
+    }
+    join(out, families);
+}
+
 // What receivers say, and are answered.
 void feedback(std::string& out, const View& view) {
     std::array families{

@@ -195,6 +195,7 @@ void workers(std::string& out, const View& view) {
         consumed.sample(labels, l.duplicate, ",as=\"duplicate\"");
         consumed.sample(labels, l.feedback, ",as=\"feedback\"");
         consumed.sample(labels, l.repair, ",as=\"repair\"");
+        consumed.sample(labels, l.delayed, ",as=\"delayed\"");
         shared_out.sample(labels, l.shared_out);
         wanted.sample(labels, l.tx_wanted);
         sent.sample(labels, l.sent);
@@ -284,6 +285,7 @@ std::string render(const View& view) {
     late_joiners(out, view);
     legs(out, view);
     feedback(out, view);
+    delays(out, view);
     workers(out, view);
     ports(out, view);
     Family forwarding{"forwarding", "gauge", "1, or 0 while forwarding is stopped by the operator."};
