@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "cores.hpp"
 #include "doctor/read.hpp"
@@ -277,8 +278,17 @@ void Node::run() {
     start_timer_ = loop_.at(Clock::now() + kWaitForNextHops, [this] { start_workers(); });
     if (unanswered_.empty()) start_workers();
     loop_.run();
+    say_goodbye();
     if (rtsp_) rtsp_->stop();
     pulls_->stop();
+}
+
+// Receivers and sources are told that all ends; a worker that does not take its turn is not waited for.
+void Node::say_goodbye() {
+    if (!started_) return;
+    dataplane_->publish(mesh_->last_table());
+    const auto deadline = Clock::now() + 100ms;
+    while (dataplane_->reclaim() != 0 && Clock::now() < deadline) std::this_thread::sleep_for(1ms);
 }
 
 }  // namespace penstock

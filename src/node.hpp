@@ -79,6 +79,7 @@ private:
     void changed();
     void publish();
     void start_workers();
+    void say_goodbye();
     void audit();
     void measure();
     void feel_pulses();

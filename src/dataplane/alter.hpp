@@ -23,9 +23,10 @@ inline void alter16(rte_mbuf* m, flow::Classified& in, size_t at, uint16_t now) 
 }
 
 inline void renumber(rte_mbuf* m, flow::Classified& in, uint16_t sequence) noexcept { alter16(m, in, 2, sequence); }
-inline void set_ssrc(rte_mbuf* m, flow::Classified& in, uint32_t ssrc) noexcept {
-    alter16(m, in, 8, static_cast<uint16_t>(ssrc >> 16));
-    alter16(m, in, 10, static_cast<uint16_t>(ssrc));
+inline void alter32(rte_mbuf* m, flow::Classified& in, size_t at, uint32_t now) noexcept {
+    alter16(m, in, at, static_cast<uint16_t>(now >> 16));
+    alter16(m, in, at + 2, static_cast<uint16_t>(now));
 }
+inline void set_ssrc(rte_mbuf* m, flow::Classified& in, uint32_t ssrc) noexcept { alter32(m, in, 8, ssrc); }
 
 }  // namespace penstock::dataplane

@@ -37,12 +37,12 @@ void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& a
     }
     if (fec.decoder != nullptr && fec.decoder->renumbers()) [[unlikely]]
         renumber(m, in, fec.decoder->renumbered(wire::load16(&packet[2])));
-    if (f.retransmits) follow_numbers(from, packet, f, m, in);
+    if (f.retransmits) follow_numbers(packet, f);
     if (!f.delays || in_turn(from, m, in, f)) {
         leave(from, m, in, f);
         if (f.delays) release(f);
     }
-    if (fec.decoder != nullptr) send_recovered(from, in, f);
+    if (fec.decoder != nullptr) send_recovered(in, f);
 }
 
 // A packet of a track with FEC whose turn it is, as it arrived.
@@ -55,6 +55,7 @@ void Worker::leave(const RxQueue& from, rte_mbuf* m, const Classified& in, const
     protect(fec, packet, repairs);
     if (f.keeps) keep(packet, in, f);
     if (f.retransmits) hold(m, packet, in, f);
+    if (f.counts) f.sent->count(packet);
     if (fec.renumbers) send_renumbered(fec, packet, in);
     if (fec.renumbers && f.leg_count == 0 && !f.spread && !f.diverted) {
         ledger_.forwarded++;
@@ -67,37 +68,35 @@ void Worker::leave(const RxQueue& from, rte_mbuf* m, const Classified& in, const
 }
 
 // RTP of another type than the media's: repair that shares their port, or nothing of ours.
-void Worker::take_other_type(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f,
-                             const rtp::Header& header) noexcept {
-    if (f.retransmits && f.retransmission->rtx == header.payload_type()) return take_rtx(from, m, in, f);
+void Worker::take_other_type(rte_mbuf* m, const Classified& in, const Flow& f, const rtp::Header& header) noexcept {
+    if (f.retransmits && f.retransmission->rtx[f.second_path] == header.payload_type()) return take_rtx(m, in, f);
     if (!f.has_fec || header.payload_type() != f.repair.payload_type) return drop(m, Drop::rtp_payload_type, &f);
     if (f.repair.among_media)  // it has a number of the media's: missing, it would be lost
         f.path->reception.receive(header.sequence(), header.timestamp(), header.ssrc(), in.payload_size, now_,
                                   in_rtp_units(now_, f.clock_rate));
-    take_repair(from, m, in, f);
+    take_repair(m, in, f);
 }
 
-void Worker::take_repair(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
+void Worker::take_repair(rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     ledger_.repair++;
     f.fec->decoder->repair(f.repair, bytes_of(m).subspan(in.payload_offset, in.payload_size));
-    send_recovered(from, in, f);
+    send_recovered(in, f);
     rte_pktmbuf_free(m);
 }
 
 // Each recovered packet goes where a received one goes. It was not received, so it is in tx_wanted only.
-void Worker::send_recovered(const RxQueue& from, const Classified& in, const Flow& f) noexcept {
+void Worker::send_recovered(const Classified& in, const Flow& f) noexcept {
     const flow::Fec& fec = *f.fec;
     while (const auto recovered = fec.decoder->recover()) {
         if (f.merge != nullptr && !f.merge->recovered(wire::load16(&(*recovered)[2]), wire::load32(&(*recovered)[4])))
             continue;
-        mend(from, in, f, fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered);
+        mend(in, f, fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered);
     }
 }
 
-void Worker::mend(const RxQueue& from, const Classified& like, const Flow& f,
-                  std::span<const std::byte> packet) noexcept {
+void Worker::mend(const Classified& like, const Flow& f, std::span<const std::byte> packet) noexcept {
     const Classified in = made(like, packet.size());
-    if (f.retransmits) follow_numbers(from, packet, f, nullptr, in);
+    if (f.retransmits) follow_numbers(packet, f);
     rte_mbuf* m = nullptr;
     if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
         for (const flow::Shard& shard : f.rendition->shards) {
@@ -128,6 +127,7 @@ void Worker::depart(rte_mbuf* m, const Classified& in, const Flow& f, flow::Payl
     if (fec.renumbers) send_renumbered(fec, packet, in);
     if (f.keeps) keep(packet, in, f);
     if (f.retransmits) hold(m, packet, in, f);
+    if (f.counts) f.sent->count(packet);
     if (f.diverted) divert(m, packet, f);
     // What is in the sums of repair was copied there: the buffer may go.
     if (f.leg_count != 0 || f.spread) {

@@ -7,8 +7,10 @@
 #include <array>
 #include <cstring>
 
+#include "dataplane/alter.hpp"
 #include "dataplane/made.hpp"
 #include "dataplane/worker.hpp"
+#include "rtp/rtcp/description.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"
 #include "rtp/rtcp/writer.hpp"
@@ -123,26 +125,28 @@ void Worker::hold(rte_mbuf* m, std::span<const std::byte> packet, const Classifi
                give_back);
 }
 
-// A packet of the track that is new, however it came: what is missing is asked for. `frame`: of the source, null when
-// it came otherwise.
-void Worker::follow_numbers(const RxQueue& from, std::span<const std::byte> packet, const Flow& f,
-                            const rte_mbuf* frame, const Classified& in) noexcept {
+// A packet of the track that is new, however it came: what is missing is asked for.
+void Worker::follow_numbers(std::span<const std::byte> packet, const Flow& f) noexcept {
     const flow::Retransmission& r = *f.retransmission;
     rtp::Asking* const asking = r.asking;
     if (asking == nullptr) return;
     asking->arrived(wire::load16(&packet[2]), wire::load32(&packet[8]), now_);
     if (!asking->has_due(now_)) [[likely]]
         return;
-    flow::Upstream& up = r.source->upstream;
-    // Until the source says by its RTCP where to, it is expected to listen on the port after that of its media.
-    if (!up.talks && frame != nullptr && f.path == r.source && reachable(from, f))
-        up.came(bytes_of(frame), in, from.port, 1);
-    std::array<uint16_t, kAskedAtOnce> numbers;
-    const size_t count = asking->due(now_, numbers);
-    if (count == 0 || !up.reached()) return;
-    up.nacks.add();
-    tell(*r.source,
-         [&](rtp::RtcpWriter& w) { w.nack(up.ssrc, r.source->reception.ssrc(), std::span{numbers}.first(count)); });
+    std::array<rtp::Asking::Due, kAskedAtOnce> due;
+    const size_t count = asking->due(now_, due);
+    for (size_t s = 0; s < r.sources.size(); s++) {
+        PathState& path = *r.sources[s];
+        std::array<uint16_t, kAskedAtOnce> numbers;
+        size_t mine = 0;
+        for (const auto& [sequence, times] : std::span{due}.first(count))
+            if (r.whom(times) == s) numbers[mine++] = sequence;
+        if (mine == 0 || !path.upstream.reached()) continue;
+        path.upstream.nacks.add();
+        tell(path, [&](rtp::RtcpWriter& w) {
+            w.nack(path.upstream.ssrc, path.reception.ssrc(), std::span{numbers}.first(mine));
+        });
+    }
 }
 
 // Whether who sent it can be answered: not a group's sender, whom a port of ours must not answer for the group, and not
@@ -151,22 +155,106 @@ bool Worker::reachable(const RxQueue& from, const Flow& f) const noexcept {
     return from.port < plan_.tx.size() && !f.key.destination.is_multicast();
 }
 
+// RTP of a source that was not there before. Until it says by its RTCP where to, it is expected to listen on the port
+// after that of its media.
+void Worker::meet(const RxQueue& from, const rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
+    flow::Upstream& up = f.path->upstream;
+    if (!up.talks && reachable(from, f)) up.came(bytes_of(m), in, from.port, 1);
+}
+
 // RTCP of the source, before it goes on to the receivers.
 void Worker::hear_source(const RxQueue& from, const rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
-    if (!reachable(from, f)) return;
     PathState& path = *f.path;
+    flow::Upstream& up = path.upstream;
+    const uint32_t ssrc = path.reception.ssrc();
     bool reported = false;
     rtp::each_packet(bytes_of(m).subspan(in.payload_offset, in.payload_size), [&](const rtp::RtcpPacket& packet) {
-        const auto info = rtp::sender_info(packet);
-        if (!info || info->ssrc != path.reception.ssrc()) return;
-        path.upstream.reporter.heard(info->ntp, now_);
-        reported = true;
+        if (const auto info = rtp::sender_info(packet); info && info->ssrc == ssrc) {
+            up.reporter.heard(info->ntp, now_);
+            reported = true;
+        }
+        rtp::each_item(packet, [&](uint32_t of, uint8_t type, std::string_view text) {
+            if (of == ssrc && type == rtp::kCname) up.called(text);
+        });
+        rtp::each_leaving(packet, [&](uint32_t of) {
+            if (of == ssrc) path.end();
+        });
     });
-    if (!reported) return;
-    path.upstream.talks = true;
-    path.upstream.came(bytes_of(m), in, from.port, 0);
-    if (path.upstream.reporter.due(path.reception, now_, static_cast<uint32_t>(rte_rand())))
-        tell(path, [](rtp::RtcpWriter&) {});
+    if (!reported || !reachable(from, f)) return;
+    up.talks = true;
+    up.came(bytes_of(m), in, from.port, 0);
+}
+
+// A sender report of a track whose packets do not all leave as they came says what left, under the SSRC under which it
+// left. Its times are the source's, as those of the packets are.
+void Worker::restate(rte_mbuf* m, Classified& in, const Flow& f) noexcept {
+    const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    const uint32_t theirs = f.path->reception.ssrc(), ours = f.ssrc();
+    const auto rename = [&](const std::byte* at) {
+        if (wire::load32(at) == theirs) alter32(m, in, static_cast<size_t>(at - payload.data()), ours);
+    };
+    rtp::each_packet(payload, [&](const rtp::RtcpPacket& packet) {
+        const std::byte* const body = packet.body.data();
+        if (packet.body.size() < 4) return;
+        const auto info = rtp::sender_info(packet);
+        if (info && info->ssrc == theirs) {
+            const auto at = static_cast<size_t>(body - payload.data());
+            alter32(m, in, at, ours);
+            alter32(m, in, at + 16, f.sent->packets());
+            alter32(m, in, at + 20, f.sent->octets());
+        } else if (packet.type == rtp::RtcpType::bye) {
+            for (size_t i = 0; i < packet.count && 4 * i + 4 <= packet.body.size(); i++) rename(body + 4 * i);
+        } else if (packet.type == rtp::RtcpType::sdes) {
+            rename(body);  // of the first chunk: a source speaks for itself
+        }
+    });
+}
+
+// A table that is new: who is told that a track ends.
+void Worker::follow(const flow::Table& table) noexcept {
+    seen_ = &table;
+    for (const flow::FlowPtr& f : table.ending())
+        if (f->owner == plan_.id) farewell(*f);
+}
+
+// RFC 3550 section 6.6. The source is told by us, the receivers in the name of the source, unless it told them.
+void Worker::farewell(const Flow& f) noexcept {
+    now_ = clock_now();
+    PathState& path = *f.path;
+    flow::Upstream& up = path.upstream;
+    if (up.reached() && up.reports.read() != 0) tell(path, [&](rtp::RtcpWriter& w) { w.bye(up.ssrc); });
+    const uint32_t ssrc = f.ssrc();
+    if (f.second_path || ssrc == 0 || path.ended() || (f.leg_count == 0 && !f.spread && !f.diverted)) return;
+    std::array<std::byte, 128> room;
+    rtp::RtcpWriter writer(room);
+    writer.receiver_report(ssrc, {});
+    const auto unknown = cname_of(ssrc);
+    writer.cname(ssrc, up.cname().empty() ? std::string_view{unknown.data(), unknown.size()} : up.cname());
+    writer.bye(ssrc);
+    const auto bytes = writer.written();
+    rte_mbuf* m = nullptr;
+    if (allocate(plan_.pools.packet, {&m, 1}) == 0) return;
+    std::memcpy(extend(m, bytes.size()), bytes.data(), bytes.size());
+    moved_ = true;
+    if (f.diverted) divert(m, bytes_of(m), f);
+    if (f.leg_count == 0 && !f.spread) return rte_pktmbuf_free(m);
+    Classified like;
+    like.ttl = flow::Upstream::kTtl;
+    deliver(m, made(like, bytes.size()), f, {wire::sum16(bytes), true});
+}
+
+// Whether packets come or not: the sources in one part of the table after another, a part a millisecond, are looked at,
+// whether it is time to report to them. After a long turn some parts at once.
+void Worker::tick() noexcept {
+    constexpr uint64_t kEvery = (uint64_t{1} << 32) / 1000, kMost = 32;
+    const uint64_t parts = std::min((now_ - next_tick_) / kEvery + 1, kMost);
+    next_tick_ = now_ + kEvery;
+    for (uint64_t p = 0; p < parts; p++)
+        table_->each(part_++ % flow::Table::kParts, [&](const Flow& f) {
+            if (f.kind != flow::Kind::rtp || f.owner != plan_.id || !f.path->upstream.reached()) return;
+            if (f.path->upstream.reporter.due(f.path->reception, now_, static_cast<uint32_t>(rte_rand())))
+                tell(*f.path, [](rtp::RtcpWriter&) {});
+        });
 }
 
 void Worker::ask_key_frame(PathState& path) noexcept {
@@ -191,6 +279,7 @@ void Worker::tell(PathState& path, More more) noexcept {
     more(writer);
     const auto bytes = writer.written();
     up.reports.add();
+    moved_ = true;
     const std::span leg{&up.leg(), 1};
     const Classified in = made({}, bytes.size());
     rte_mbuf* m = nullptr;
@@ -203,7 +292,7 @@ void Worker::tell(PathState& path, More more) noexcept {
 }
 
 // The source's answer in a stream of its own (RFC 4588): what it was goes on as if it had come so, where it is missing.
-void Worker::take_rtx(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
+void Worker::take_rtx(rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     const rtp::RtxStream media{f.payload_type, f.ssrc()};
     std::array<std::byte, 2048> room;
     const auto packet = rtp::read_rtx(room, bytes_of(m).subspan(in.payload_offset, in.payload_size), media);
@@ -214,7 +303,7 @@ void Worker::take_rtx(const RxQueue& from, rte_mbuf* m, const Classified& in, co
                f.merge->recovered(sequence, wire::load32(&(*packet)[4])) &&
                !(f.has_fec && f.fec->decoder != nullptr && !f.fec->decoder->media(*packet));
     };
-    if (packet && misses()) mend(from, in, f, *packet);
+    if (packet && misses()) mend(in, f, *packet);
     rte_pktmbuf_free(m);
 }
 

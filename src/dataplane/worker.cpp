@@ -89,6 +89,8 @@ bool Worker::turn() noexcept {
     if (const PortSet& set = ports_.read(); set.generation != generation_) [[unlikely]]
         follow(set);
     moved_ = false;
+    if (table_ != seen_) [[unlikely]]
+        follow(*table_);
     turns_.add();
     latency_.begin();
     const uint64_t before = ledger_.forwarded;
@@ -117,6 +119,9 @@ bool Worker::turn() noexcept {
         serve_late();
     if (next_release_ != flow::Reorder::kNever) [[unlikely]]
         release_due();
+    if (!moved_) now_ = clock_now();
+    if (now_ >= next_tick_) [[unlikely]]
+        tick();
     for (TxRelay& relay : plan_.relays) moved_ |= relay.turn(ledger_);
     if (moved_) {
         for (TxBuffer& tx : plan_.tx) tx.flush(ledger_);
@@ -240,7 +245,9 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     const auto header = rtp::Header::parse(payload);
     if (!header) return drop(m, reason_of(header.error()), &f);
     if (f.payload_type != Flow::kAnyPayloadType && header->payload_type() != f.payload_type)
-        return take_other_type(from, m, in, f, *header);
+        return take_other_type(m, in, f, *header);
+    if (header->ssrc() != f.path->reception.ssrc()) [[unlikely]]
+        meet(from, m, in, f);
     f.path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
                               in_rtp_units(now_, f.clock_rate));
     if (f.tells_sender) [[unlikely]]
@@ -275,7 +282,7 @@ void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const F
         return take_with_fec(from, m, in, f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f.retransmits) [[unlikely]]
-        follow_numbers(from, payload, f, m, in);
+        follow_numbers(payload, f);
     if (f.delays && !in_turn(from, m, in, f)) [[unlikely]]
         return;
     if (f.notes_first) [[unlikely]]
@@ -284,6 +291,8 @@ void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const F
         keep(payload, in, f);
     if (f.retransmits) [[unlikely]]
         hold(m, payload, in, f);
+    if (f.counts) [[unlikely]]
+        f.sent->count(payload);
     replicate(from, m, in, f);
     if (f.delays) [[unlikely]]
         release(f);
@@ -295,7 +304,7 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
     const bool rtp = protocol == rtp::Protocol::rtp, rtcp = protocol == rtp::Protocol::rtcp;
     if (!rtp && !rtcp) return drop(m, reason_of(protocol), &f);
     // The payload type of repair means nothing: it may look like RTCP.
-    if (f.kind == flow::Kind::repair) return take_repair(from, m, in, f);
+    if (f.kind == flow::Kind::repair) return take_repair(m, in, f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (!rtcp || !rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid, &f);
     f.path->rtcp_packets.add();
@@ -307,7 +316,10 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
         rte_pktmbuf_free(m);
         return;
     }
-    replicate(from, m, in, f.kind == flow::Kind::rtcp ? f : *f.rtcp);
+    Classified altered = in;
+    if (f.counts) [[unlikely]]
+        restate(m, altered, f);
+    replicate(from, m, altered, f.kind == flow::Kind::rtcp ? f : *f.rtcp);
 }
 
 // A stream's packet while forwarding is stopped: its reception goes on being counted, that nobody may think it was lost

@@ -134,10 +134,10 @@ private:
     // FEC: fec.cpp.
     void take_with_fec(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void leave(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
-    void take_other_type(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
+    void take_other_type(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
                          const rtp::Header& header) noexcept;
-    void take_repair(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
-    void send_recovered(const RxQueue& from, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void take_repair(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void send_recovered(const flow::Classified& in, const flow::Flow& f) noexcept;
     void send_renumbered(const flow::Fec& fec, std::span<const std::byte> packet, const flow::Classified& in) noexcept;
     void send_made(const flow::Rendition& to, std::span<const std::byte> head, std::span<const std::byte> body,
                    const flow::Classified& in) noexcept;
@@ -151,8 +151,7 @@ private:
     void nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept;
 
     // Whatever mended it: to the legs and all else that a packet of the track that arrives goes to.
-    void mend(const RxQueue& from, const flow::Classified& in, const flow::Flow& f,
-              std::span<const std::byte> packet) noexcept;
+    void mend(const flow::Classified& in, const flow::Flow& f, std::span<const std::byte> packet) noexcept;
 
     // Tracks with a delay: reorder.cpp.
     flow::Reorder::Turn turn_of(std::span<const std::byte> packet, const flow::Flow& f) noexcept;
@@ -171,14 +170,18 @@ private:
     void resend(uint16_t sequence, uint32_t ssrc, const flow::Retransmission& of,
                 const flow::Receiver& receiver) noexcept;
     void hold(rte_mbuf* m, std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f) noexcept;
-    void follow_numbers(const RxQueue& from, std::span<const std::byte> packet, const flow::Flow& f,
-                        const rte_mbuf* frame, const flow::Classified& in) noexcept;
+    void follow_numbers(std::span<const std::byte> packet, const flow::Flow& f) noexcept;
     bool reachable(const RxQueue& from, const flow::Flow& f) const noexcept;
     void hear_source(const RxQueue& from, const rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void ask_key_frame(flow::PathState& path) noexcept;
+    void meet(const RxQueue& from, const rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void restate(rte_mbuf* m, flow::Classified& in, const flow::Flow& f) noexcept;
+    void follow(const flow::Table& table) noexcept;
+    void farewell(const flow::Flow& f) noexcept;
+    void tick() noexcept;
     template <class More>
     void tell(flow::PathState& path, More more) noexcept;
-    void take_rtx(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void take_rtx(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
 
     // Of receivers that share a leg: group_feedback.cpp.
     void hear_in_group(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
@@ -202,10 +205,13 @@ private:
     const Published<PortSet>& ports_;
     uint64_t generation_ = 0;  // of the port set that was followed last
     WorkerPlan plan_;
-    const flow::Table* table_ = nullptr;             // of this turn
-    flow::CaptureTap* tap_ = nullptr;                // of this turn; null, as usual: nothing is captured
-    uint64_t capture_ = 0;                           // Capture::number that tap_ is of
-    uint64_t now_ = 0;                               // clock_now() of this burst
+    const flow::Table* table_ = nullptr;  // of this turn
+    const flow::Table* seen_ = nullptr;   // by follow()
+    flow::CaptureTap* tap_ = nullptr;     // of this turn; null, as usual: nothing is captured
+    uint64_t capture_ = 0;                // Capture::number that tap_ is of
+    uint64_t now_ = 0;                    // clock_now() of this burst
+    uint64_t next_tick_ = 0;
+    size_t part_ = 0;                                // of the table, that is looked at next
     uint64_t next_release_ = flow::Reorder::kNever;  // when packets that wait are to be looked at
     flow::Ledger ledger_;
     TurnLatency latency_;

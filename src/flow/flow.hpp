@@ -43,6 +43,7 @@ struct alignas(64) Flow {
     bool second_path : 1 = false;     // of the two that merge joins
     bool constant_rate : 1 = false;   // its media delivery index is measured
     bool delays : 1 = false;          // rtp, repair: delay is not null: packets leave in order
+    bool counts : 1 = false;          // sent is not null
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
@@ -52,6 +53,7 @@ struct alignas(64) Flow {
     // RTCP muxed on the RTP port (RFC 5761) leaves by the RTCP legs: the flow that stands for them.
     const Flow* rtcp = nullptr;
     FirstPacket* first = nullptr;  // rtp: legs came with this flow that want to know
+    Sent* sent = nullptr;          // null: all leaves as it came, sender reports too
     Feedback* feedback = nullptr;  // feedback: of whom; null: of one of the receivers in `retransmission`
 
     uint64_t feed = 0;  // what the sender thread knows the track by

@@ -36,8 +36,18 @@ struct alignas(64) PathState {
     rtp::Mdi mdi;            // of a track of constant rate
     Counter rtcp_packets;
     Counter rtcp_bytes;
+    Counter byes;              // by which the source said that it ends
+    Counter ended_at;          // gauge: of reception's packets, how many there were then
     FirstSender first_sender;  // where Flow::tells_sender
     Upstream upstream;
+
+    void end() noexcept {  // the source says so, once or several times
+        if (ended()) return;
+        byes.add();
+        ended_at.set(reception.counters().packets.read());
+    }
+    // It did, and nothing came since.
+    bool ended() const noexcept { return byes.read() != 0 && ended_at.read() == reception.counters().packets.read(); }
 };
 
 }  // namespace penstock::flow

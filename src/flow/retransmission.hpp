@@ -2,6 +2,7 @@
 // Retransmission of one track: its last packets, for receivers that ask for them again; and what of it we ask its
 // source for. Immutable once it is in a table, but for the states: the one worker that owns the track uses them.
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <memory>
@@ -71,10 +72,10 @@ struct Retransmission {
     std::vector<Receiver> receivers;  // by rtcp
     Rendition legs;                   // one each
 
-    rtp::Asking* asking = nullptr;  // null: the source is not asked
-    PathState* source = nullptr;    // which, when it is
-    std::optional<uint8_t> rtx{};   // payload type in which it answers; absent: as it was
-    uint8_t payload_type = 0;       // of the media, when there is `rtx`
+    rtp::Asking* asking = nullptr;                // null: the source is not asked
+    std::vector<PathState*> sources;              // which, when it is: of two the one after the other
+    std::array<std::optional<uint8_t>, 2> rtx{};  // by path: the payload type in which it answers; absent: as it was
+    uint8_t payload_type = 0;                     // of the media, when there is `rtx`
 
     std::vector<std::shared_ptr<void>> states;  // keeps ring, asking and feedback alive
 
@@ -86,6 +87,12 @@ struct Retransmission {
         if (first == receivers.end() || first->rtcp.ip != from.ip) return nullptr;
         const auto next = first + 1;
         return next != receivers.end() && next->rtcp.ip == from.ip ? nullptr : &*first;
+    }
+    // Which source is asked for a packet, at the first request for it and so on: of two that can be reached the other
+    // one when the former did not answer.
+    size_t whom(uint32_t times) const noexcept {
+        const size_t whom = (times - 1) % sources.size();
+        return sources[whom]->upstream.reached() ? whom : sources.size() - 1 - whom;
     }
     const Leg& leg_of(const Receiver& receiver) const noexcept {
         return legs.legs[static_cast<size_t>(&receiver - receivers.data())];

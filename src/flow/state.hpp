@@ -4,11 +4,13 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/address.hpp"
 #include "base/counter.hpp"
 #include "flow/drop.hpp"
 #include "rtp/budget.hpp"
+#include "rtp/header.hpp"
 #include "rtp/merge.hpp"
 
 namespace penstock::flow {
@@ -41,6 +43,28 @@ struct Feedback {
     // The worker's own.
     rtp::Budget budget;
     uint16_t rtx_sequence = 0;
+};
+
+// What left of a track whose packets do not all leave as they came: its sender reports say so (RFC 3550 section 7.2).
+// The worker's own.
+class Sent {
+public:
+    void count(std::span<const std::byte> packet) noexcept {  // valid RTP that leaves
+        const auto header = rtp::Header::parse(packet);
+        if (!header) return;
+        if (header->ssrc() != ssrc_) *this = Sent(header->ssrc());
+        const bool padded = (wire::load8(packet.data()) & 0x20) != 0;
+        packets_++;
+        octets_ += static_cast<uint32_t>(packet.size() - header->size() - (padded ? wire::load8(&packet.back()) : 0u));
+    }
+    uint32_t packets() const noexcept { return packets_; }  // of the present source, modulo 2^32
+    uint32_t octets() const noexcept { return octets_; }    // of payload
+
+    Sent() = default;
+
+private:
+    explicit Sent(uint32_t ssrc) : ssrc_(ssrc) {}
+    uint32_t ssrc_ = 0, packets_ = 0, octets_ = 0;
 };
 
 // The first packet that left under a table, for those whose legs came with it: RTSP tells them its number and time

@@ -51,6 +51,7 @@ Table::Table(PortRange media, std::span<const FlowPtr> flows) : media_(media), s
 
 std::unique_ptr<const Table> Table::with(std::span<const FlowPtr> added, std::span<const FlowPtr> removed) const {
     auto next = std::make_unique<Table>(*this);
+    next->ending_.clear();
     std::map<size_t, std::vector<FlowPtr>> touched;
     std::unordered_set<const Flow*> gone;
     const auto part = [&](const FlowPtr& flow) -> std::vector<FlowPtr>& {

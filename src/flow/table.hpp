@@ -76,6 +76,17 @@ public:
     // One flow of each track whose packets may wait for others, stopped or not: what waits came before.
     std::span<const Flow* const> delayed() const noexcept { return delayed_; }
 
+    // Flows of RTCP of tracks that ended with this table: their receivers, and sources, are told so. Not of the next.
+    std::span<const FlowPtr> ending() const noexcept { return ending_; }
+    void set_ending(std::vector<FlowPtr> flows) { ending_ = std::move(flows); }  // before it is published
+
+    // All flows, stopped or not, in so many parts: to be looked at a part at a time.
+    static constexpr size_t kParts = 512;
+    template <class Visit>
+    void each(size_t part, Visit visit) const {
+        for (const FlowPtr& flow : shards_[part]->flows) visit(*flow);
+    }
+
     const PortRange& media() const noexcept { return media_; }
     size_t size() const noexcept { return size_; }
 
@@ -83,6 +94,7 @@ private:
     static constexpr unsigned kShardBits = 9;
     static constexpr unsigned kShift = 64 - kShardBits;
     static constexpr size_t kShards = size_t{1} << kShardBits;
+    static_assert(kParts == kShards);
 
     struct View {
         const Slot* slots;
@@ -112,6 +124,7 @@ private:
     size_t size_ = 0;
     bool stopped_ = false;
     std::vector<const Flow*> served_, delayed_;
+    std::vector<FlowPtr> ending_;
     std::array<View, kShards> views_{};
     std::array<std::shared_ptr<const Shard>, kShards> shards_;  // shared with the next snapshot
 };

@@ -1,10 +1,12 @@
 #pragma once
 // The source of one path, as far as RTCP goes: the way back to it, what it said last, and what it was told. Written by
 // the one worker that owns the track; the counters are read by control.
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string_view>
 
 #include "base/counter.hpp"
 #include "flow/classify.hpp"
@@ -47,6 +49,13 @@ public:
         return true;
     }
 
+    // Who the source says that it is; empty: it does not.
+    void called(std::string_view cname) noexcept {
+        name_size_ = std::min(cname.size(), name_.size());
+        std::memcpy(name_.data(), cname.data(), name_size_);
+    }
+    std::string_view cname() const noexcept { return {name_.data(), name_size_}; }
+
     rtp::Reporter reporter;
     bool talks = false;  // the source sends RTCP: then the way is where that comes from
     uint32_t ssrc = 0;   // ours; 0: not chosen yet
@@ -63,6 +72,8 @@ private:
     std::array<std::byte, kMaxHeader> room_{};
     LegState sent_;
     bool reached_ = false;
+    std::array<char, 64> name_{};
+    size_t name_size_ = 0;
 };
 
 }  // namespace penstock::flow

@@ -54,7 +54,7 @@ uint64_t Asking::spacing() const noexcept {
     return round_trip == 0 ? kFirstSpacing : std::max(round_trip + round_trip / 2, kLeastSpacing);
 }
 
-size_t Asking::due(uint64_t now, std::span<uint16_t> into) noexcept {
+size_t Asking::due(uint64_t now, std::span<Due> into) noexcept {
     size_t count = 0;
     uint64_t next = kNever;
     const auto settled = [&](Missing& m) {
@@ -67,10 +67,9 @@ size_t Asking::due(uint64_t now, std::span<uint16_t> into) noexcept {
             if (now + counters_.round_trip.read() >= m.since + plan_.deadline) {
                 m.next = m.since + plan_.deadline;
             } else if (budget_.take(now, plan_.per_second)) {
-                into[count++] = static_cast<uint16_t>(m.number);
+                into[count++] = {static_cast<uint16_t>(m.number), ++m.times};
                 counters_.asked.add();
                 m.asked_at = now;
-                m.times++;
                 m.next = now + spacing();
             } else {
                 counters_.over_budget.add();

@@ -45,8 +45,12 @@ public:
     bool misses(uint16_t sequence) const noexcept;
     // Whether due() has anything to do.
     bool has_due(uint64_t now) const noexcept { return now >= next_; }
-    // Numbers to ask for now, ascending: how many were put into `into`.
-    size_t due(uint64_t now, std::span<uint16_t> into) noexcept;
+    // Numbers to ask for now, ascending: how many were put into `into`. `times`: which request for it this is, from 1.
+    struct Due {
+        uint16_t sequence = 0;
+        uint32_t times = 0;
+    };
+    size_t due(uint64_t now, std::span<Due> into) noexcept;
 
     const AskingPlan& plan() const noexcept { return plan_; }
     const AskingCounters& counters() const noexcept { return counters_; }

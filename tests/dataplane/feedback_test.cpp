@@ -199,9 +199,9 @@ TEST_CASE("a report tells what the receiver lost, and how far it is", "[feedback
 TEST_CASE("key frames that several want are asked of the source once", "[feedback]") {
     Stage stage(track_of());
     const auto pli = hex("81ce0002 00000001 11223344");
-    stage.media(1);
     stage.from_receiver(pli);
-    CHECK(stage.out(kIn).empty());  // it never said where it listens
+    CHECK(stage.out(kIn).empty());  // there is nobody yet
+    stage.media(1);
     stage.lab.arrive(packet().ipv4("10.0.0.9", "10.0.0.1").udp(7001, 20001).payload(sender_report()).build(), kIn);
     stage.lab.turn();
     stage.out(kOut);

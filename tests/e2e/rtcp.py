@@ -251,3 +251,35 @@ def test_reports_and_key_frames():
         assert ours and all(row[0] == "" and "penstock" in row[1] for row in ours), ours
         assert not wire.fields("udp.srcport == 20001 && udp.checksum.bad", "frame.number", options=("-o", "udp.check_checksum:TRUE"))
         assert_ledger(metrics())
+
+
+def test_silent_source_and_bye():
+    """A source without RTCP gets our reports on a timer. When penstock stops, receivers hear BYE in the name of the source, and the source ours."""
+    with Relay(2) as lab:
+        to = receiver_address(2)
+        penstock = start(lab, f"{WAN[4]}:20000", f"{to}:6000")
+        source = Sender(lab.receivers[0], WAN[4], 20000, bind=("", 5004), ssrc=0x5eed)
+        rtcp = lab.receivers[0].socket(bind=("0.0.0.0", 5005))
+        rtcp.settimeout(0.1)
+        at_source, at_receiver = Capture(lab.receivers[0], "eth0", "udp port 5005"), Capture(lab.receivers[1], "eth0", "udp port 6001")
+        got = []
+
+        def report():
+            source.send(50, size=1200)
+            try:
+                got.append(rtcp.recv(2048))
+            except TimeoutError:
+                pass
+            return got
+        wait_for(report, "a receiver report", 12, every=0.05)
+        kind, count, rr = next(packets_of(got[0]))
+        ssrc, lost, highest = struct.unpack(">III", rr[8:20])
+        assert (kind, count, ssrc, lost) == (201, 1, 0x5eed, 0), rr.hex()
+        penstock.stop(15)
+        decode = ("-d", "udp.port==5005,rtcp", "-d", "udp.port==6001,rtcp")
+        names = ("rtcp.pt", "rtcp.ssrc.identifier", "rtcp.sdes.text", "_ws.malformed", "udp.srcport")
+        farewell = at_receiver.fields("rtcp.pt == 203", *names, options=decode)
+        assert [row[1:] for row in farewell] == [("0x00005eed", farewell[0][2], "", "20001")], farewell
+        ours = at_source.fields("rtcp.pt == 203", *names, options=decode)
+        assert len(ours) == 1 and "penstock" in ours[0][2] and ours[0][3] == "" and ours[0][1] != "0x00005eed", ours
+        assert not at_source.bad_checksums()[1] and not at_receiver.bad_checksums()[1]

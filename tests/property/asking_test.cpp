@@ -61,10 +61,10 @@ TEST_CASE("packets are asked for that are missing, in time, and no others", "[as
                     if (newest + 1 != number) missing.emplace(newest + 1, now);
                 asking.arrived(static_cast<uint16_t>(number), 7, now);
             }
-            std::array<uint16_t, 64> numbers;
+            std::array<Asking::Due, 64> numbers;
             const size_t count = asking.has_due(now) ? asking.due(now, numbers) : 0;
             for (size_t i = 0; i < count; i++) {
-                const auto sequence = numbers[i];
+                const auto sequence = numbers[i].sequence;
                 const auto m = std::ranges::find_if(
                     missing, [&](const auto& x) { return static_cast<uint16_t>(x.first) == sequence; });
                 REQUIRE(m != missing.end());
@@ -105,7 +105,7 @@ TEST_CASE("a source is asked for no more than the budget", "[asking]") {
             now += kMs;
             sequence += random.chance(0.5) ? 1 : random.between<uint64_t>(2, 30);
             asking.arrived(static_cast<uint16_t>(sequence), 7, now);
-            std::array<uint16_t, 64> numbers;
+            std::array<Asking::Due, 64> numbers;
             total += asking.due(now, numbers);
             const auto seconds = static_cast<double>(now - begin) / (1000.0 * kMs);
             REQUIRE(static_cast<double>(total) <= per_second * (seconds + 0.25) + 1);

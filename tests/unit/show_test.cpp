@@ -371,7 +371,7 @@ TEST_CASE("show stream repair tells what was asked for again, and what was sent 
     const mesh::Track& t = *mesh.tracks()[0];
     t.asking->arrived(1, 7, 0);
     t.asking->arrived(3, 7, 0);
-    std::array<uint16_t, 4> numbers;
+    std::array<rtp::Asking::Due, 4> numbers;
     REQUIRE(t.asking->due(uint64_t{1} << 27, numbers) == 1);
     t.asking->arrived(2, 7, uint64_t{1} << 28);
     t.outputs[0].feedback->asked.add(3);

@@ -21,7 +21,7 @@ Result<void> Mesh::bring(const std::string& name, std::vector<config::Track> tra
         now.of_protocol = true;
     }
     now.brought = wanted.tracks;
-    run(now, wanted);
+    run(now, wanted, false);
     return {};
 }
 
@@ -30,7 +30,7 @@ void Mesh::withdraw(const std::string& name) {
     if (found == streams_.end() || found->second.brought.empty()) return;
     Stream& now = found->second;
     now.brought.clear();
-    run(now, now.config);
+    run(now, now.config, false);
     if (now.of_protocol) streams_.erase(found);
 }
 

@@ -203,11 +203,13 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
         std::shared_ptr<flow::MergeState> merge;
         std::shared_ptr<flow::LatencyHistogram> latency;
         std::shared_ptr<FirstPackets> first;
+        std::shared_ptr<flow::Sent> sent;
     };
     const Viewer* over_tcp = track.over_tcp();
     std::vector<flow::FlowPtr> flows;
     for (const Path& path : track.paths) {
-        const auto states = std::make_shared<States>(States{path.state, track.merge, track.latency, track.first});
+        const auto states =
+            std::make_shared<States>(States{path.state, track.merge, track.latency, track.first, track.sent});
         const auto flow_of = [&](flow::Kind kind, uint16_t further,
                                  const std::shared_ptr<const flow::Rendition>& rendition) {
             auto f = std::make_shared<flow::Flow>();
@@ -226,6 +228,8 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f->two_paths = track.two_paths();
             f->constant_rate = kind == flow::Kind::rtp && track.constant_rate();
             f->latency = track.latency.get();
+            f->sent = track.sent.get();
+            f->counts = track.sent != nullptr;
             f->state = states;
             if (kind != flow::Kind::rtcp) f->fec = fec;
             if (path.source.fec && (kind == flow::Kind::repair || path.source.fec->port == 0))
@@ -274,11 +278,12 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
     r->ring = track.ring.get();
     r->asking = track.asking.get();
     r->payload_type = track.config.payload_type.value_or(uint8_t{0});
-    for (const Path& path : track.paths) {
-        if (!path.source.nack || r->source != nullptr) continue;
-        r->source = path.state.get();
+    for (size_t p = 0; p < track.paths.size(); p++) {
+        const Path& path = track.paths[p];
+        if (!path.source.nack) continue;
+        r->sources.push_back(path.state.get());
         r->states.push_back(path.state);
-        r->rtx = path.source.nack->rtx;
+        r->rtx[p] = path.source.nack->rtx;
     }
     if (!track.config.feedback) return r;
     r->per_second = track.config.feedback->budget;

@@ -78,8 +78,9 @@ void Mesh::set(const config::Stream& stream) {
     run(now, stream);
 }
 
-// Makes the tracks be like those of `stream`.
-void Mesh::run(Stream& now, const config::Stream& stream) {
+// Makes the tracks be like those of `stream`. `ends`: who receives one that nothing follows is told so. A protocol's
+// may come again.
+void Mesh::run(Stream& now, const config::Stream& stream, bool ends) {
     const auto names = config::track_names(stream);
     const auto was = config::counterparts(now.running(), stream);
     std::vector<std::unique_ptr<Track>> before = std::move(now.tracks);
@@ -101,7 +102,7 @@ void Mesh::run(Stream& now, const config::Stream& stream) {
     for (size_t b = 0; b < before.size(); b++) {
         if (!before[b]) continue;
         hand_on_viewers(*before[b], successors[b]);
-        retire(std::move(before[b]));
+        retire(std::move(before[b]), ends && successors[b] == nullptr);
     }
 }
 
@@ -111,7 +112,7 @@ bool Mesh::remove(const std::string& name) {
     if (!found->second.brought.empty()) displaced_.push_back(name);
     for (auto& track : found->second.tracks) {
         hand_on_viewers(*track, nullptr);
-        retire(std::move(track));
+        retire(std::move(track), true);
     }
     streams_.erase(found);
     return true;
@@ -141,6 +142,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     take_repeat(*track, before);
     take_retransmission(*track, before);
     take_reorder(*track, before);
+    take_sent(*track, before);
     const auto receiver = [](const config::Output& output) { return std::tuple(output.rtp, output.vlan, output.port); };
     std::map<decltype(receiver(config::Output{})), const Output*> known;
     if (before)
@@ -237,11 +239,12 @@ void Mesh::disuse(Track& track) {
     }
 }
 
-void Mesh::retire(std::unique_ptr<Track> track) {
+void Mesh::retire(std::unique_ptr<Track> track, bool ends) {
     disuse(*track);
     account(*track, false);
     std::erase(dirty_, track.get());
     removed_.insert(removed_.end(), track->flows.begin(), track->flows.end());
+    if (ends) add_ending(*track);
     compiled_ = false;
 }
 
@@ -395,7 +398,10 @@ std::unique_ptr<const flow::Table> Mesh::compile() {
     compiled_ = true;
     auto next = current_.with(added, removed);
     current_ = *next;
-    return next;
+    if (ending_.empty()) return next;
+    auto last = std::make_unique<flow::Table>(*next);
+    last->set_ending(std::exchange(ending_, {}));
+    return last;
 }
 
 }  // namespace penstock::mesh

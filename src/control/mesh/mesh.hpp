@@ -98,6 +98,7 @@ struct Track {
     std::shared_ptr<FirstPackets> first;      // of the last table that brought a viewer's leg
     std::shared_ptr<flow::MergeState> merge;  // two paths, or a source with `nack`
     std::shared_ptr<flow::LatencyHistogram> latency;
+    std::shared_ptr<flow::Sent> sent;            // for its sender reports; null: what arrives leaves as it is
     std::shared_ptr<rtp::fec::Decoder> decoder;  // null: no path brings repair
     std::vector<Encoding> encodings;
     std::shared_ptr<flow::History> history;         // video that can be watched
@@ -223,6 +224,9 @@ public:
     // The table of all changes since the last call; null when there are none.
     std::unique_ptr<const flow::Table> compile();
 
+    // The last one, with which all tracks end.
+    std::unique_ptr<const flow::Table> last_table();
+
     // Whether the flows of the tables are forwarded, or held back.
     void set_forwarding(bool on);
     bool forwarding() const noexcept { return !current_.stopped(); }
@@ -262,7 +266,7 @@ private:
 
     std::optional<std::string> objection(const config::Stream& stream) const;
     void set(const config::Stream& stream);
-    void run(Stream& now, const config::Stream& stream);
+    void run(Stream& now, const config::Stream& stream, bool ends = true);
     std::unique_ptr<Track> make_track(const std::string& stream, const std::string& name, const config::Track& of,
                                       const Track* before);
     void use(Track& track);
@@ -280,7 +284,8 @@ private:
     std::vector<flow::FlowPtr> feedback_of_group(const Viewer& viewer) const;
     void renew_feedback(Viewer& viewer);
     void listen_in_group(const Viewer& viewer, bool on);
-    void retire(std::unique_ptr<Track> track);
+    void retire(std::unique_ptr<Track> track, bool ends);
+    void add_ending(const Track& track);
     bool arrives(const flow::Key& key, const flow::PortInfo& port) const;
     uint16_t choose_owner(const config::Track& track) const;
     size_t largest_packet() const;
@@ -290,6 +295,7 @@ private:
     void take_history(Track& track, const Track* before) const;
     void take_retransmission(Track& track, const Track* before) const;
     void take_reorder(Track& track, const Track* before) const;
+    void take_sent(Track& track, const Track* before) const;
     std::shared_ptr<const flow::Delay> delay_of(const Track& track) const;
     void place(Track& track, std::span<const size_t> fresh) const;
     uint16_t choose_server(const Track& track) const;
@@ -326,6 +332,7 @@ private:
     size_t history_bytes_ = 0;
     std::vector<flow::FlowPtr> added_;    // of viewers that came
     std::vector<flow::FlowPtr> removed_;  // of tracks and viewers that are gone
+    std::vector<flow::FlowPtr> ending_;   // of RTCP, of tracks that nothing follows
     std::vector<Placement> placed_;       // by worker
     flow::Table current_;                 // what was compiled last; shares its shards with the published one
     bool compiled_ = false;

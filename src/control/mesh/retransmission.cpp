@@ -36,6 +36,12 @@ void Mesh::take_reorder(Track& track, const Track* before) const {
     if (delay != 0) track.reorder = std::make_shared<flow::Reorder>(delay);
 }
 
+// Where not all leaves as it came.
+void Mesh::take_sent(Track& track, const Track* before) const {
+    if (!track.merge && !track.decoder && !track.reorder) return;
+    track.sent = before && before->sent ? before->sent : std::make_shared<flow::Sent>();
+}
+
 std::shared_ptr<const flow::Delay> Mesh::delay_of(const Track& track) const {
     if (!track.reorder && !track.former_reorder) return nullptr;
     auto delay = std::make_shared<flow::Delay>();

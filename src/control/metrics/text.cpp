@@ -66,9 +66,10 @@ void paths(std::string& out, const View& view) {
         Family{"track_latency_seconds", "histogram",
                "Time in a worker, sampled: from the rx burst of one packet a turn to the end of the turn."},
         Family{"path_reports_total", "counter", "RTCP packets that the source was sent."},
+        Family{"path_byes_total", "counter", "Times that the source said that it ends."},
         Family{"path_key_frame_requests_total", "counter",
                "Key frames that receivers asked for: asked of the source, or one request for several."}};
-    auto& [lost_packets, jitter, rtcp, delay_factor, loss_rate, latency, reports, key_frames] = others;
+    auto& [lost_packets, jitter, rtcp, delay_factor, loss_rate, latency, reports, byes, key_frames] = others;
     const auto exported = buckets(2);
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string of_track = labels_of(*track);
@@ -81,6 +82,7 @@ void paths(std::string& out, const View& view) {
             rtcp.sample(labels, path.state->rtcp_packets.read());
             const flow::Upstream& up = path.state->upstream;
             reports.sample(labels, up.reports.read());
+            byes.sample(labels, path.state->byes.read());
             key_frames.sample(labels, up.key_frames.read(), ",as=\"asked\"");
             key_frames.sample(labels, up.key_frames_merged.read(), ",as=\"merged\"");
             const rtp::MdiCounters& mdi = path.state->mdi.counters();

@@ -28,13 +28,14 @@ public:
         return std::nullopt;
     }
 
-    // Whether it is time for a report; the first call only begins to wait. `chance`: 32 random bits.
+    // Whether it is time for a report; the first call only begins to wait. None of a source that sent nothing since the
+    // last. `chance`: 32 random bits.
     bool due(const Reception& reception, uint64_t now, uint32_t chance) noexcept {
         if (next_ != 0 && now < next_) return false;
-        const bool due = next_ != 0;
         const uint64_t bytes = reception.counters().bytes.read();
+        const bool due = next_ != 0 && bytes != bytes_;
         RtcpSession session;
-        session.first = !due;
+        session.first = next_ == 0;
         if (measured_ != 0 && now > measured_)
             session.bandwidth =
                 static_cast<double>(bytes - bytes_) * 8 / (static_cast<double>(now - measured_) * 0x1p-32);

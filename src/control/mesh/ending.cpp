@@ -1,0 +1,23 @@
+// Tracks that end: with the table in which they are no more, workers tell receivers and sources so (RFC 3550
+// section 6.6).
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "control/mesh/mesh.hpp"
+
+namespace penstock::mesh {
+
+void Mesh::add_ending(const Track& track) {
+    std::ranges::copy_if(track.flows, std::back_inserter(ending_),
+                         [](const flow::FlowPtr& f) { return f->kind == flow::Kind::rtcp; });
+}
+
+std::unique_ptr<const flow::Table> Mesh::last_table() {
+    for (const Track* track : tracks()) add_ending(*track);
+    auto last = std::make_unique<flow::Table>(current_);
+    last->set_ending(std::exchange(ending_, {}));
+    return last;
+}
+
+}  // namespace penstock::mesh
