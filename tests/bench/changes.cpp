@@ -5,20 +5,15 @@
 // where it is not a hundred.
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
-#include <sched.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <thread>
 
 #include "dataplane/heap.hpp"
-#include "dataplane/rcu.hpp"
-#include "dataplane/worker.hpp"
 #include "samples.hpp"
-#include "stage.hpp"
-#include "traffic.hpp"
+#include "two_threads.hpp"
 
 namespace {
 
@@ -28,53 +23,6 @@ using namespace std::chrono_literals;
 
 constexpr uint32_t kFlows = 100'000;
 constexpr uint16_t kPayload = 200;
-
-void run_on(unsigned core) {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(core, &one);
-    sched_setaffinity(0, sizeof one, &one);
-}
-
-// Two cores of our own, or nothing.
-std::vector<unsigned> two_cores() {
-    cpu_set_t allowed;
-    sched_getaffinity(0, sizeof allowed, &allowed);
-    std::vector<unsigned> cores;
-    for (unsigned core = 0; core < CPU_SETSIZE && cores.size() < 2; core++)
-        if (CPU_ISSET(core, &allowed)) cores.push_back(core);
-    return cores;
-}
-
-// The control side: its own thread.
-class Changer {
-public:
-    Changer(mesh::Mesh& mesh, dataplane::Published<flow::Table>& table) : mesh_(mesh), table_(table) {}
-
-    void change() {
-        const uint32_t flow = 1 + number_ / 4 * 7919 % (kFlows - 1);  // never the one that is watched
-        switch (number_++ % 4) {
-            case 0: put(stream_of(flow, 2)); break;  // an output more
-            case 1: put(stream_of(flow, 1)); break;
-            case 2: mesh_.remove(std::to_string(flow)); break;
-            default: put(stream_of(flow, 1)); break;
-        }
-        answer(mesh_);
-        mesh_.take_sources();
-        mesh_.take_keys();
-        table_.publish(mesh_.compile());
-        table_.reclaim();
-    }
-
-private:
-    void put(const config::Stream& stream) {
-        if (!mesh_.put(stream)) std::abort();
-    }
-
-    mesh::Mesh& mesh_;
-    dataplane::Published<flow::Table>& table_;
-    uint32_t number_ = 0;
-};
 
 struct Seen {                     // by the worker, with changes or without
     std::vector<uint64_t> turns;  // TSC cycles, of 32 packets each
@@ -105,23 +53,15 @@ int main(int argc, char** argv) {
         fmt::print(stderr, "bench-changes: {}\n", stage.error().text);
         return 1;
     }
-    const auto mesh = make_mesh(kFlows, 1, true);
-    dataplane::Qsbr qsbr(1);
-    dataplane::Published<flow::Table> table(qsbr, mesh->compile());
-    dataplane::WorkerPlan plan;
-    plan.rx.push_back({.ethdev = (*stage)->rx()});
-    for (int port = 0; port < 2; port++) plan.tx.emplace_back((*stage)->tx(), uint16_t{0}, true);
-    plan.pools = (*stage)->pools();
-    const dataplane::Published<flow::Capture> capture(qsbr, std::make_unique<const flow::Capture>());
-    const dataplane::Published<dataplane::PortSet> ports(qsbr, std::make_unique<const dataplane::PortSet>());
-    dataplane::Worker worker(qsbr, table, capture, ports, std::move(plan));
-    const auto state = mesh->stream("0")->tracks[0]->paths[0].state;
+    Forwarding forwarding(**stage, kFlows, 1);
+    dataplane::Worker& worker = forwarding.worker;
+    const auto state = forwarding.mesh->stream("0")->tracks[0]->paths[0].state;
 
     std::atomic<bool> changing = false, done = false;
     Samples change_us;
     std::thread control([&] {
         run_on(cores[0]);
-        Changer changer(*mesh, table);
+        Changer changer(forwarding, kFlows);
         const auto begin = std::chrono::steady_clock::now();
         const auto end = begin + std::chrono::duration<double>(std::stod(argv[1]));
         for (auto next = begin; next < end; next += 1'000'000us / rate) {
@@ -129,9 +69,10 @@ int main(int argc, char** argv) {
             const bool on = (next - begin) / 250ms % 2 == 1;
             changing.store(on, std::memory_order_relaxed);
             const auto start = std::chrono::steady_clock::now();
-            table.reclaim();
+            forwarding.table.reclaim();
             if (!on) continue;
             changer.change();
+            forwarding.table.reclaim();
             change_us.add(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
         }
         done = true;
@@ -153,7 +94,7 @@ int main(int argc, char** argv) {
         fed += kBurst;
     }
     control.join();
-    table.reclaim();
+    forwarding.table.reclaim();
 
     const flow::Ledger ledger = worker.ledger().read();
     const uint64_t arrived = (*stage)->sent() - sent_before;

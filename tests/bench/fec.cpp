@@ -30,6 +30,8 @@ constexpr unsigned kRounds = 300;
 // Rounds before the first sample: then all memory of a decoder of each of kMany streams was used.
 constexpr uint32_t kMany = 256;
 constexpr unsigned kWarm = kMany * rtp::fec::Decoder::kWindow / kRound + 1;
+// Streams whose sums are far more than any cache holds, 66 MiB of those that are in use at once.
+constexpr uint32_t kVeryMany = 4096;
 
 struct Packets {
     explicit Packets(size_t wanted) : bytes(wanted * kStride), count(wanted) {
@@ -60,6 +62,18 @@ struct Written {
         size = repair.head.size + repair.body.size();
     }
 };
+
+// What it takes to read a packet, whatever is done with it: the least that anything can cost which has to see it.
+void read_once(Packets& packets) {
+    Samples samples;
+    std::array<std::byte, rtp::fec::Slots::kLine * ((kSize + 63) / 64)> sum{};
+    for (unsigned round = 0; round < kRounds; round++) {
+        const uint64_t start = rte_rdtsc_precise();
+        for (unsigned i = 0; i < kRound; i++) rtp::fec::fastest_xor().one(sum.data(), packets.next(0).data(), kSize);
+        samples.add(static_cast<double>(rte_rdtsc_precise() - start) / kRound);
+    }
+    print({"read-once", "bound", kSize, 1, 1, "cold"}, samples);
+}
 
 void encode(Packets& packets, uint32_t flows, const char* cache) {
     std::vector<std::unique_ptr<rtp::fec::Encoder>> encoders(flows);
@@ -123,5 +137,7 @@ int main() {
         decode(hot, flows, "hot");
         decode(cold, flows, "cold");
     }
+    read_once(cold);
+    encode(cold, kVeryMany, "cold");
     return 0;
 }

@@ -28,7 +28,7 @@ public:
 private:
     static dataplane::WorkerPlan plan(const Stage& stage, const Load& load) {
         dataplane::WorkerPlan plan;
-        plan.rx.push_back({.ethdev = stage.rx()});
+        plan.rx.emplace_back().ethdev = stage.rx();
         for (int port = 0; port < 2; port++) plan.tx.emplace_back(stage.tx(), uint16_t{0}, load.share);
         plan.ports.resize(1);
         plan.ingest = stage.by_tcp();

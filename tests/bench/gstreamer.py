@@ -1,5 +1,7 @@
-"""A relay of GStreamer's, udpsrc ! multiudpsink, in the network namespaces of peers.Lab: CPU time of its process a packet."""
+"""What GStreamer does by CPU time of its process a packet: a relay, udpsrc ! multiudpsink, in the network namespaces of peers.Lab;
+and ST 2022-1 FEC, as what a pipeline takes longer with it."""
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -57,3 +59,42 @@ def relay(lab, size, fanout, seconds, tsc_hz):
     cycles = round(cpu * tsc_hz / packets, 1)
     return {"case": "relay", "subject": "gstreamer", "size": size, "fanout": fanout, "flows": 1, "cache": "hot",
             "cycles_median": cycles, "cycles_best": cycles}
+
+
+FEC_PAYLOAD = 1288  # of 1300 bytes of RTP
+FRAME = 1280 * 720 * 2  # bytes of raw video, which is payloaded in packets of that size
+SOURCE = ("videotestsrc pattern=black num-buffers={} ! video/x-raw,format=UYVY,width=1280,height=720 ! "
+          "rtpvrawpay mtu=1300 ssrc=0 pt=96 ! ")  # the encoder takes no other SSRC
+ENCODER = "rtpst2022-1-fecenc columns=10 rows=10 name=e "
+SINK = "fakesink sync=false async=false "
+
+
+def child_seconds(words):
+    before = os.times()
+    done = subprocess.run(["gst-launch-1.0", "-q", *words.split()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+    after = os.times()
+    return None if done.returncode else after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def fec(tsc_hz, frames):
+    """Rows, or none where it cannot be had: the best of three of each, turn by turn; without a network."""
+    if not shutil.which("gst-launch-1.0"):
+        return
+    source = SOURCE.format(frames)
+    pipelines = {
+        "plain": source + SINK,
+        "fec-encode": source + ENCODER + f"e.src ! {SINK} e.fec_0 ! {SINK} e.fec_1 ! {SINK}",
+        "fec-decode": source + ENCODER + f"e.src ! d.sink e.fec_0 ! d.fec_0 e.fec_1 ! d.fec_1 "
+                                         f"rtpst2022-1-fecdec name=d size-time=200000000 d.src ! {SINK}"}
+    taken = {name: [] for name in pipelines}
+    for _ in range(3):
+        for name, words in pipelines.items():
+            taken[name].append(child_seconds(words))
+    if any(None in each for each in taken.values()):
+        return
+    best = {name: min(each) for name, each in taken.items()}
+    packets = frames * FRAME / FEC_PAYLOAD
+    for case, without in ("fec-encode", "plain"), ("fec-decode", "fec-encode"):
+        cycles = round((best[case] - best[without]) * tsc_hz / packets, 1)
+        yield {"case": case, "subject": "gstreamer", "size": 1300, "fanout": 1, "flows": 1, "cache": "hot",
+               "cycles_median": cycles, "cycles_best": cycles}

@@ -191,6 +191,28 @@ def changes(rows, where):
     yield "Again: `build-bench/tests/bench/bench-changes 15 1000` (seconds, changes a second).\n"
 
 
+def beside_spin(rows):
+    yield "## Latency beside the machine's own\n"
+    yield "Packets of 200 B at half of what the worker can do among 100,000 streams, of which a hundred a second change, from when each is due to the end of"
+    yield "the turn that sent it; and what a bare spin loop on the same core sees of the same schedule, by turns: gaps that are the machine's.\n"
+    found = [pick(rows, "latency-beside-spin", subject=subject) for subject in ("penstock", "spin")]
+    lines = [[word, *(cell(row, key, 2) for key in ("p50_us", "p99_us", "p999_us"))] for word, row in zip(("penstock", "spin loop"), found)]
+    yield from table(["", "p50 µs", "p99 µs", "p99.9 µs"], lines)
+    yield "Again: `build-bench/tests/bench/bench-latency 20`.\n"
+
+
+def overload(rows):
+    yield "## Overload\n"
+    yield "Twice as much as a worker can forward, 1 → 16, 200 B, while the table changes: beside the most that it forwards of 90, 100 and 110 %, by turns."
+    yield "What is too much is dropped by the rx ring, as a NIC does: nothing is lost behind it.\n"
+    row = pick(rows, "overload")
+    yield from table(["offered, of capacity", "peak, packets/s", "goodput, packets/s", "of the peak", "dropped at rx", "fairness (Jain)",
+                      "a change in force, p99 ms"],
+                     [[cell(row, "offered", 2), cell(row, "peak_pps"), cell(row, "goodput_pps"), cell(row, "of_peak", 3),
+                       cell(row, "dropped_at_rx", 3), cell(row, "fairness", 4), cell(row, "change_p99_ms", 3)]])
+    yield "Again: `build-bench/tests/bench/bench-overload 10`.\n"
+
+
 def workers(rows):
     yield "## One worker against two\n"
     yield "Each on a core of its own with its half of 2,000 streams; one, the other and both by turns.\n"
@@ -206,9 +228,12 @@ def workers(rows):
 
 def parts(rows):
     yield "## FEC and merge by themselves\n"
-    yield "Beyond the relay, cycles per media packet (FEC, 1300 B) and per arriving packet (merge).\n"
-    lines = [[WORDS[row["case"]], f"{row['flows']:,}", row["cache"], cell(row), cell(row, "cycles_best")]
-             for row in rows if row["case"] in ("fec-encode", "fec-decode", "merge")]
+    yield "Beyond the relay, cycles per media packet (FEC, 1300 B) and per arriving packet (merge). GStreamer's are what its elements add to a pipeline of the"
+    yield "same packets, the best of three. `read once` is what it takes to read a packet of 1300 B that is in no cache: many streams cannot come near it,"
+    yield "since each packet also reads and writes a row's and a column's sum, which are as cold: five times as many bytes.\n"
+    lines = [[WORDS.get(row["case"], "read once") + (", GStreamer" if row["subject"] == "gstreamer" else ""), f"{row['flows']:,}", row["cache"],
+              cell(row), cell(row, "cycles_best")]
+             for row in rows if row["case"] in ("fec-encode", "fec-decode", "read-once", "merge")]
     yield from table(["", "streams", "packets", "cycles", "best"], lines or [[NONE] * 5])
     yield "Again: `build-bench/tests/bench/bench-fec`, `build-bench/tests/bench/bench-merge`.\n"
 
@@ -217,8 +242,7 @@ def write(measured, where):
     rows = measured["rows"]
     out = ["# Performance\n", "Written by `tools/bench --report`, which measures all of this again (about ten minutes; `--quick`: two); not to be edited.\n"]
     for part in (machine(measured), targets(measured["verdict"]), walks(rows, where),
-                 beside(rows, measured["machine"]["tsc_hz"], where), wire(rows, where),
-                 missing(measured["not_measured"]), growth(rows, where), changes(rows, where),
-                 workers(rows), parts(rows)):
+                 beside(rows, measured["machine"]["tsc_hz"], where), wire(rows, where), missing(measured["not_measured"]), growth(rows, where),
+                 changes(rows, where), beside_spin(rows), overload(rows), workers(rows), parts(rows)):
         out += part
     return "\n".join(out).rstrip("\n") + "\n"

@@ -55,11 +55,11 @@ def not_measured(missing, cores):
     if missing:
         why["kernel relay, GStreamer relay"] = missing
     elif not shutil.which("gst-launch-1.0"):
-        why["GStreamer relay"] = "gst-launch-1.0 is not installed"
+        why["GStreamer relay, FEC of GStreamer"] = "gst-launch-1.0 is not installed"
     if not shutil.which("dpdk-testpmd"):
         why["testpmd"] = "dpdk-testpmd is not installed"
     if cores < 2:
-        why["changes, two workers"] = "they take two cores"
+        why["changes, latency beside a spin loop, overload, two workers"] = "they take two cores"
     return why
 
 
@@ -76,11 +76,14 @@ def measure(programs, quick):
     take("the walk of a packet", walks(programs, seconds))
     take("streams and legs", growth(programs, seconds))
     take("FEC alone", bench.rows_of([programs / "bench-fec"]))
+    take("FEC of GStreamer", gstreamer.fec(facts["tsc_hz"], 20 if quick else 200))
     take("two paths alone", bench.rows_of([programs / "bench-merge"]))
     if facts["cores"] > 1:
         for rate in page.RATES:
             found = bench.rows_of([programs / "bench-changes", "2" if quick else "15", rate])
             take(f"{rate} changes a second", ({**row, "rate": rate} for row in found))
+        take("latency beside a spin loop", bench.rows_of([programs / "bench-latency", "2" if quick else "20"]))
+        take("overload", bench.rows_of([programs / "bench-overload", "2" if quick else "10"]))
         take("two workers", bench.rows_of([programs / "bench-workers", "4" if quick else "24"]))
     over_veth, unseen = wire.measure(programs, 0.5 if quick else 2)
     rows += over_veth

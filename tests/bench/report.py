@@ -111,7 +111,7 @@ def fec(rows):
     for row in rows:
         if row["case"] == "fec-encode":
             other = find(rows, "fec-decode", *key(row)[1:])
-            print(f"{row['flows']:>8} {row['cache']:>8} {figure(row):>15} {figure(other):>16}")
+            print(f"{row['flows']:>8} {row['cache']:>8} {figure(row):>15} {figure(other) if other else '-':>16}")
 
 
 def merge(rows):

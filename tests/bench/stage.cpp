@@ -87,6 +87,11 @@ void Stage::feed(std::span<rte_mbuf* const> packets) const {
         rte_panic("a subject left packets in the ring\n");
 }
 
+size_t Stage::offer(std::span<rte_mbuf* const> packets) const {
+    return rte_ring_sp_enqueue_burst(ring_, reinterpret_cast<void* const*>(packets.data()),
+                                     static_cast<unsigned>(packets.size()), nullptr);
+}
+
 bool Stage::waiting() const { return rte_ring_count(ring_) != 0; }
 
 uint64_t Stage::sent() const {

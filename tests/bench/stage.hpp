@@ -26,6 +26,8 @@ public:
     // it.
     void prepare(std::span<rte_mbuf*> into, Traffic& traffic, uint16_t payload) const;
     void feed(std::span<rte_mbuf* const> packets) const;
+    // The same as far as there is room; says how many that was.
+    size_t offer(std::span<rte_mbuf* const> packets) const;
     // Buffers as prepare() takes them, to be written by others.
     void take(std::span<rte_mbuf*> into) const;
     bool waiting() const;   // whether something that was fed was not taken yet

@@ -58,6 +58,23 @@ def verdict(rows):
     goal("packets lost by changes of other streams", 0, [(row["lost"], f"{row['changes_per_second']}/s") for row in of(rows, "changes")])
     goal("two paths: at most 80 cycles per arriving packet", 80,
          [(row["cycles_median"], "1 track") for row in of(rows, "merge", flows=1)])
+    for case, least_hot, least_cold in ("fec-encode", 25, 8), ("fec-decode", 30, None):
+        theirs, word = of(rows, case, subject="gstreamer"), case.replace("-", " ").replace("fec", "FEC")
+        for cache, least in ("hot", least_hot), ("cold", least_cold):
+            if least:
+                goal(f"GStreamer's {word}: at least {least} x penstock, packets {cache}", least,
+                     over(theirs, of(rows, case, subject="penstock", flows=1, cache=cache), "1 stream"), at_least=True)
+    goal("FEC encode of 4,096 streams: at most 1.5 x reading each packet once", 1.5,
+         over(of(rows, "fec-encode", subject="penstock", flows=4096, cache="cold"), of(rows, "read-once"), "4,096 streams"))
+    ours, spin = (of(rows, "latency-beside-spin", subject=subject) for subject in ("penstock", "spin"))
+    goal("latency at half load under changes: at most 1.5 x that of a spin loop", 1.5,
+         [(a[key] / b[key], word) for a, b in zip(ours, spin) for key, word in (("p99_us", "p99"), ("p999_us", "p99.9")) if b[key]])
+    full = of(rows, "overload")
+    goal("overload: at least 1.9 x the capacity was offered", 1.9, [(row["offered"], "200 %") for row in full], at_least=True)
+    goal("overload at 200 %: at least 0.95 of the peak", 0.95, [(row["of_peak"], "200 %") for row in full], at_least=True)
+    goal("overload at 200 %: fairness over streams (Jain) at least 0.99", 0.99, [(row["fairness"], "200 %") for row in full],
+         at_least=True)
+    goal("overload: a change of the table in force within 1 ms, p99", 1.0, [(row["change_p99_ms"], "90-200 %") for row in full])
     goal("memory per stream with one leg: under 2,048 B", 2048, grown(rows, "streams", "flows"))
     goal("memory per leg: under 192 B", 192, grown(rows, "legs", "fanout"))
     return goals

@@ -81,6 +81,8 @@ std::unique_ptr<mesh::Mesh> make_mesh(uint32_t flows, uint32_t fanout, bool mult
     for (uint32_t f = 0; f < flows; f++)
         if (!mesh->put(stream_of(f, fanout, kind))) std::abort();  // no two flows share an address and port
     answer(*mesh);
+    mesh->take_sources();  // as penstock does
+    mesh->take_keys();
     return mesh;
 }
 

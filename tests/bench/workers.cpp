@@ -9,7 +9,6 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_pause.h>
-#include <sched.h>
 
 #include <array>
 #include <atomic>
@@ -17,11 +16,8 @@
 #include <thread>
 
 #include "dataplane/heap.hpp"
-#include "dataplane/rcu.hpp"
-#include "dataplane/worker.hpp"
 #include "samples.hpp"
-#include "stage.hpp"
-#include "traffic.hpp"
+#include "two_threads.hpp"
 
 namespace {
 
@@ -31,22 +27,6 @@ using namespace penstock::bench;
 constexpr uint32_t kFlows = 2000;
 constexpr uint16_t kWorkers = 2;
 constexpr size_t kFed = 512;  // packets a round
-
-void run_on(unsigned core) {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(core, &one);
-    sched_setaffinity(0, sizeof one, &one);
-}
-
-std::vector<unsigned> two_cores() {
-    cpu_set_t allowed;
-    sched_getaffinity(0, sizeof allowed, &allowed);
-    std::vector<unsigned> cores;
-    for (unsigned core = 0; core < CPU_SETSIZE && cores.size() < kWorkers; core++)
-        if (CPU_ISSET(core, &allowed)) cores.push_back(core);
-    return cores;
-}
 
 [[noreturn]] void die(const char* what) {
     fmt::print(stderr, "bench-workers: {}\n", what);
@@ -111,7 +91,7 @@ void run(const Stage& stage, std::array<Lane, kWorkers>& lanes, const dataplane:
         Lane& lane = lanes[id];
         dataplane::WorkerPlan plan;
         plan.id = id;
-        plan.rx.push_back({.ethdev = lane.rx});
+        plan.rx.emplace_back().ethdev = lane.rx;
         for (int port = 0; port < 2; port++) plan.tx.emplace_back(sink.tx()[id].ethdev, sink.tx()[id].queue, true);
         plan.ports.resize(2);
         for (const Lane& each : lanes) plan.inboxes.push_back(each.inbox), plan.shares.push_back(each.shares);

@@ -36,7 +36,13 @@ def measured():
                      for name in page.PEERS if fanout == 1 or not name.startswith("testpmd")]
         rows += [{"case": "wire", "subject": name, "size": size, "fanout": fanout, "packets_per_second": 100_000,
                   "packets_per_cpu_second": 900_000 if name.startswith("penstock") else 200_000} for name in page.WIRE for fanout in page.WIRE_FANOUTS]
-    rows += [row(case, flows=1, cycles_median=60.0) for case in ("fec-encode", "fec-decode", "merge")]
+    rows += [row(case, flows=n, cache=cache, cycles_median=60.0) for case in ("fec-encode", "fec-decode", "merge") for cache in ("hot", "cold")
+             for n in (1, 4096)]
+    rows += [row(case, subject="gstreamer", flows=1, cycles_median=2000.0) for case in ("fec-encode", "fec-decode")]
+    rows += [row("read-once", cache="cold", cycles_median=50.0)]
+    rows += [row("latency-beside-spin", subject=subject, p50_us=0.1, p99_us=9.0, p999_us=15.0) for subject in ("penstock", "spin")]
+    rows += [row("overload", peak_pps=2e6, goodput_pps=1.99e6, of_peak=0.995, offered=2.0, dropped_at_rx=0.5, fairness=0.9999,
+                 change_p99_ms=0.2)]
     facts = {"cpu": "none", "cores": 2, "tsc_hz": 2_000_000_000, "load_average": 0.1, "load_average_at_end": 1.0,
              "transparent_hugepages": "madvise", "memory_on_huge_pages_mib": 100}
     return {"date": "2026-01-01 00:00 UTC", "quick": False, "machine": facts, "rows": rows, "not_measured": {"rtpengine": "for a reason"}}

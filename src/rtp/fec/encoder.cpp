@@ -160,14 +160,16 @@ Encoder::Block* Encoder::block_at(Column& column, uint64_t row) noexcept {
 void Encoder::add(Sum* row, Sum* column, std::span<const std::byte> packet) noexcept {
     const auto fields = FieldSum::of(packet);
     const auto body = packet.subspan(kMediaHeader);
-    for (Sum* sum : {row, column}) {
-        if (sum == nullptr) continue;
+    const auto join = [&](Sum* sum) {
+        if (sum == nullptr) return;
         if (sum->count++ == 0) {
             sum->slot = free_.back();
             free_.pop_back();
         }
         sum->fields.add(fields);
-    }
+    };
+    join(row);
+    join(column);
     if (row != nullptr && column != nullptr && std::min(row->size, column->size) >= body.size()) [[likely]]
         return xor_.two(slots_[row->slot], slots_[column->slot], body.data(), body.size());
     if (row != nullptr) extend(*row, body);
@@ -209,8 +211,7 @@ std::optional<Members> Encoder::members_of(Line line, uint64_t base) const noexc
 }
 
 std::optional<Repair> Encoder::take(Sum& sum, Line line, uint64_t base) noexcept {
-    Repair repair{.line = line, .head = {}, .body = {slots_[sum.slot], sum.size}};
-    const FieldSum fields = sum.fields;
+    std::optional<Repair> repair;
     const auto members = members_of(line, base);
     uint16_t& stream =
         code_.carriage.scheme == Scheme::st2022_1 && line == Line::column ? column_sequence_ : row_sequence_;
@@ -220,18 +221,18 @@ std::optional<Repair> Encoder::take(Sum& sum, Line line, uint64_t base) noexcept
                   .body_size = sum.size};
     const RepairHeader header{.line = line,
                               .members = members.value_or(Members{}),
-                              .fields = fields,
+                              .fields = sum.fields,
                               .columns_follow = line == Line::row && matrix_.column_repair};
     const auto head = members ? write_repair(code_, header, own) : std::nullopt;
     if (!head) {
         abandon(sum);
-        return {};
+        return repair;
     }
+    repair.emplace(line, *head, std::span<const std::byte>{slots_[sum.slot], sum.size});
     free_.push_back(std::exchange(sum.slot, kNoSlot));
     stream++;
     if (renumbers()) renumbering_.step_after(last_);
     (line == Line::row ? counters_.rows : counters_.columns).add();
-    repair.head = *head;
     return repair;
 }
 
