@@ -151,9 +151,9 @@ bool Publishers::end(const rtsp::End& end) {
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - end.session.started).count();
     around_.log.info(
-        "RTSP session {:.8}: {} published '{}' ({}) over {} for {:.1f} s, {} packets; ended by {}; agent '{}'",
+        "RTSP session {:.8}: {} published '{}' ({}) over {} for {:.1f} s, {} packets; ended by {}; {}agent '{}'",
         end.session.token, end.session.viewer.text(), stream, names, tcp ? "TCP" : "UDP", seconds, packets,
-        name(end.reason), end.session.agent);
+        name(end.reason), end.session.named(), end.session.agent);
     return true;
 }
 

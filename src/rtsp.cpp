@@ -271,9 +271,9 @@ void Rtsp::on(const rtsp::End& end) {
         free(end.session.id, watched);
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - end.session.started).count();
-    around_.log.info("RTSP session {:.8}: {} had '{}' ({}) over {} for {:.1f} s, {} packets; ended by {}; agent '{}'",
+    around_.log.info("RTSP session {:.8}: {} had '{}' ({}) over {} for {:.1f} s, {} packets; ended by {}; {}agent '{}'",
                      end.session.token, end.session.viewer.text(), end.session.stream, tracks, over(end.session),
-                     seconds, packets, name(end.reason), end.session.agent);
+                     seconds, packets, name(end.reason), end.session.named(), end.session.agent);
 }
 
 void Rtsp::follow_model() {
@@ -317,6 +317,7 @@ cli::Report Rtsp::sessions() const {
     for (const auto& [id, session] : server_.sessions()) {
         cli::RtspSession s{.session = session.token.substr(0, 8),
                            .viewer = session.viewer.text(),
+                           .user = session.user,
                            .stream = session.stream,
                            .state = std::string(name(session.state)),
                            .transport = std::string(session.transport()),

@@ -95,7 +95,6 @@ private:
     void on(const rtsp::End& end);
     void on(const rtsp::Blocked& blocked);
     void on(const rtsp::Feedback& feedback);
-    static std::optional<uint32_t> ssrc_of(const mesh::Track& track);
     rtsp::Answer grant(const rtsp::Setup& setup);
     rtsp::Answer grant_unicast(const rtsp::Setup& setup, const mesh::Track& track);
     rtsp::Answer grant_by_multicast(const rtsp::Setup& setup, const mesh::Track& track);

@@ -9,13 +9,6 @@
 
 namespace penstock {
 
-std::optional<uint32_t> Rtsp::ssrc_of(const mesh::Track& track) {
-    for (const mesh::Path& path : track.paths)
-        if (const auto& c = path.state->reception.counters(); c.packets.read() != 0)
-            return static_cast<uint32_t>(c.ssrc.read());
-    return std::nullopt;
-}
-
 void Rtsp::on(const rtsp::Setup& setup) { server_.answer(Clock::now(), setup.ticket, grant(setup)); }
 
 rtsp::Answer Rtsp::grant(const rtsp::Setup& setup) {
@@ -64,7 +57,7 @@ rtsp::Answer Rtsp::grant_unicast(const rtsp::Setup& setup, const mesh::Track& tr
     granted.client_port = setup.wanted.client_port;
     granted.server_port = rtsp::Pair{*port, static_cast<uint16_t>(*port + 1)};
     granted.source = setup.local.text();
-    granted.ssrc = ssrc_of(track);
+    granted.ssrc = track.ssrc();
     return rtsp::Granted{track.name, std::move(granted)};
 }
 
@@ -94,7 +87,7 @@ rtsp::Answer Rtsp::grant_over_tcp(const rtsp::Setup& setup, const mesh::Track& t
     granted.profile = setup.wanted.profile;
     granted.lower = rtsp::Lower::tcp;
     granted.interleaved = channels;
-    granted.ssrc = ssrc_of(track);
+    granted.ssrc = track.ssrc();
     return rtsp::Granted{track.name, std::move(granted)};
 }
 

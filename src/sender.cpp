@@ -121,7 +121,7 @@ void Sender::work() {
     const Instant now = Clock::now();
     const auto take = [&](const flow::Diverted& d) {
         do_tasks();  // what was asked before a packet was diverted, so that who is to get it is known
-        interleaver_.take(now, d.feed, d.rtcp, d.packet);
+        interleaver_.take(now, d.feed, d.rtcp, d.packet, d.restarts);
     };
     for (int i = 0; i < kMostBatches && take_(take) != 0;) i++;
     interleaver_.flush(now);

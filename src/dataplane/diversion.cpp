@@ -22,7 +22,7 @@ namespace {
 // In the data of a header buffer, in front of the payload's. Where the payload is, too: a copy that leaves in place
 // moves the beginning of its buffer.
 struct Note {
-    uint64_t feed = 0;
+    uint64_t feed = 0, restarts = 0;
     const std::byte* packet = nullptr;
     uint16_t size = 0;
     bool rtcp = false;
@@ -35,8 +35,8 @@ static_assert(sizeof(Note) <= kHeaderRoom - RTE_PKTMBUF_HEADROOM);
 void Worker::divert(rte_mbuf* m, std::span<const std::byte> packet, const Flow& f) noexcept {
     ledger_.tx_wanted++;
     if (rte_mbuf* note = rte_pktmbuf_alloc(plan_.pools.header)) [[likely]] {
-        new (rte_pktmbuf_mtod(note, void*))
-            Note{f.feed, packet.data(), static_cast<uint16_t>(packet.size()), f.kind == flow::Kind::rtcp};
+        new (rte_pktmbuf_mtod(note, void*)) Note{f.feed, f.watched ? f.continuity->restarts() : 0, packet.data(),
+                                                 static_cast<uint16_t>(packet.size()), f.kind == flow::Kind::rtcp};
         rte_mbuf_refcnt_update(m, 1);
         note->next = m;
         note->nb_segs = 2;
@@ -68,7 +68,7 @@ size_t Diversion::take(const std::function<void(const flow::Diverted&)>& visit) 
                                                  static_cast<unsigned>(notes.size()), nullptr);
     for (unsigned i = 0; i < n; i++) {
         const Note& note = *rte_pktmbuf_mtod(notes[i], const Note*);
-        visit({note.feed, note.rtcp, {note.packet, note.size}});
+        visit({note.feed, note.rtcp, note.restarts, {note.packet, note.size}});
     }
     rte_pktmbuf_free_bulk(notes.data(), n);
     return n;

@@ -46,22 +46,20 @@ void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& a
 }
 
 // A packet of a track with FEC whose turn it is, as it arrived.
-void Worker::leave(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
+void Worker::leave(const RxQueue& from, rte_mbuf* m, Classified in, const Flow& f) noexcept {
     const flow::Fec& fec = *f.fec;
     const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
-    if (f.notes_first) [[unlikely]]
-        f.first->note(wire::load16(&packet[2]), wire::load32(&packet[4]));
     Repairs repairs;
     protect(fec, packet, repairs);
-    if (f.keeps) keep(packet, in, f);
-    if (f.retransmits) hold(m, packet, in, f);
     if (f.counts) f.sent->count(packet);
     if (fec.renumbers) send_renumbered(fec, packet, in);
+    const auto audience = f.watched ? go_on(m, in, f, rtp::Continuity::Came::by_itself) : flow::Audience::all;
+    settle(m, in, f, audience);
     if (fec.renumbers && f.leg_count == 0 && !f.spread && !f.diverted) {
         ledger_.forwarded++;
         rte_pktmbuf_free(m);
     } else {
-        replicate(from, m, in, f);
+        replicate(from, m, in, f, audience);
     }
     for (size_t i = 0; i < fec.repairs.size(); i++)
         if (repairs[i]) send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);
@@ -73,7 +71,7 @@ void Worker::take_other_type(rte_mbuf* m, const Classified& in, const Flow& f, c
     if (!f.has_fec || header.payload_type() != f.repair.payload_type) return drop(m, Drop::rtp_payload_type, &f);
     if (f.repair.among_media)  // it has a number of the media's: missing, it would be lost
         f.path->reception.receive(header.sequence(), header.timestamp(), header.ssrc(), in.payload_size, now_,
-                                  in_rtp_units(now_, f.clock_rate));
+                                  rtp::in_rtp_units(now_, f.clock_rate));
     take_repair(m, in, f);
 }
 
@@ -98,18 +96,8 @@ void Worker::mend(const Classified& like, const Flow& f, std::span<const std::by
     const Classified in = made(like, packet.size());
     if (f.retransmits) follow_numbers(packet, f);
     rte_mbuf* m = nullptr;
-    if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
-        for (const flow::Shard& shard : f.rendition->shards) {
-            ledger_.tx_wanted += shard.count;
-            // A leg's drops are counted by the worker that serves it, but for this one reason.
-            refuse(f.rendition->legs_of(shard), shard.worker == plan_.id ? Drop::no_buffer : Drop::shard_full, nullptr,
-                   in, {});
-        }
-        if (!f.diverted) return;
-        ledger_.tx_wanted++;
-        ledger_[Drop::tcp_full]++;
-        return;
-    }
+    if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]]
+        return refuse_all(f, in, flow::Audience::all);
     std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
     const flow::PayloadSum sum{wire::sum16(packet), true};
     if (f.delays && !in_turn(m, in, f, sum)) return;
@@ -117,21 +105,24 @@ void Worker::mend(const Classified& like, const Flow& f, std::span<const std::by
     if (f.delays) release(f);
 }
 
-void Worker::depart(rte_mbuf* m, const Classified& in, const Flow& f, flow::PayloadSum sum) noexcept {
+void Worker::depart(rte_mbuf* m, Classified in, const Flow& f, flow::PayloadSum sum) noexcept {
     static const flow::Fec kNone;
     const flow::Fec& fec = f.has_fec ? *f.fec : kNone;
     const auto packet = bytes_of(m);
-    if (f.notes_first) f.first->note(wire::load16(&packet[2]), wire::load32(&packet[4]));
     Repairs repairs;
     protect(fec, packet, repairs);
-    if (fec.renumbers) send_renumbered(fec, packet, in);
-    if (f.keeps) keep(packet, in, f);
-    if (f.retransmits) hold(m, packet, in, f);
     if (f.counts) f.sent->count(packet);
-    if (f.diverted) divert(m, packet, f);
+    if (fec.renumbers) send_renumbered(fec, packet, in);
+    auto audience = flow::Audience::all;
+    if (f.watched) {
+        audience = go_on(m, in, f, rtp::Continuity::Came::mended);
+        sum = {wire::sum16(packet), true};
+    }
+    settle(m, in, f, audience);
+    if (f.diverted && audience != flow::Audience::outputs) divert(m, packet, f);
     // What is in the sums of repair was copied there: the buffer may go.
     if (f.leg_count != 0 || f.spread) {
-        deliver(m, in, f, sum);
+        deliver(m, in, f, sum, audience);
     } else {
         rte_pktmbuf_free(m);  // there is nobody to send it to, as for a received one
     }

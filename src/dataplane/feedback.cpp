@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "dataplane/alter.hpp"
 #include "dataplane/made.hpp"
@@ -72,7 +74,7 @@ void Worker::hear(rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
 // What a receiver asks for. `receiver`: null where nothing is kept for it.
 void Worker::serve(std::span<const std::byte> rtcp, const Flow& track, const flow::Receiver* receiver,
                    flow::Feedback& feedback) noexcept {
-    const uint32_t media = track.ssrc();
+    const uint32_t media = track.watched ? track.continuity->ssrc().value_or(0) : track.ssrc();  // as they know it
     rtp::each_packet(rtcp, [&](const rtp::RtcpPacket& packet) {
         if (rtp::asks_key_frame(packet, media)) {
             feedback.key_frames.add();
@@ -82,16 +84,22 @@ void Worker::serve(std::span<const std::byte> rtcp, const Flow& track, const flo
         if (!nack) return;
         rtp::each_number(*nack, [&](uint16_t sequence) {
             feedback.asked.add();
-            if (receiver != nullptr) return resend(sequence, nack->media, *track.retransmission, *receiver);
+            if (receiver != nullptr) return resend(sequence, nack->media, track, *receiver);
             feedback.not_kept.add();
         });
     });
 }
 
-void Worker::resend(uint16_t sequence, uint32_t ssrc, const flow::Retransmission& of,
-                    const flow::Receiver& receiver) noexcept {
+void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const flow::Receiver& receiver) noexcept {
+    const flow::Retransmission& of = *track.retransmission;
     flow::Feedback& feedback = *receiver.feedback;
-    const auto* kept = of.ring != nullptr ? of.ring->find(sequence, ssrc) : nullptr;
+    // Where there are outputs the ring has what they were sent.
+    std::optional<rtp::Continuity::Original> original;
+    if (track.watched && track.has_outputs && track.continuity->ssrc() == ssrc)
+        original = track.continuity->original(sequence);
+    const auto* kept = of.ring == nullptr ? nullptr
+                       : original         ? of.ring->find(original->sequence, original->ssrc)
+                                          : of.ring->find(sequence, ssrc);
     if (kept == nullptr) return feedback.not_kept.add();
     if (!feedback.budget.take(now_, of.per_second)) return feedback.over_budget.add();
     const std::span leg{&of.leg_of(receiver), 1};
@@ -112,6 +120,7 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const flow::Retransmission
         rtp::write_rtx(to, kept->bytes(), as, feedback.rtx_sequence++);
     } else {
         std::memcpy(to, kept->packet, size);
+        if (original) rtp::apply(original->shift, {to, size});
     }
     fan_out(m, in, leg, 0, {wire::sum16({to, size}), true});
 }
@@ -156,10 +165,10 @@ bool Worker::reachable(const RxQueue& from, const Flow& f) const noexcept {
 }
 
 // RTP of a source that was not there before. Until it says by its RTCP where to, it is expected to listen on the port
-// after that of its media.
+// after that of its media, whatever one before it did.
 void Worker::meet(const RxQueue& from, const rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     flow::Upstream& up = f.path->upstream;
-    if (!up.talks && reachable(from, f)) up.came(bytes_of(m), in, from.port, 1);
+    if (reachable(from, f)) up.came(bytes_of(m), in, from.port, 1);
 }
 
 // RTCP of the source, before it goes on to the receivers.
@@ -183,6 +192,7 @@ void Worker::hear_source(const RxQueue& from, const rte_mbuf* m, const Classifie
     if (!reported || !reachable(from, f)) return;
     up.talks = true;
     up.came(bytes_of(m), in, from.port, 0);
+    if (std::exchange(up.wants_key_frame, false)) ask_key_frame(path);
 }
 
 // A sender report of a track whose packets do not all leave as they came says what left, under the SSRC under which it
@@ -225,22 +235,30 @@ void Worker::farewell(const Flow& f) noexcept {
     if (up.reached() && up.reports.read() != 0) tell(path, [&](rtp::RtcpWriter& w) { w.bye(up.ssrc); });
     const uint32_t ssrc = f.ssrc();
     if (f.second_path || ssrc == 0 || path.ended() || (f.leg_count == 0 && !f.spread && !f.diverted)) return;
+    const uint32_t seen = f.watched ? f.continuity->ssrc().value_or(ssrc) : ssrc;
+    if (seen == ssrc || !f.has_outputs) return take_leave(f, seen, flow::Audience::all);
+    take_leave(f, ssrc, flow::Audience::outputs);
+    take_leave(f, seen, flow::Audience::viewers);
+}
+
+void Worker::take_leave(const Flow& f, uint32_t ssrc, flow::Audience audience) noexcept {
     std::array<std::byte, 128> room;
     rtp::RtcpWriter writer(room);
     writer.receiver_report(ssrc, {});
     const auto unknown = cname_of(ssrc);
-    writer.cname(ssrc, up.cname().empty() ? std::string_view{unknown.data(), unknown.size()} : up.cname());
+    const std::string_view known = f.path->upstream.cname();
+    writer.cname(ssrc, known.empty() ? std::string_view{unknown.data(), unknown.size()} : known);
     writer.bye(ssrc);
     const auto bytes = writer.written();
     rte_mbuf* m = nullptr;
     if (allocate(plan_.pools.packet, {&m, 1}) == 0) return;
     std::memcpy(extend(m, bytes.size()), bytes.data(), bytes.size());
     moved_ = true;
-    if (f.diverted) divert(m, bytes_of(m), f);
+    if (f.diverted && audience != flow::Audience::outputs) divert(m, bytes_of(m), f);
     if (f.leg_count == 0 && !f.spread) return rte_pktmbuf_free(m);
     Classified like;
     like.ttl = flow::Upstream::kTtl;
-    deliver(m, made(like, bytes.size()), f, {wire::sum16(bytes), true});
+    deliver(m, made(like, bytes.size()), f, {wire::sum16(bytes), true}, audience);
 }
 
 // Whether packets come or not: the sources in one part of the table after another, a part a millisecond, are looked at,

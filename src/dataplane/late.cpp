@@ -21,11 +21,13 @@ constexpr unsigned kMostAll = 64, kMostEach = 8;
 }  // namespace
 
 // `packet` is about to leave.
-void Worker::keep(std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f) noexcept {
-    if (f.repetition) f.repetition->repeat->keep(packet, in.ttl, in.tos, now_);
-    if (!f.late) return;
+void Worker::keep(std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f,
+                  flow::Audience audience) noexcept {
+    if (f.repetition && audience != flow::Audience::viewers) f.repetition->repeat->keep(packet, in.ttl, in.tos, now_);
+    if (!f.late || audience == flow::Audience::outputs) return;
     const flow::Late& late = *f.late;
-    const auto number = late.history->keep(packet, in.ttl, in.tos, now_);
+    const uint64_t restarts = f.watched ? f.continuity->restarts() : 0;
+    const auto number = late.history->keep(packet, in.ttl, in.tos, now_, restarts);
     for (size_t i = 0; i < late.joins.size(); i++)
         if (late.joins[i]->takes(*late.history, number, now_)) send_kept(packet, f, i);
 }

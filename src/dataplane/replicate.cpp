@@ -39,8 +39,9 @@ uint32_t ip_size(const Leg& leg, const Classified& in) noexcept {
 
 }  // namespace
 
-void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, const flow::Flow& f) noexcept {
-    if (f.diverted) [[unlikely]]
+void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, const flow::Flow& f,
+                       flow::Audience audience) noexcept {
+    if (f.diverted && audience != flow::Audience::outputs) [[unlikely]]
         divert(m, bytes_of(m).subspan(in.payload_offset, in.payload_size), f);
     if (f.leg_count == 0 && !f.spread) {
         if (!f.diverted) return nobody_else(m, f);
@@ -55,18 +56,20 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
     m->data_off = static_cast<uint16_t>(m->data_off + in.payload_offset);
     m->data_len = in.payload_size;
     m->pkt_len = in.payload_size;
-    if (f.leg_count == 1 && !f.spread) {  // the usual relay: two calls less
+    if (f.leg_count == 1 && !f.spread && audience == flow::Audience::all) {  // the usual relay: two calls less
         ledger_.tx_wanted++;
         return send_in_place(m, in, *f.legs, sum);
     }
-    deliver(m, in, f, sum);
+    deliver(m, in, f, sum, audience);
 }
 
-void Worker::deliver(rte_mbuf* m, const Classified& in, const flow::Flow& f, flow::PayloadSum sum) noexcept {
-    if (f.spread) [[unlikely]] {  // first, so that the others begin while we are busy
-        ledger_.tx_wanted += f.leg_count;
-        share_out(m, in, f, sum);
-        send(m, in, *f.rendition, f.rendition->shards[0], sum);
+void Worker::deliver(rte_mbuf* m, const Classified& in, const flow::Flow& f, flow::PayloadSum sum,
+                     flow::Audience audience) noexcept {
+    if (f.spread || audience != flow::Audience::all) [[unlikely]] {
+        const flow::Shard& own = f.rendition->shards[0];
+        ledger_.tx_wanted += f.rendition->legs_of(own, audience).size();
+        if (f.spread) share_out(m, in, f, sum, audience);  // first: others begin while we are busy
+        send(m, in, *f.rendition, own, sum, audience);
         return rte_pktmbuf_free(m);
     }
     fan_out(m, in, {f.legs, f.leg_count}, f.shareable, sum);
@@ -88,12 +91,13 @@ void Worker::fan_out(rte_mbuf* m, const Classified& in, std::span<const Leg> leg
 }
 
 void Worker::send(rte_mbuf* payload, const Classified& in, const flow::Rendition& rendition, const flow::Shard& shard,
-                  flow::PayloadSum sum) noexcept {
-    const auto legs = rendition.legs_of(shard);
-    const auto most = kMaxShared / static_cast<uint32_t>(rendition.shards.size());  // of all shards together
-    const uint32_t shared = in.payload_size >= kShareFrom ? std::min(shard.shareable, most) : 0;
-    send_shared(payload, in, legs.first(shared), sum);
-    send_copies(payload, in, legs.subspan(shared), sum);
+                  flow::PayloadSum sum, flow::Audience audience) noexcept {
+    const flow::Legs legs = rendition.legs_of(shard, audience);
+    const size_t most = kMaxShared / rendition.shards.size();  // of all shards together
+    const size_t shared = in.payload_size >= kShareFrom ? std::min(legs.shareable.size(), most) : 0;
+    send_shared(payload, in, legs.shareable.first(shared), sum);
+    send_copies(payload, in, legs.shareable.subspan(shared), sum);
+    send_copies(payload, in, legs.others, sum);
 }
 
 void Worker::send_in_place(rte_mbuf* m, const Classified& in, const Leg& leg, flow::PayloadSum sum) noexcept {
@@ -186,6 +190,20 @@ void Worker::refuse(std::span<const Leg> legs, Drop why, const rte_mbuf* payload
         capture_refused(legs, why, payload, in, sum);
     ledger_[why] += legs.size();
     for (const Leg& leg : legs) leg.state->drop(why).add();
+}
+
+void Worker::refuse_all(const flow::Flow& f, const Classified& in, flow::Audience audience) noexcept {
+    for (const flow::Shard& shard : f.rendition->shards) {
+        const flow::Legs legs = f.rendition->legs_of(shard, audience);
+        ledger_.tx_wanted += legs.size();
+        // A leg's drops are counted by the worker that serves it, but for this one reason.
+        const Drop why = shard.worker == plan_.id ? Drop::no_buffer : Drop::shard_full;
+        refuse(legs.shareable, why, nullptr, in, {});
+        refuse(legs.others, why, nullptr, in, {});
+    }
+    if (!f.diverted || audience == flow::Audience::outputs) return;
+    ledger_.tx_wanted++;
+    ledger_[Drop::tcp_full]++;
 }
 
 }  // namespace penstock::dataplane

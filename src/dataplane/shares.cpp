@@ -21,17 +21,21 @@ struct Share {
     flow::Key key;  // of the flow; RTCP that came muxed has another than the packet
     Ip sender;
     uint16_t rx_port = 0;
+    flow::Audience audience = flow::Audience::all;
     uint32_t legs = 0;  // in the shard, as the owner saw it
 };
 static_assert(sizeof(Share) <= kHeaderRoom - RTE_PKTMBUF_HEADROOM);
 
 }  // namespace
 
-void Worker::share_out(rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f,
-                       flow::PayloadSum sum) noexcept {
+void Worker::share_out(rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum,
+                       flow::Audience audience) noexcept {
     for (const flow::Shard& shard : f.rendition->others()) {
+        const flow::Legs legs = f.rendition->legs_of(shard, audience);
+        const auto count = static_cast<uint32_t>(legs.size());
+        if (count == 0) continue;
         if (rte_mbuf* m = rte_pktmbuf_alloc(plan_.pools.header)) [[likely]] {
-            new (rte_pktmbuf_mtod(m, void*)) Share{in, sum, f.key, f.sender, f.rx_port, shard.count};
+            new (rte_pktmbuf_mtod(m, void*)) Share{in, sum, f.key, f.sender, f.rx_port, audience, count};
             rte_mbuf_refcnt_update(payload, 1);
             m->next = payload;
             m->nb_segs = 2;
@@ -41,8 +45,9 @@ void Worker::share_out(rte_mbuf* payload, const flow::Classified& in, const flow
             }
             rte_pktmbuf_free(m);
         }
-        ledger_.tx_wanted += shard.count;
-        refuse(f.rendition->legs_of(shard), Drop::shard_full, payload, in, sum);
+        ledger_.tx_wanted += count;
+        refuse(legs.shareable, Drop::shard_full, payload, in, sum);
+        refuse(legs.others, Drop::shard_full, payload, in, sum);
     }
 }
 
@@ -61,8 +66,8 @@ void Worker::serve_shares() noexcept {
             for (const flow::Shard& shard : f->rendition->others())
                 if (shard.worker == plan_.id) mine = &shard;
         if (mine != nullptr) [[likely]] {
-            ledger_.tx_wanted += mine->count;
-            send(m->next, share.in, *f->rendition, *mine, share.sum);
+            ledger_.tx_wanted += f->rendition->legs_of(*mine, share.audience).size();
+            send(m->next, share.in, *f->rendition, *mine, share.sum, share.audience);
         } else {
             ledger_.tx_wanted += share.legs;
             ledger_[Drop::leg_gone] += share.legs;

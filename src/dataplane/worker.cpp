@@ -10,6 +10,7 @@
 #include <new>
 #include <utility>
 
+#include "base/wire.hpp"
 #include "dataplane/alter.hpp"
 #include "rtp/header.hpp"
 #include "rtp/rtcp/bye.hpp"
@@ -249,13 +250,13 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     if (header->ssrc() != f.path->reception.ssrc()) [[unlikely]]
         meet(from, m, in, f);
     f.path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
-                              in_rtp_units(now_, f.clock_rate));
+                              rtp::in_rtp_units(now_, f.clock_rate));
     if (f.tells_sender) [[unlikely]]
         f.path->first_sender.note(flow::sender_of(bytes_of(m), in));
     if (f.constant_rate) [[unlikely]]
         f.path->mdi.receive(in.payload_size, now_, f.path->reception.counters().lost.read());
     if (f.merge != nullptr) return take_merged(from, m, in, f, *header);
-    use(from, m, in, f, *header);
+    use(from, m, in, f);
 }
 
 // Of a track with two paths: used when it is the first copy, and under one SSRC whatever path it came by.
@@ -269,15 +270,14 @@ void Worker::take_merged(const RxQueue& from, rte_mbuf* m, const Classified& in,
         case rtp::Arrival::apart: return drop(m, Drop::path_apart, &f);
     }
     if (header.ssrc() == f.merge->ssrc()) [[likely]]
-        return use(from, m, in, f, header);
+        return use(from, m, in, f);
     Classified altered = in;
     set_ssrc(m, altered, f.merge->ssrc());
-    use(from, m, altered, f, header);
+    use(from, m, altered, f);
 }
 
 // A valid media packet, counted for its path and the first of its number: on to the legs.
-void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f,
-                 const rtp::Header& header) noexcept {
+void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     if (f.has_fec) [[unlikely]]
         return take_with_fec(from, m, in, f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
@@ -285,17 +285,30 @@ void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const F
         follow_numbers(payload, f);
     if (f.delays && !in_turn(from, m, in, f)) [[unlikely]]
         return;
-    if (f.notes_first) [[unlikely]]
-        f.first->note(header.sequence(), header.timestamp());
-    if (f.keeps) [[unlikely]]
-        keep(payload, in, f);
-    if (f.retransmits) [[unlikely]]
-        hold(m, payload, in, f);
     if (f.counts) [[unlikely]]
         f.sent->count(payload);
-    replicate(from, m, in, f);
+    if (f.watched) [[unlikely]] {
+        Classified altered = in;
+        const auto audience = go_on(m, altered, f, rtp::Continuity::Came::by_itself);
+        settle(m, altered, f, audience);
+        replicate(from, m, altered, f, audience);
+    } else {
+        if (f.keeps || f.retransmits) [[unlikely]]
+            settle(m, in, f, flow::Audience::all);
+        replicate(from, m, in, f);
+    }
     if (f.delays) [[unlikely]]
         release(f);
+}
+
+void Worker::settle(rte_mbuf* m, const Classified& in, const Flow& f, flow::Audience audience) noexcept {
+    const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    if (f.notes_first && audience != flow::Audience::outputs) [[unlikely]]
+        f.first->note(wire::load16(&packet[2]), wire::load32(&packet[4]));
+    if (f.keeps) [[unlikely]]
+        keep(packet, in, f, audience);
+    if (f.retransmits && audience != flow::Audience::viewers) [[unlikely]]
+        hold(m, packet, in, f);
 }
 
 // RTCP, repair, and what is none of ours.
@@ -319,7 +332,10 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
     Classified altered = in;
     if (f.counts) [[unlikely]]
         restate(m, altered, f);
-    replicate(from, m, altered, f.kind == flow::Kind::rtcp ? f : *f.rtcp);
+    const Flow& to = f.kind == flow::Kind::rtcp ? f : *f.rtcp;
+    if (to.watched) [[unlikely]]
+        return go_on_with_rtcp(from, m, altered, to);
+    replicate(from, m, altered, to);
 }
 
 // A stream's packet while forwarding is stopped: its reception goes on being counted, that nobody may think it was lost
@@ -334,7 +350,7 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
         header && f->kind == flow::Kind::rtp && rtp::protocol_of(payload) == rtp::Protocol::rtp &&
         (f->payload_type == Flow::kAnyPayloadType || header->payload_type() == f->payload_type))
         f->path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
-                                   in_rtp_units(now_, f->clock_rate));
+                                   rtp::in_rtp_units(now_, f->clock_rate));
     drop(m, Drop::stopped, f);
     return true;
 }

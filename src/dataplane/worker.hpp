@@ -21,6 +21,7 @@
 #include "flow/ledger.hpp"
 #include "flow/rewrite.hpp"
 #include "flow/table.hpp"
+#include "rtp/clock.hpp"
 #include "rtp/header.hpp"
 #include "rtp/mux.hpp"
 
@@ -73,10 +74,6 @@ inline std::span<const std::byte> bytes_of(const rte_mbuf* m) noexcept {
 
 // The workers' clock: seconds as 32.32 fixed point, from the TSC.
 uint64_t clock_now() noexcept;
-// RFC 3550 section 6.4.1 wants the arrival in units of the RTP clock; only differences matter, so it may wrap.
-inline uint32_t in_rtp_units(uint64_t now, uint32_t clock_rate) noexcept {
-    return static_cast<uint32_t>((now >> 32) * clock_rate + ((now & 0xffffffff) * clock_rate >> 32));
-}
 
 class Worker {
 public:
@@ -100,8 +97,7 @@ private:
     void take(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void take_merged(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
                      const rtp::Header& header) noexcept;
-    void use(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
-             const rtp::Header& header) noexcept;
+    void use(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void take_other(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
                     rtp::Protocol protocol) noexcept;
     bool held_back(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
@@ -109,16 +105,20 @@ private:
     void punt(const RxQueue& from, rte_mbuf* m) noexcept;
     void drop(rte_mbuf* m, flow::Drop why, const flow::Flow* of = nullptr) noexcept;
     void hand_over(const RxQueue& from, rte_mbuf* m, const flow::Flow& f) noexcept;
-    void replicate(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
-    // The mbuf holds the payload alone: to all legs of the flow, whatever made it.
-    void deliver(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum) noexcept;
+    // `m` is about to leave: what is to be known or kept of it.
+    void settle(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::Audience audience) noexcept;
+    void replicate(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
+                   flow::Audience audience = flow::Audience::all) noexcept;
+    // The mbuf holds the payload alone: to the legs of the flow, whatever made it.
+    void deliver(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum,
+                 flow::Audience audience = flow::Audience::all) noexcept;
     // The same of a packet that was mended or has waited: it goes wherever one that arrives goes.
-    void depart(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum) noexcept;
+    void depart(rte_mbuf* m, flow::Classified in, const flow::Flow& f, flow::PayloadSum sum) noexcept;
     void fan_out(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
                  flow::PayloadSum sum) noexcept;
     // To the legs of one shard, leaving the payload as it is.
     void send(rte_mbuf* payload, const flow::Classified& in, const flow::Rendition& rendition, const flow::Shard& shard,
-              flow::PayloadSum sum) noexcept;
+              flow::PayloadSum sum, flow::Audience audience) noexcept;
     void send_in_place(rte_mbuf* m, const flow::Classified& in, const flow::Leg& leg, flow::PayloadSum sum) noexcept;
     void send_shared(rte_mbuf* payload, const flow::Classified& in, std::span<const flow::Leg> legs,
                      flow::PayloadSum sum) noexcept;
@@ -128,12 +128,15 @@ private:
     // `payload` is null when there was no buffer even to make it.
     void refuse(std::span<const flow::Leg> legs, flow::Drop why, const rte_mbuf* payload, const flow::Classified& in,
                 flow::PayloadSum sum) noexcept;
+    // A packet for which there was no buffer: of all legs of the flow, whoever serves them.
+    void refuse_all(const flow::Flow& f, const flow::Classified& in, flow::Audience audience) noexcept;
     // Legs that other workers serve: shares.cpp.
-    void share_out(rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum) noexcept;
+    void share_out(rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum,
+                   flow::Audience audience) noexcept;
     void serve_shares() noexcept;
     // FEC: fec.cpp.
     void take_with_fec(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
-    void leave(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void leave(const RxQueue& from, rte_mbuf* m, flow::Classified in, const flow::Flow& f) noexcept;
     void take_other_type(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
                          const rtp::Header& header) noexcept;
     void take_repair(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
@@ -142,8 +145,17 @@ private:
     void send_made(const flow::Rendition& to, std::span<const std::byte> head, std::span<const std::byte> body,
                    const flow::Classified& in) noexcept;
 
+    // One SSRC and one numbering for viewers, whatever the source does: continuity.cpp.
+    flow::Audience go_on(rte_mbuf* m, flow::Classified& in, const flow::Flow& f, rtp::Continuity::Came came) noexcept;
+    void go_on_with_rtcp(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void restarted(const flow::Flow& f) noexcept;
+    rte_mbuf* copy_for_viewers(std::span<const std::byte> packet, const flow::Classified& in,
+                               const flow::Flow& f) noexcept;
+    void send_to_viewers(rte_mbuf* copy, const flow::Classified& like, const flow::Flow& f) noexcept;
+
     // Viewers that come late: late.cpp.
-    void keep(std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void keep(std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f,
+              flow::Audience audience) noexcept;
     void serve_late() noexcept;
     unsigned serve_late(const flow::Flow& f, size_t join, unsigned most) noexcept;
     void send_kept(std::span<const std::byte> packet, const flow::Flow& f, size_t join) noexcept;
@@ -167,8 +179,7 @@ private:
     void hear(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void serve(std::span<const std::byte> rtcp, const flow::Flow& track, const flow::Receiver* receiver,
                flow::Feedback& feedback) noexcept;
-    void resend(uint16_t sequence, uint32_t ssrc, const flow::Retransmission& of,
-                const flow::Receiver& receiver) noexcept;
+    void resend(uint16_t sequence, uint32_t ssrc, const flow::Flow& track, const flow::Receiver& receiver) noexcept;
     void hold(rte_mbuf* m, std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f) noexcept;
     void follow_numbers(std::span<const std::byte> packet, const flow::Flow& f) noexcept;
     bool reachable(const RxQueue& from, const flow::Flow& f) const noexcept;
@@ -178,6 +189,7 @@ private:
     void restate(rte_mbuf* m, flow::Classified& in, const flow::Flow& f) noexcept;
     void follow(const flow::Table& table) noexcept;
     void farewell(const flow::Flow& f) noexcept;
+    void take_leave(const flow::Flow& f, uint32_t ssrc, flow::Audience audience) noexcept;
     void tick() noexcept;
     template <class More>
     void tell(flow::PathState& path, More more) noexcept;

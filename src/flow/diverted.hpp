@@ -11,6 +11,7 @@ namespace penstock::flow {
 struct Diverted {
     uint64_t feed = 0;  // Flow::feed: the track
     bool rtcp = false;
+    uint64_t restarts = 0;              // of the source so far
     std::span<const std::byte> packet;  // good during the call alone
 };
 

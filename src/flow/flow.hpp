@@ -14,6 +14,7 @@
 #include "flow/repeat.hpp"
 #include "flow/retransmission.hpp"
 #include "flow/state.hpp"
+#include "rtp/continuity.hpp"
 
 namespace penstock::flow {
 
@@ -44,6 +45,8 @@ struct alignas(64) Flow {
     bool constant_rate : 1 = false;   // its media delivery index is measured
     bool delays : 1 = false;          // rtp, repair: delay is not null: packets leave in order
     bool counts : 1 = false;          // sent is not null
+    bool watched : 1 = false;         // continuity is not null
+    bool has_outputs : 1 = false;     // who may get other packets than viewers
     const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
@@ -55,6 +58,9 @@ struct alignas(64) Flow {
     FirstPacket* first = nullptr;  // rtp: legs came with this flow that want to know
     Sent* sent = nullptr;          // null: all leaves as it came, sender reports too
     Feedback* feedback = nullptr;  // feedback: of whom; null: of one of the receivers in `retransmission`
+
+    // Of RTP, RTCP and repair: what viewers see; null: nobody has watched the track yet.
+    rtp::Continuity* continuity = nullptr;
 
     uint64_t feed = 0;  // what the sender thread knows the track by
 
@@ -78,7 +84,7 @@ struct alignas(64) Flow {
     std::shared_ptr<const Delay> delay;                    // of RTP and repair
     std::shared_ptr<const Rendition> rendition;            // keeps legs alive
     std::shared_ptr<const Flow> rtcp_owner;                // keeps rtcp alive
-    std::shared_ptr<void> state;                           // keeps path, merge, latency, first and feedback alive
+    std::shared_ptr<void> state;  // keeps path, merge, latency, first, feedback and continuity alive
 
     bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
         return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "flow/leg.hpp"
@@ -30,7 +31,10 @@ public:
 
     History(rtp::Codec codec, size_t bytes) : packets_(codec, bytes) {}
 
-    std::optional<uint64_t> keep(std::span<const std::byte> packet, uint8_t ttl, uint8_t tos, uint64_t now) noexcept {
+    // `restarts`: of the source so far. Numbers go on, but nobody begins with pictures of the former one.
+    std::optional<uint64_t> keep(std::span<const std::byte> packet, uint8_t ttl, uint8_t tos, uint64_t now,
+                                 uint64_t restarts = 0) noexcept {
+        if (std::exchange(restarts_, restarts) != restarts) packets_.forget_beginning();
         ttl_ = ttl;
         tos_ = tos;
         last_ = now;
@@ -57,6 +61,7 @@ public:
 private:
     uint64_t last_ = 0;
     uint64_t second_ = 0, in_second_ = 0, rate_ = 0;
+    uint64_t restarts_ = 0;
     uint8_t ttl_ = 0, tos_ = 0;
     rtp::History packets_;
     LateCounters counters_;

@@ -68,6 +68,17 @@ struct Shard {
     uint32_t first = 0;  // in Rendition::legs
     uint32_t count = 0;
     uint32_t shareable = 0;  // how many of the first kind
+    // Of viewers, whose copies may have other numbers than the outputs' (rtp::Continuity): the last of all kinds, of
+    // the first kind.
+    uint32_t viewers = 0, shareable_viewers = 0;
+};
+
+// Whom a packet is for.
+enum class Audience : uint8_t { all, outputs, viewers };
+
+struct Legs {
+    std::span<const Leg> shareable, others;
+    size_t size() const noexcept { return shareable.size() + others.size(); }
 };
 
 // One wire form of a track and all who receive it.
@@ -81,6 +92,17 @@ struct Rendition {
     std::span<const Shard> others() const noexcept { return std::span(shards).subspan(1); }
     std::span<const Leg> legs_of(const Shard& shard) const noexcept {
         return std::span(legs).subspan(shard.first, shard.count);
+    }
+    Legs legs_of(const Shard& shard, Audience audience) const noexcept {
+        const auto all = legs_of(shard);
+        const auto part = [&](std::span<const Leg> kind, uint32_t viewers) {
+            const size_t outputs = kind.size() - viewers;
+            return audience == Audience::all       ? kind
+                   : audience == Audience::outputs ? kind.first(outputs)
+                                                   : kind.subspan(outputs);
+        };
+        return {part(all.first(shard.shareable), shard.shareable_viewers),
+                part(all.subspan(shard.shareable), shard.viewers - shard.shareable_viewers)};
     }
 };
 

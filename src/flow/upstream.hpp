@@ -57,9 +57,10 @@ public:
     std::string_view cname() const noexcept { return {name_.data(), name_size_}; }
 
     rtp::Reporter reporter;
-    bool talks = false;  // the source sends RTCP: then the way is where that comes from
-    uint32_t ssrc = 0;   // ours; 0: not chosen yet
-    Counter reports;     // that we sent
+    bool wants_key_frame = false;  // as soon as it is known where to ask
+    bool talks = false;            // the source sends RTCP: then the way is where that comes from
+    uint32_t ssrc = 0;             // ours; 0: not chosen yet
+    Counter reports;               // that we sent
     Counter nacks;
     Counter key_frames;         // PLI that we sent
     Counter key_frames_merged;  // and requests of receivers that one before them served

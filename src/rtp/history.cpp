@@ -47,9 +47,13 @@ std::optional<uint64_t> History::keep(std::span<const std::byte> packet) noexcep
 
 void History::restart() noexcept {
     if (life_++ != 0) counters_.restarts.add();
+    forget_beginning();
+    born_ = written_;
+}
+
+void History::forget_beginning() noexcept {
     key_frames_ = {};
     has_begin_ = false;
-    born_ = written_;
 }
 
 }  // namespace penstock::rtp

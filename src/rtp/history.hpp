@@ -35,6 +35,8 @@ public:
         if (!has_begin_ || !kept(begin_)) return {};
         return begin_;
     }
+    // What is here is good for who has begun with it, and for nobody else.
+    void forget_beginning() noexcept;
     uint64_t end() const noexcept { return numbering_.newest() + 1; }  // no packet has this number yet
     uint32_t life() const noexcept { return life_; }
 

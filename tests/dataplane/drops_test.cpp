@@ -107,6 +107,7 @@ TEST_CASE("every reason of an arriving packet", "[drops]") {
     lab.publish(all);
     reached.insert({Drop::path_late, Drop::path_apart});  // those take two paths: live_live_test.cpp
     reached.insert(Drop::delay_late);                     // and this a delay: reorder_test.cpp
+    reached.insert(Drop::rtcp_ssrc);                      // of a track that is watched: continuity_test.cpp
     for (size_t d = 0; d < static_cast<size_t>(flow::kFirstTxDrop); d++) {
         INFO(flow::kDropNames[d]);
         CHECK(reached.contains(static_cast<Drop>(d)));

@@ -111,9 +111,12 @@ def test_publishers():
         encoder.session = eve.session
         assert encoder.request("TEARDOWN").status == 454
         assert eve.request("PLAY").status == 200 and eve.packet("video")
+        assert {(row["user"], row["state"]) for row in sessions(penstock)} == {("encoder", "recording"), ("eve", "playing")}
         assert eve.request("TEARDOWN").status == 200
         process.stop(signal.SIGINT)
         wait_for(lambda: gone(penstock), f"all to be gone\n{penstock.text()[-1500:]}", 10)
+        assert re.search(r"had 'live' .* ended by teardown; user 'eve'; agent '", penstock.text())
+        assert re.search(r"published 'live' .* ended by \w+; user 'encoder'; agent 'Lavf", penstock.text())
 
 
 def test_guessing():

@@ -2,12 +2,19 @@
 
 namespace penstock::cli {
 
+namespace {
+
+Cell text(const std::string& words) { return words.empty() ? Cell{} : Cell{words}; }
+
+}  // namespace
+
 Report show_rtsp_sessions(const std::vector<RtspSession>& all) {
     using Row = std::vector<Cell>;
     Section sessions{"sessions",
                      "sessions",
                      {{"session", "session"},
                       {"viewer", "viewer"},
+                      {"user", "user"},
                       {"stream", "stream"},
                       {"state", "state"},
                       {"transport", "by"},
@@ -27,8 +34,8 @@ Report show_rtsp_sessions(const std::vector<RtspSession>& all) {
                     {"reported_lost", "lost there"}},
                    {}};
     for (const RtspSession& s : all) {
-        sessions.rows.push_back(
-            Row{s.session, s.viewer, s.stream, s.state, s.transport, s.seconds, s.silent_seconds, s.agent});
+        sessions.rows.push_back(Row{s.session, s.viewer, text(s.user), s.stream, s.state, s.transport, s.seconds,
+                                    s.silent_seconds, s.agent});
         for (const RtspSession::Track& t : s.tracks)
             tracks.rows.push_back(Row{s.session, t.track, t.to,
                                       t.server_port != 0 ? Cell{uint64_t{t.server_port}} : Cell{}, t.packets, t.bytes,
@@ -53,7 +60,6 @@ Report show_rtsp_sources(const std::vector<RtspSource>& all) {
                      {"failure", "last failure"},
                      {"why", "why"}},
                     {}};
-    const auto text = [](const std::string& words) { return words.empty() ? Cell{} : Cell{words}; };
     for (const RtspSource& s : all)
         sources.rows.push_back(Row{s.stream, s.state, s.seconds, s.transport, s.start, s.connects, s.tries,
                                    s.next_seconds ? Cell{*s.next_seconds} : Cell{}, s.url, text(s.failure),

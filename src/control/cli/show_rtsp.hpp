@@ -10,8 +10,8 @@
 namespace penstock::cli {
 
 struct RtspSession {
-    std::string session;  // the beginning of its id: the whole is a secret
-    std::string viewer, stream, state, transport, agent;
+    std::string session;                                        // the beginning of its id: the whole is a secret
+    std::string viewer, user, stream, state, transport, agent;  // user empty: of one who proved nothing
     double seconds = 0, silent_seconds = 0;
     struct Track {
         std::string track, to;

@@ -77,11 +77,15 @@ Mesh::Renditions Mesh::renditions_of(const Track& track) const {
     const auto build = [&](What what, const std::vector<Part>& parts) {
         auto rendition = std::make_shared<flow::Rendition>();
         for (const Part& part : parts) {
-            flow::Shard shard{part.worker, static_cast<uint32_t>(rendition->legs.size()), 0, 0};
+            flow::Shard shard{.worker = part.worker, .first = static_cast<uint32_t>(rendition->legs.size())};
             for (const auto* outputs : {&part.shareable, &part.others}) {
                 for (const Output* output : *outputs) {
                     if (what == What::rtp && renumbered(*output)) continue;
                     shard.shareable += outputs == &part.shareable ? 1 : 0;
+                    if (output->agreed) {
+                        shard.viewers++;
+                        shard.shareable_viewers += outputs == &part.shareable ? 1 : 0;
+                    }
                     const flow::NextHop& hop = *resolution(output->destination).hop;
                     const auto& state = what == What::rtp ? output->rtp : output->rtcp;
                     const uint16_t from = track.config.sources.front().rtp.port;
@@ -204,12 +208,14 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
         std::shared_ptr<flow::LatencyHistogram> latency;
         std::shared_ptr<FirstPackets> first;
         std::shared_ptr<flow::Sent> sent;
+        std::shared_ptr<rtp::Continuity> continuity;
     };
     const Viewer* over_tcp = track.over_tcp();
     std::vector<flow::FlowPtr> flows;
     for (const Path& path : track.paths) {
         const auto states =
-            std::make_shared<States>(States{path.state, track.merge, track.latency, track.first, track.sent});
+            std::make_shared<States>(
+                States{path.state, track.merge, track.latency, track.first, track.sent, track.continuity});
         const auto flow_of = [&](flow::Kind kind, uint16_t further,
                                  const std::shared_ptr<const flow::Rendition>& rendition) {
             auto f = std::make_shared<flow::Flow>();
@@ -230,6 +236,9 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f->latency = track.latency.get();
             f->sent = track.sent.get();
             f->counts = track.sent != nullptr;
+            f->continuity = track.continuity.get();
+            f->watched = f->continuity != nullptr;
+            f->has_outputs = !track.outputs.empty();
             f->state = states;
             if (kind != flow::Kind::rtcp) f->fec = fec;
             if (path.source.fec && (kind == flow::Kind::repair || path.source.fec->port == 0))

@@ -8,6 +8,8 @@ void Mesh::take_history(Track& track, const Track* before) const {
     if (history_bytes_ == 0 || codec == rtp::Codec::other) return;
     const bool fits = before && before->history && rtp::codec_of(before->config.encoding) == codec;
     track.history = fits ? before->history : std::make_shared<flow::History>(codec, history_bytes_);
+    // Who comes while the source is away begins with numbers of before.
+    track.continuity = fits ? before->continuity : std::make_shared<rtp::Continuity>(track.config.clock_rate);
 }
 
 bool Mesh::settle_viewers() {

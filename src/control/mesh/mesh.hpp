@@ -22,6 +22,7 @@
 #include "flow/retransmission.hpp"
 #include "flow/state.hpp"
 #include "flow/table.hpp"
+#include "rtp/continuity.hpp"
 
 namespace penstock::mesh {
 
@@ -103,6 +104,7 @@ struct Track {
     std::vector<Encoding> encodings;
     std::shared_ptr<flow::History> history;         // video that can be watched
     std::shared_ptr<flow::Repeat> repeat;           // an output gets packets once more
+    std::shared_ptr<rtp::Continuity> continuity;    // since somebody watches: what viewers see of it
     std::shared_ptr<flow::PacketRing> ring;         // `feedback`: of packets that are sent again
     std::shared_ptr<rtp::Asking> asking;            // a source with `nack`
     std::shared_ptr<flow::Reorder> reorder;         // `delay`
@@ -114,6 +116,7 @@ struct Track {
     std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
     bool two_paths() const { return paths.size() > 1; }
     bool constant_rate() const;                        // as its encoding has it
+    std::optional<uint32_t> ssrc() const;              // that viewers see; none: nothing came yet
     uint64_t unrecovered() const;                      // packets that nothing brought, where something could have
     const Output* other_leg(const Output& leg) const;  // of a live-live output; null: it is none
 };

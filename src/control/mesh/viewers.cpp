@@ -39,6 +39,15 @@ const Viewer* Track::over_tcp() const {
     return one == viewers.end() ? nullptr : *one;
 }
 
+std::optional<uint32_t> Track::ssrc() const {
+    if (continuity)
+        if (const auto seen = continuity->ssrc()) return seen;
+    for (const Path& path : paths)
+        if (const auto& c = path.state->reception.counters(); c.packets.read() != 0)
+            return static_cast<uint32_t>(c.ssrc.read());
+    return std::nullopt;
+}
+
 bool Mesh::takes(const flow::Key& key) const { return sources_.contains(key) || viewer_keys_.contains(key); }
 
 Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
@@ -253,6 +262,10 @@ std::vector<uint64_t> Mesh::take_orphans() { return std::exchange(orphans_, {});
 void Mesh::attach(Viewer& viewer, Track& track) {
     viewer.track = &track;
     track.viewers.push_back(&viewer);
+    if (!track.continuity) {
+        track.continuity = std::make_shared<rtp::Continuity>(track.config.clock_rate, track.ssrc());
+        touch(track);
+    }
     if (viewer.leg.over_tcp) return;
     placed_[viewer.leg.worker].outputs++;
     use(track, viewer.leg.destination);
@@ -270,6 +283,7 @@ void Mesh::detach(Viewer& viewer) {
 void Mesh::hand_on_viewers(Track& from, Track* to) {
     const bool on = to != nullptr && to->owner == from.owner && same_media(to->config, from.config);
     if (on) to->first = from.first;
+    if (on && from.continuity) to->continuity = from.continuity;
     for (Viewer* viewer : std::vector(from.viewers)) {
         detach(*viewer);
         if (on) {

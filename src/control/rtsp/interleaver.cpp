@@ -108,7 +108,8 @@ void Interleaver::fill(Instant now, Shared& to) {
             const auto* bytes = static_cast<const std::byte*>(part.iov_base);
             packet.insert(packet.end(), bytes, bytes + part.iov_len);
         }
-        to.rendition.put(now, static_cast<size_t>(lane - lanes.begin()), ring[n].lane % 2 != 0, packet);
+        to.rendition.put(now, static_cast<size_t>(lane - lanes.begin()), ring[n].lane % 2 != 0, packet,
+                         from->rendition.restarts(ring[n].lane / 2));
     }
 }
 
@@ -171,7 +172,7 @@ void Interleaver::set_phase(Player& player, Phase phase) {
     player.phase = phase;
 }
 
-void Interleaver::take(Instant now, uint64_t feed, bool rtcp, std::span<const std::byte> packet) {
+void Interleaver::take(Instant now, uint64_t feed, bool rtcp, std::span<const std::byte> packet, uint64_t restarts) {
     counters_.packets.add();
     counters_.bytes.add(packet.size());
     const auto takers = feeds_.find(feed);
@@ -180,7 +181,7 @@ void Interleaver::take(Instant now, uint64_t feed, bool rtcp, std::span<const st
     for (const auto& [shared, lane] : takers->second) {
         if (shared->active == 0) continue;
         wanted = true;
-        shared->rendition.put(now, lane, rtcp, packet);
+        shared->rendition.put(now, lane, rtcp, packet, restarts);
         shared->due |= shared->rendition.complete();
         if (!shared->waiting_since) shared->waiting_since = now;
         if (rtcp || shared->preparing == 0) continue;

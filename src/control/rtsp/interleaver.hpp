@@ -79,7 +79,7 @@ public:
     void halt(SessionId session);
     void leave(SessionId session);
 
-    void take(Instant now, uint64_t feed, bool rtcp, std::span<const std::byte> packet);
+    void take(Instant now, uint64_t feed, bool rtcp, std::span<const std::byte> packet, uint64_t restarts = 0);
     void flush(Instant now);                             // sends what is due
     bool busy() const noexcept { return wanted_ != 0; }  // packets may come: flush() has to be called again soon
 

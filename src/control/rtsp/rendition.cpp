@@ -8,12 +8,17 @@
 namespace penstock::rtsp {
 
 Rendition::Rendition(std::vector<Lane> lanes, FrameRing::Limits limits)
-    : lanes_(std::move(lanes)), limits_(limits), ring_(limits), totals_(2 * lanes_.size()) {
+    : lanes_(std::move(lanes)), limits_(limits), ring_(limits), totals_(2 * lanes_.size()), restarts_(lanes_.size()) {
     for (size_t i = lanes_.size(); i-- > 0;)
         if (lanes_[i].codec != rtp::Codec::other) pictures_ = i;
 }
 
-void Rendition::put(Instant now, size_t lane, bool rtcp, std::span<const std::byte> packet) {
+void Rendition::put(Instant now, size_t lane, bool rtcp, std::span<const std::byte> packet, uint64_t restarts) {
+    if (std::exchange(restarts_[lane], restarts) != restarts && lane == pictures_) {
+        key_.reset();
+        key_frames_ = {};
+        ring_.hold_from(ring_.end());
+    }
     FrameRing::Frame frame;
     frame.lane = row(lane, rtcp);
     const auto header = rtcp ? std::unexpected(rtp::Invalid::runt) : rtp::Header::parse(packet);

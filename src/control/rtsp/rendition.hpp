@@ -27,7 +27,9 @@ public:
     // Frame::lane of a packet.
     static uint8_t row(size_t lane, bool rtcp) { return static_cast<uint8_t>(2 * lane + (rtcp ? 1 : 0)); }
 
-    void put(Instant now, size_t lane, bool rtcp, std::span<const std::byte> packet);
+    // `restarts`: of the track's source so far. Numbers go on, but nobody begins with pictures of the former one.
+    void put(Instant now, size_t lane, bool rtcp, std::span<const std::byte> packet, uint64_t restarts = 0);
+    uint64_t restarts(size_t lane) const { return restarts_[lane]; }
     // Whether a picture, or what else belongs together, is complete with the last frame.
     bool complete() const noexcept { return boundary_ == ring_.end(); }
 
@@ -55,9 +57,10 @@ private:
     FrameRing ring_;
     std::optional<size_t> pictures_;  // the lane by which key frames are found
     rtp::KeyFrames key_frames_;
-    std::optional<uint64_t> key_;   // the newest
-    uint64_t boundary_ = 0;         // after the last packet that completes something
-    std::vector<uint64_t> totals_;  // by row
+    std::optional<uint64_t> key_;     // the newest
+    uint64_t boundary_ = 0;           // after the last packet that completes something
+    std::vector<uint64_t> totals_;    // by row
+    std::vector<uint64_t> restarts_;  // by lane
 };
 
 }  // namespace penstock::rtsp

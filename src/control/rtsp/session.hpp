@@ -108,6 +108,8 @@ struct Session {
     bool reports = false;                   // its RTCP reaches us
     std::vector<AnnouncedTrack> announced;  // a publisher's; empty: it is a viewer
 
+    // For the log: "user 'eve'; ", or nothing.
+    std::string named() const { return user.empty() ? "" : "user '" + user + "'; "; }
     bool publishes() const noexcept { return !announced.empty(); }
     // Its media goes with a connection, and it lives as long as that.
     bool interleaved() const {
