@@ -96,35 +96,40 @@ void Worker::mend(const Classified& like, const Flow& f, std::span<const std::by
     const Classified in = made(like, packet.size());
     if (f.retransmits) follow_numbers(packet, f);
     rte_mbuf* m = nullptr;
-    if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]]
-        return refuse_all(f, in, flow::Audience::all);
-    std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
     const flow::PayloadSum sum{wire::sum16(packet), true};
+    if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]]
+        return f.delays ? refuse_all(f, in, flow::Audience::all) : depart(nullptr, packet, in, f, sum);
+    std::memcpy(extend(m, packet.size()), packet.data(), packet.size());
     if (f.delays && !in_turn(m, in, f, sum)) return;
-    depart(m, in, f, sum);
+    depart(m, bytes_of(m), in, f, sum);
     if (f.delays) release(f);
 }
 
-void Worker::depart(rte_mbuf* m, Classified in, const Flow& f, flow::PayloadSum sum) noexcept {
+// `packet` lies in `m`; null: there was no buffer for it.
+void Worker::depart(rte_mbuf* m, std::span<const std::byte> packet, Classified in, const Flow& f,
+                    flow::PayloadSum sum) noexcept {
     static const flow::Fec kNone;
     const flow::Fec& fec = f.has_fec ? *f.fec : kNone;
-    const auto packet = bytes_of(m);
     Repairs repairs;
     protect(fec, packet, repairs);
     if (f.counts) f.sent->count(packet);
     if (fec.renumbers) send_renumbered(fec, packet, in);
-    auto audience = flow::Audience::all;
-    if (f.watched) {
-        audience = go_on(m, in, f, rtp::Continuity::Came::mended);
-        sum = {wire::sum16(packet), true};
-    }
-    settle(m, in, f, audience);
-    if (f.diverted && audience != flow::Audience::outputs) divert(m, packet, f);
-    // What is in the sums of repair was copied there: the buffer may go.
-    if (f.leg_count != 0 || f.spread) {
-        deliver(m, in, f, sum, audience);
+    if (m == nullptr) [[unlikely]] {
+        if (f.keeps && !f.watched) keep(packet, in, f, flow::Audience::all);
+        refuse_all(f, in, flow::Audience::all);
     } else {
-        rte_pktmbuf_free(m);  // there is nobody to send it to, as for a received one
+        auto audience = flow::Audience::all;
+        if (f.watched) {
+            audience = go_on(m, in, f, rtp::Continuity::Came::mended);
+            sum = {wire::sum16(packet), true};
+        }
+        settle(m, in, f, audience);
+        if (f.diverted && audience != flow::Audience::outputs) divert(m, packet, f);
+        if (f.leg_count != 0 || f.spread) {
+            deliver(m, in, f, sum, audience);
+        } else {
+            rte_pktmbuf_free(m);  // there is nobody to send it to, as for a received one
+        }
     }
     for (size_t i = 0; i < fec.repairs.size(); i++)
         if (repairs[i]) send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);

@@ -92,7 +92,7 @@ void Worker::depart(const Reorder::Packet& held, const Flow& f) noexcept {
     Classified like;
     like.ttl = held.ttl;
     like.tos = held.tos;
-    depart(m, made(like, m->data_len), f, held.sum);
+    depart(m, bytes_of(m), made(like, m->data_len), f, held.sum);
 }
 
 // Once a turn while anything waits: what has waited long enough leaves.

@@ -113,7 +113,8 @@ private:
     void deliver(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum,
                  flow::Audience audience = flow::Audience::all) noexcept;
     // The same of a packet that was mended or has waited: it goes wherever one that arrives goes.
-    void depart(rte_mbuf* m, flow::Classified in, const flow::Flow& f, flow::PayloadSum sum) noexcept;
+    void depart(rte_mbuf* m, std::span<const std::byte> packet, flow::Classified in, const flow::Flow& f,
+                flow::PayloadSum sum) noexcept;
     void fan_out(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
                  flow::PayloadSum sum) noexcept;
     // To the legs of one shard, leaving the payload as it is.

@@ -37,7 +37,7 @@ public:
         uint8_t ttl = 0, tos = 0;  // as it arrived
     };
     // What becomes of a packet that comes: it is the next one, or none that could have a turn (of a source that may
-    // have restarted), and leaves; it waits; its number was passed over; it came already.
+    // have restarted), and leaves; it waits; its number was passed over, or lies too far back to know; it came already.
     enum class Turn : uint8_t { now, waits, late, duplicate };
 
     static constexpr uint64_t kNever = ~uint64_t{0};
