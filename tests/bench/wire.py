@@ -1,6 +1,6 @@
 """Relays over veth, end to end: how many packets they get out for a second of CPU time. The same source, the same namespaces.
 
-   source eth0 --- lan0 [relay] wan0 --- receivers, which are deaf: their kernel drops the copies by their MAC address
+   source eth0 --- lan0 [relay] wan0 --- receivers, which are deaf: their kernel drops the copies as they come from the link
 
 The source has a core of its own, and the relay has one. CPU time is that of all the relay's threads, system calls and what the kernel
 does within them included, and of ksoftirqd beside it; and what the source's core spends in softirq, where packets are taken from
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from lab import Lab, Skip, run, xdp_refused
+from lab import Lab, Skip, run, wait_for, xdp_refused
 
 import page
 import rtpengine
@@ -24,6 +24,8 @@ SOURCE, LAN, WAN, RECEIVER = "10.1.0.2", "10.1.0.1", "10.2.0.1", "10.2.0.2"
 PORT = 20000
 RATES = 25_000, 50_000, 100_000, 200_000, 400_000, 800_000  # of copies a second
 LOSS = 0.001  # that counts as none: a packet is under way when the counters are read
+DEAF = "add table netdev deaf; add chain netdev deaf media { type filter hook ingress device eth0 priority 0; }; add rule netdev deaf media meta l4proto udp drop"
+HEADERS = 14 + 20 + 8
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -34,16 +36,18 @@ class Ground(Lab):
             self.source, self.node, self.receivers = (self.namespace(name) for name in ("source", "node", "receivers"))
             self.veth(self.source, "eth0", self.node, "lan0")
             self.veth(self.node, "wan0", self.receivers, "eth0")
-            for namespace, interface, address in (self.source, "eth0", SOURCE), (self.node, "lan0", LAN), (self.node, "wan0", WAN):
+            for namespace, interface, address in ((self.source, "eth0", SOURCE), (self.node, "lan0", LAN), (self.node, "wan0", WAN),
+                                                  (self.receivers, "eth0", RECEIVER)):
                 namespace.ip("address", "add", f"{address}/24", "dev", interface)
-            self.node.ip("neigh", "add", RECEIVER, "lladdr", "02:00:00:00:00:99", "dev", "wan0", "nud", "permanent")
+            self.receivers.run("nft", "-f", "-", input=DEAF)
         except BaseException:
             self.close()
             raise
 
-    @staticmethod
-    def sent(namespace, interface):
-        return json.loads(namespace.ip("-j", "-s", "link", "show", interface))[0]["stats64"]["tx"]["packets"]
+    def sent(self, size):
+        """Packets of that payload, by their bytes: what leaves for several at once (UDP_SEGMENT) is one packet to the link."""
+        link = json.loads(self.node.ip("-j", "-s", "link", "show", "wan0"))[0]["stats64"]["tx"]
+        return (link["bytes"] - HEADERS * link["packets"]) / size
 
 
 def penstock(driver, binary):
@@ -63,6 +67,7 @@ streams:
     tracks:
       - {{ media: video, payload_type: 96, encoding: H264/90000, sources: [{{ rtp: "{LAN}:{PORT}" }}], outputs: [{outputs}] }}
 """, binary=binary)
+        wait_for(lambda: process.metrics().sum("penstock_leg_ready") == fanout, "every leg's next hop", 15)
         return process, PORT
     return start
 
@@ -108,11 +113,11 @@ def offer(ground, program, process, port, size, fanout, rate, seconds, cores):
     pids = [process.pid, *filter(None, [ksoftirqd(cores[1])])]
 
     def look():
-        return sum(map(on_cpu, pids)) + softirq(cores[0]), ground.sent(ground.source, "eth0"), ground.sent(ground.node, "wan0")
+        return sum(map(on_cpu, pids)) + softirq(cores[0]), ground.sent(size)
     before = look()
-    run(*ground.source.inside(["taskset", "-c", cores[0], program, "send", ground.source.name, LAN, port, size, rate / fanout, seconds]))
+    offered = int(run(*ground.source.inside(["taskset", "-c", cores[0], program, "send", ground.source.name, LAN, port, size, rate / fanout, seconds])))
     time.sleep(0.05)
-    cpu, offered, copies = (b - a for a, b in zip(before, look()))
+    cpu, copies = (b - a for a, b in zip(before, look()))
     return copies / cpu, 1 - copies / (offered * fanout), copies / seconds
 
 
