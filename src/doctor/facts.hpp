@@ -38,7 +38,8 @@ struct Interface {
 struct PciDevice {
     std::string driver;  // of the kernel: "vfio-pci", "iavf"; empty: none
     std::optional<unsigned> iommu_group;
-    bool without_iommu = false;  // vfio made the group up: enable_unsafe_noiommu_mode
+    bool without_iommu = false;        // vfio made the group up: enable_unsafe_noiommu_mode
+    bool never_without_iommu = false;  // this kernel's vfio has no such mode
     std::string group_path() const {
         return fmt::format("/dev/vfio/{}{}", without_iommu ? "noiommu-" : "", *iommu_group);
     }

@@ -42,9 +42,14 @@ void judge_binding(const config::Port& port, const PciDevice& device, const Fact
         return say(
             Status::missing, fmt::format("{} is in no IOMMU group", port.device),
             "without an IOMMU a device may write anywhere in memory, and vfio refuses it",
-            "boot with intel_iommu=on iommu=pt (AMD: iommu=pt), and enable VT-d or AMD-Vi in the firmware; in a "
-            "virtual machine that has none: echo 1 > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, and "
-            "bind it again");
+            std::string{
+                "boot with intel_iommu=on iommu=pt (AMD: iommu=pt), and enable VT-d or AMD-Vi in the firmware; in a "
+                "virtual machine that has none: "} +
+                (device.never_without_iommu
+                     ? "give it one (QEMU: -device intel-iommu), take a kernel with CONFIG_VFIO_NOIOMMU, which this "
+                       "one "
+                       "and Debian's are not, or leave the device to the kernel and take driver af_xdp"
+                     : "echo 1 > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode, and bind it again"));
     const std::string group = device.group_path();
     if (const auto lacking = kWithoutIommu.without(facts.capabilities); device.without_iommu && !lacking.empty())
         return say(Status::missing, lacking.text() + " lacking",

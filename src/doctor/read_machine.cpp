@@ -133,6 +133,9 @@ void read_device(const std::string& root, const std::string& address, Facts& fac
     device.driver = link_name(path + "/driver");
     device.iommu_group = number<unsigned>(link_name(path + "/iommu_group"));
     device.without_iommu = first_line(path + "/iommu_group/name") == "vfio-noiommu";
+    const std::string vfio = root + "/sys/module/vfio";
+    if (std::error_code none; fs::exists(vfio, none))
+        device.never_without_iommu = !fs::exists(vfio + "/parameters/enable_unsafe_noiommu_mode", none);
     device.numa_node = number<int>(first_line(path + "/numa_node")).value_or(-1);
     device.netdevs = names_in(path + "/net");
     for (const std::string& other : names_in(path + "/iommu_group/devices")) {
