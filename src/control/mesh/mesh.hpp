@@ -104,7 +104,7 @@ struct Track {
     std::vector<Encoding> encodings;
     std::shared_ptr<flow::History> history;         // video that can be watched
     std::shared_ptr<flow::Repeat> repeat;           // an output gets packets once more
-    std::shared_ptr<rtp::Continuity> continuity;    // since somebody watches: what viewers see of it
+    std::shared_ptr<rtp::Continuity> continuity;    // what viewers see; null: it has no history, nor had it viewers
     std::shared_ptr<flow::PacketRing> ring;         // `feedback`: of packets that are sent again
     std::shared_ptr<rtp::Asking> asking;            // a source with `nack`
     std::shared_ptr<flow::Reorder> reorder;         // `delay`
