@@ -91,6 +91,7 @@ private:
     io::ControlSocket::Reply request(std::string_view line);
     io::ControlSocket::Reply execute(const cli::Command& command, bool json);
     io::ControlSocket::Reply show(const cli::Command& command, bool json) const;
+    io::ControlSocket::Reply show_sdp(const cli::Command& command, bool json) const;
     io::ControlSocket::Reply reload(bool json);
     io::ControlSocket::Reply forward(bool on, bool json);
     Result<std::string> edit(const cli::Command& command);

@@ -67,6 +67,8 @@ std::vector<std::string> Node::names(std::string_view placeholder, std::span<con
         all.emplace_back("all");
         for (const flow::PortInfo& port : ports_) all.push_back(port.name);
     }
+    if (placeholder == "RECEIVER")
+        if (const mesh::Stream* stream = mesh_->stream(before.front())) return cli::receivers_of(*stream);
     if (placeholder == "OUTPUT" || placeholder == "SOURCE" || placeholder == "TRACK")
         if (const mesh::Stream* stream = mesh_->stream(before.front()))
             return cli::deletable(stream->running(), placeholder);
@@ -144,10 +146,12 @@ Reply Node::show(const cli::Command& command, bool json) const {
         case Action::show_config: return report(cli::show_config(*mesh_), json);
         case Action::show_stream:
         case Action::show_stream_path:
-        case Action::show_stream_repair: {
+        case Action::show_stream_repair:
+        case Action::show_stream_sdp: {
             const mesh::Stream* stream = mesh_->stream(command.arguments[0]);
             if (!stream)
                 return refusal(fmt::format("there is no stream '{}'; try show stream all", command.arguments[0]), json);
+            if (command.action == Action::show_stream_sdp) return show_sdp(command, json);
             if (command.action == Action::show_stream_repair) return report(cli::show_stream_repair(*stream), json);
             return report(command.action == Action::show_stream
                               ? cli::show_stream(*mesh_, *stream, now)
@@ -167,6 +171,13 @@ Reply Node::show(const cli::Command& command, bool json) const {
                 if (const auto from = stats_from_.find({port.info.name, counter}); from != stats_from_.end())
                     value -= from->second;
     return report(cli::show_port_counters(ports, command.action == Action::show_port_xstats), json);
+}
+
+Reply Node::show_sdp(const cli::Command& command, bool json) const {
+    const auto& words = command.arguments;
+    const auto sdp = cli::stream_sdp(*mesh_, words[0], words.size() > 1 ? words[1] : "");
+    if (!sdp) return refusal(sdp.error().text, json);
+    return {true, json ? fmt::format("{{\"sdp\":{}}}\n", cli::json_string(*sdp)) : *sdp};
 }
 
 Result<std::string> Node::edit(const cli::Command& command) {

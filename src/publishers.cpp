@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "control/rtsp/arriving.hpp"
+
 namespace penstock {
 
 uint64_t Publishers::Track::packets() const {
@@ -45,6 +47,8 @@ rtsp::Answer Publishers::receive(const rtsp::Receive& receive) {
                    .name = receive.track.name,
                    .config = receive.track.config,
                    .copy_of = receive.track.copy_of,
+                   .repairs = receive.track.repairs,
+                   .repair = receive.track.repair,
                    .publisher = {}};
         config::Source source;
         source.rtp = {receive.local, *port};
@@ -83,24 +87,21 @@ Publishers::Recorded Publishers::record(rtsp::SessionId id) {
     const auto before = streams_.find(stream);
     if (before != streams_.end() && before->second == id) return {rtsp::Recording{}, std::nullopt};  // after PAUSE
     auto why = objection(stream);
-    // Where each is in the model: a copy of another is that one's second path, unless only the copy was set up.
-    std::vector<std::pair<size_t, size_t>> places;  // track, path
+    std::vector<rtsp::ArrivingMedia> media;  // of what was announced, what was set up
+    const auto place_of = [&](std::optional<size_t> order) -> std::optional<size_t> {
+        const auto at = order ? std::ranges::find(tracks, *order, &Track::order) : tracks.end();
+        return at == tracks.end() ? std::nullopt : std::optional(static_cast<size_t>(at - tracks.begin()));
+    };
+    for (const Track& track : tracks)
+        media.push_back({track.config, track.config.sources.front(), place_of(track.copy_of), place_of(track.repairs),
+                         track.repair});
+    auto wanted = rtsp::tracks_of(media);
+    if (!why && wanted.tracks.empty()) why = "repair alone was set up";
     if (!why) {
-        std::vector<config::Track> wanted;
-        for (const Track& track : tracks) {
-            const auto original = std::ranges::find_if(
-                tracks, [&](const Track& other) { return track.copy_of && other.order == *track.copy_of; });
-            if (original < tracks.begin() + static_cast<std::ptrdiff_t>(places.size())) {
-                const auto of = places[static_cast<size_t>(original - tracks.begin())].first;
-                wanted[of].sources.push_back(track.config.sources.front());
-                places.emplace_back(of, 1);
-                continue;
-            }
-            places.emplace_back(wanted.size(), 0);
-            wanted.push_back(track.config);
-            if (const auto* output = outputs(stream, track.name)) wanted.back().outputs = *output;
-        }
-        if (auto brought = around_.mesh.bring(stream, std::move(wanted)); !brought) why = brought.error().text;
+        for (size_t t = 0; t < tracks.size(); t++)
+            if (const auto& place = wanted.places[t]; place && place->path == 0)
+                if (const auto* output = outputs(stream, tracks[t].name)) wanted.tracks[place->track].outputs = *output;
+        if (auto brought = around_.mesh.bring(stream, wanted.tracks); !brought) why = brought.error().text;
     }
     if (why) {
         around_.log.warning("RTSP: '{}' is not published: {}", stream, *why);
@@ -108,12 +109,15 @@ Publishers::Recorded Publishers::record(rtsp::SessionId id) {
     }
     const auto& made = around_.mesh.stream(stream)->tracks;
     for (size_t t = 0; t < tracks.size(); t++) {
-        const auto& [place, path] = places[t];
-        tracks[t].state = made[place]->paths[path].state;
-        if (!tracks[t].interleaved) continue;
+        const auto& place = wanted.places[t];
+        if (place) tracks[t].state = made[place->track]->paths[place->path].state;
+        const auto source = place_of(tracks[t].repairs);
+        const auto& owned = source ? wanted.places[*source] : place;  // by whom
+        if (!tracks[t].interleaved || !owned) continue;
         const Endpoint rtp = tracks[t].at(), rtcp{rtp.ip, static_cast<uint16_t>(rtp.port + config::kRtcpPort)};
-        tracks[t].rtp.emplace(tracks[t].publisher, rtp, made[place]->owner);
-        tracks[t].rtcp.emplace(tracks[t].publisher, rtcp, made[place]->owner);
+        const uint16_t owner = made[owned->track]->owner;
+        tracks[t].rtp.emplace(tracks[t].publisher, rtp, owner);
+        if (place) tracks[t].rtcp.emplace(tracks[t].publisher, rtcp, owner);
     }
     Recorded recorded{rtsp::Recording{}, std::nullopt};
     if (before != streams_.end()) recorded.before = before->second;
@@ -127,8 +131,9 @@ void Publishers::take(const rtsp::Media& media) {
     const auto session = sessions_.find(media.session);
     if (session == sessions_.end()) return;
     const auto track = std::ranges::find(session->second.tracks, media.track, &Track::name);
-    if (track == session->second.tracks.end() || !track->rtp) return;
-    around_.ingest.offer(media.rtcp ? *track->rtcp : *track->rtp, media.bytes);
+    if (track == session->second.tracks.end()) return;
+    const auto& way = media.rtcp ? track->rtcp : track->rtp;
+    if (way) around_.ingest.offer(*way, media.bytes);
 }
 
 bool Publishers::end(const rtsp::End& end) {

@@ -49,11 +49,12 @@ private:
         size_t order = 0;  // among those that were announced
         std::string name;
         config::Track config;
-        std::optional<size_t> copy_of;  // the order of the track whose second path it is
+        std::optional<size_t> copy_of, repairs;  // the order of the one whose second path, or repair, it is
+        std::optional<rtp::fec::Carriage> repair;
         Endpoint publisher;
         bool interleaved = false;
         std::optional<dataplane::IngestWay> rtp{}, rtcp{};  // interleaved, once it is recorded
-        std::shared_ptr<flow::PathState> state{};           // once it is recorded
+        std::shared_ptr<flow::PathState> state{};           // once it is recorded; of repair there is none
         uint64_t heard = 0;                                 // packets at the last look
 
         const Endpoint& at() const { return config.sources.front().rtp; }

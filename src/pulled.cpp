@@ -8,6 +8,7 @@
 #include "control/config/differences.hpp"
 #include "control/rtsp/announce.hpp"
 #include "control/sdp/groups.hpp"
+#include "control/sdp/track.hpp"
 #include "random_bits.hpp"
 #include "version.hpp"
 
@@ -97,7 +98,11 @@ void Pulled::on(const rtsp::client::Described& described) {
     tracks_.clear();
     std::vector<rtsp::Wanted> wanted;
     const auto& media = described.description.media;
-    const auto originals = sdp::originals(described.description);
+    const auto originals = sdp::originals(described.description), repaired = sdp::repaired(described.description);
+    const auto known = [&](std::optional<size_t> medium) -> std::optional<size_t> {
+        const auto found = medium ? std::ranges::find(tracks_, *medium, &Track::media) : tracks_.end();
+        return found == tracks_.end() ? std::nullopt : std::optional(static_cast<size_t>(found - tracks_.begin()));
+    };
     if (local_.ip != ports_at_) give_ports_back();
     ports_at_ = local_.ip;
     for (size_t m = 0; m < media.size() && tracks_.size() < rtsp::kMostPulledTracks; m++) {
@@ -114,11 +119,13 @@ void Pulled::on(const rtsp::client::Described& described) {
             want.client_port = rtsp::Pair{*port, static_cast<uint16_t>(*port + 1)};
         }
         wanted.push_back(want);
-        // A copy that stands before its original, or whose original is left out, is a track of its own.
-        const auto original = originals[m] ? std::ranges::find(tracks_, *originals[m], &Track::media) : tracks_.end();
-        std::optional<size_t> copy_of;
-        if (original != tracks_.end()) copy_of = static_cast<size_t>(original - tracks_.begin());
-        tracks_.push_back({m, std::move(*track), copy_of});
+        tracks_.push_back({.media = m, .config = std::move(*track)});
+    }
+    for (Track& track : tracks_) {
+        track.copy_of = known(originals[track.media]);
+        track.repairs = known(repaired[track.media]);
+        track.repair = track.repairs ? sdp::repair_in(media[track.media], media[track.media].formats[0])
+                                     : rtsp::repair_among(media[track.media]);
     }
     pull_.set_up(Clock::now(), std::move(wanted));
 }
@@ -165,22 +172,18 @@ void Pulled::find_sources(const rtsp::client::Granted& granted) {
             source.from = Ip::parse(*transport.source);
         else
             source.tells_sender = config_.from == config::From::first;
-        tracks_[t].config.sources = {source};
+        tracks_[t].source = source;
     }
 }
 
 Result<void> Pulled::bring() {
     const mesh::Stream* before = around_.mesh.stream(stream_);
+    std::vector<rtsp::ArrivingMedia> media;
+    for (const Track& track : tracks_)
+        media.push_back({track.config, track.source, track.copy_of, track.repairs, track.repair});
+    auto arriving = rtsp::tracks_of(media);
     config::Stream now;
-    std::vector<size_t> places;  // of each among them
-    for (const Track& track : tracks_) {
-        places.push_back(track.copy_of ? places[*track.copy_of] : now.tracks.size());
-        if (track.copy_of) {
-            now.tracks[places.back()].sources.push_back(track.config.sources.front());
-        } else {
-            now.tracks.push_back(track.config);
-        }
-    }
+    now.tracks = std::move(arriving.tracks);
     // Outputs that operators added stay with the track of their name.
     if (before != nullptr) {
         const auto names = config::track_names(now);
@@ -189,21 +192,27 @@ Result<void> Pulled::bring() {
                 if (names[t] == track->name) now.tracks[t].outputs = track->config.outputs;
     }
     if (auto brought = around_.mesh.bring(stream_, now.tracks); !brought) return brought;
+    for (size_t t = 0; t < tracks_.size(); t++) tracks_[t].place = arriving.places[t];
     if (pull_.way() != rtsp::Way::tcp) return {};
     const auto& made = around_.mesh.stream(stream_)->tracks;
     for (size_t t = 0; t < tracks_.size(); t++) {
-        const Endpoint rtp = tracks_[t].config.sources[0].rtp;
-        const uint16_t owner = made[places[t]]->owner;
+        const Endpoint rtp = tracks_[t].source.rtp;
+        const auto& owned = tracks_[t].repairs ? tracks_[*tracks_[t].repairs].place : tracks_[t].place;
+        if (!owned) continue;
+        const uint16_t owner = made[owned->track]->owner;
         tracks_[t].rtp.emplace(remote_, rtp, owner);
-        tracks_[t].rtcp.emplace(remote_, Endpoint{rtp.ip, static_cast<uint16_t>(rtp.port + config::kRtcpPort)}, owner);
+        if (tracks_[t].place)
+            tracks_[t].rtcp.emplace(remote_, Endpoint{rtp.ip, static_cast<uint16_t>(rtp.port + config::kRtcpPort)},
+                                    owner);
     }
     return {};
 }
 
 void Pulled::on(const rtsp::client::Received& received) {
     const auto track = std::ranges::find(tracks_, received.media, &Track::media);
-    if (track == tracks_.end() || !track->rtp) return;
-    around_.ingest.offer(received.rtcp ? *track->rtcp : *track->rtp, received.packet);
+    if (track == tracks_.end()) return;
+    const auto& way = received.rtcp ? track->rtcp : track->rtp;
+    if (way) around_.ingest.offer(*way, received.packet);
 }
 
 void Pulled::on(const rtsp::client::Over& over) {
@@ -266,12 +275,13 @@ void Pulled::look_for_media() {
 // `from: first`: from now on the packets of a track are those of who sent its first one.
 void Pulled::latch(const mesh::Stream& stream) {
     bool found = false;
-    for (size_t t = 0; t < tracks_.size(); t++) {
-        config::Source& source = tracks_[t].config.sources[0];
-        if (!source.tells_sender) continue;
-        const auto sender = stream.tracks[t]->paths[0].state->first_sender.read();
+    for (Track& track : tracks_) {
+        config::Source& source = track.source;
+        if (!source.tells_sender || !track.place) continue;
+        const mesh::Track& of = *stream.tracks[track.place->track];
+        const auto sender = of.paths[track.place->path].state->first_sender.read();
         if (!sender) continue;
-        around_.log.info("RTSP pull '{}': {} is taken from {} alone", stream_, stream.tracks[t]->name, sender->text());
+        around_.log.info("RTSP pull '{}': {} is taken from {} alone", stream_, of.name, sender->text());
         source.from = sender;
         source.tells_sender = false;
         found = true;

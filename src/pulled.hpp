@@ -13,6 +13,7 @@
 #include "control/io/event_loop.hpp"
 #include "control/io/tcp_client.hpp"
 #include "control/mesh/mesh.hpp"
+#include "control/rtsp/arriving.hpp"
 #include "control/rtsp/port_pairs.hpp"
 #include "control/rtsp/pull.hpp"
 #include "dataplane/ingest.hpp"
@@ -53,7 +54,11 @@ private:
     struct Track {
         size_t media = 0;  // of the description
         config::Track config;
-        std::optional<size_t> copy_of{};  // which of the tracks it is the second path of: a=group:DUP (RFC 7104)
+        config::Source source{};
+        // Which of these it is the second path of, a=group:DUP (RFC 7104), or the repair of, a=group:FEC-FR (RFC 5956).
+        std::optional<size_t> copy_of{}, repairs{};
+        std::optional<rtp::fec::Carriage> repair{};
+        std::optional<rtsp::Place> place{};                 // in the model, once it is granted; none: it is repair
         std::optional<dataplane::IngestWay> rtp{}, rtcp{};  // interleaved
     };
 

@@ -121,7 +121,7 @@ rtsp::Answer Rtsp::description(const rtsp::Describe& describe) {
     if (stream == nullptr) return rtsp::Refusal{404};
     std::vector<rtsp::OfferedTrack> tracks;
     for (const auto& track : stream->tracks) tracks.push_back({track->name, track->config});
-    auto sdp = rtsp::offer(describe.stream, tracks, describe.local);
+    auto sdp = rtsp::offer(describe.stream, tracks, describe.local, describe.agent);
     if (sdp) return rtsp::Described{std::move(*sdp)};
     around_.log.warning("RTSP cannot describe stream '{}': {}", describe.stream, sdp.error().text);
     return rtsp::Refusal{503};

@@ -28,7 +28,7 @@ rtsp::Answer Rtsp::grant_by_multicast(const rtsp::Setup& setup, const mesh::Trac
     granted.source = leg.agreed->from.ip.text();
     granted.port = rtsp::Pair{port, static_cast<uint16_t>(port + 1)};
     granted.ttl = multicast_->ttl;
-    granted.ssrc = track.ssrc();
+    granted.ssrc = track.seen_ssrc();
     return rtsp::Granted{track.name, std::move(granted)};
 }
 

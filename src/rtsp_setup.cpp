@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "control/rtsp/offer.hpp"
+#include "control/sdp/track.hpp"
 #include "rtsp.hpp"
 
 namespace penstock {
@@ -22,7 +23,7 @@ rtsp::Answer Rtsp::grant(const rtsp::Setup& setup) {
         for (const auto& t : stream->tracks)
             if (t->name == setup.track) track = t.get();
     }
-    if (track == nullptr || !rtsp::payload_type_of(track->config)) return rtsp::Refusal{404};
+    if (track == nullptr || !sdp::payload_type_of(track->config)) return rtsp::Refusal{404};
     if (const auto session = watched_.find(setup.session); session != watched_.end())
         if (const auto before = session->second.find(track->name); before != session->second.end()) {
             free(setup.session, before->second);
@@ -40,10 +41,14 @@ rtsp::Answer Rtsp::grant_unicast(const rtsp::Setup& setup, const mesh::Track& tr
         if (other->leg.to.rtp == to) server_.end(sessions_of_.at(other->id), rtsp::EndReason::replaced);
     const auto port = take_port(setup.local);
     if (!port) return refuse_ports(setup);
+    std::optional<rtp::RtxStream> rtx;
+    if (const auto type = rtsp::rtx_type_of(track.config); type && rtsp::sets_up_feedback(setup.wanted))
+        rtx = rtp::RtxStream{*type, 0};
     const auto viewer = around_.mesh.add_viewer({.stream = setup.stream,
                                                  .track = track.name,
                                                  .agreed = {{setup.local, *port}, setup.wanted.client_port->rtcp},
-                                                 .to = to});
+                                                 .to = to,
+                                                 .rtx = rtx});
     if (!viewer) {
         release({setup.local, *port});
         ports_.give_back(*port);
@@ -57,7 +62,7 @@ rtsp::Answer Rtsp::grant_unicast(const rtsp::Setup& setup, const mesh::Track& tr
     granted.client_port = setup.wanted.client_port;
     granted.server_port = rtsp::Pair{*port, static_cast<uint16_t>(*port + 1)};
     granted.source = setup.local.text();
-    granted.ssrc = track.ssrc();
+    granted.ssrc = track.seen_ssrc();
     return rtsp::Granted{track.name, std::move(granted)};
 }
 
@@ -87,7 +92,7 @@ rtsp::Answer Rtsp::grant_over_tcp(const rtsp::Setup& setup, const mesh::Track& t
     granted.profile = setup.wanted.profile;
     granted.lower = rtsp::Lower::tcp;
     granted.interleaved = channels;
-    granted.ssrc = track.ssrc();
+    granted.ssrc = track.seen_ssrc();
     return rtsp::Granted{track.name, std::move(granted)};
 }
 

@@ -42,6 +42,10 @@ TEST_CASE("commands are understood", "[cli]") {
         {"show stream cam-1", Action::show_stream, {"cam-1"}},
         {"show stream cam-1 path", Action::show_stream_path, {"cam-1"}},
         {"show stream cam-1 repair", Action::show_stream_repair, {"cam-1"}},
+        {"show stream cam-1 sdp", Action::show_stream_sdp, {"cam-1"}},
+        {"show stream cam-1 sdp 10.0.1.20 10.0.1.21:6000",
+         Action::show_stream_sdp,
+         {"cam-1", "10.0.1.20 10.0.1.21:6000"}},
         {"show drops", Action::show_drops, {}},
         {"add stream cam {tracks: [ {media:  audio} ]} ", Action::add_stream, {"cam", "{tracks: [ {media:  audio} ]}"}},
         {"add output cam rtp://10.0.1.20:6000?ttl=4", Action::add_output, {"cam", "rtp://10.0.1.20:6000?ttl=4"}},
@@ -113,8 +117,8 @@ TEST_CASE("a line is completed by words and by what there is", "[cli]") {
         {"show stream ", {"all", "cam-1", "cam-2", "gate"}},
         {"show stream cam", {"cam-1", "cam-2"}},
         {"show  stream  g", {"gate"}},
-        {"show stream gate ", {"path", "repair"}},
-        {"show stream all ", {"path", "repair"}},  // a stream may have that name
+        {"show stream gate ", {"path", "repair", "sdp"}},
+        {"show stream all ", {"path", "repair", "sdp"}},  // a stream may have that name
         {"del ", {"output", "source", "stream", "track"}},
         {"capture ", {"drops", "stop", "stream"}},
         {"capture stream c", {"cam-1", "cam-2"}},

@@ -125,20 +125,16 @@ TEST_CASE("copies and repair are told by groups", "[sdp]") {
                              "a=group:DUP S1a S1b\r\na=group:FEC-FR S1a R1\r\n"
                              "m=video 30000 RTP/AVP 100\r\na=rtpmap:100 MP2T/90000\r\na=mid:S1a\r\n"
                              "m=video 30002 RTP/AVP 100\r\na=rtpmap:100 MP2T/90000\r\na=mid:S1b\r\n"
-                             "a=ssrc-group:DUP 1000 1010\r\na=ssrc-group:FEC-FR 1000 x 2110\r\n"
-                             "m=application 30004 RTP/AVP 110\r\na=mid:R1\r\n";
+                             "m=application 30004 RTP/AVP 110\r\na=rtpmap:110 flexfec/90000\r\na=mid:R1\r\n";
     const auto d = right(text);
     const auto groups = sdp::groups(d);
     REQUIRE(groups.size() == 2);
     CHECK(groups[0] == sdp::Group{"DUP", {"S1a", "S1b"}});
     CHECK(groups[1] == sdp::Group{"FEC-FR", {"S1a", "R1"}});
-    const auto of_ssrcs = sdp::ssrc_groups(d.media[1]);
-    REQUIRE(of_ssrcs.size() == 2);
-    CHECK(of_ssrcs[0] == sdp::SsrcGroup{"DUP", {1000, 1010}});
-    CHECK(of_ssrcs[1].ssrcs == std::vector<uint32_t>{1000, 2110});
     CHECK(sdp::originals(d) == std::vector<std::optional<size_t>>{std::nullopt, 0u, std::nullopt});
+    CHECK(sdp::repaired(d) == std::vector<std::optional<size_t>>{std::nullopt, std::nullopt, 0u});
     CHECK(sdp::attribute(groups[0]) == sdp::Attribute{"group", "DUP S1a S1b"});
-    CHECK(sdp::attribute(of_ssrcs[0]) == sdp::Attribute{"ssrc-group", "DUP 1000 1010"});
+    CHECK(sdp::attribute(sdp::SsrcGroup{"DUP", {1000, 1010}}) == sdp::Attribute{"ssrc-group", "DUP 1000 1010"});
 }
 
 TEST_CASE("what cannot be a copy is none", "[sdp]") {
@@ -161,4 +157,26 @@ TEST_CASE("what cannot be a copy is none", "[sdp]") {
     CHECK(originals("a=group:DUP a b\r\n", std::string(kSecond) + std::string(kSecond)) == All(3));
     // A chain: each medium is in one pair.
     CHECK(originals("a=group:DUP a b\r\na=group:DUP b a\r\n", kSecond) == All{std::nullopt, 0u});
+}
+
+TEST_CASE("what is not the repair of one medium, in a scheme that is decoded, is none", "[sdp]") {
+    const auto repaired = [](std::string_view groups, std::string_view repair) {
+        return sdp::repaired(right(std::string(kHead) + std::string(groups) +
+                                   "m=video 1 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=mid:a\r\n"
+                                   "m=audio 2 RTP/AVP 0\r\na=mid:b\r\n" +
+                                   std::string(repair)));
+    };
+    constexpr std::string_view kRepair = "m=video 3 RTP/AVP 110\r\na=rtpmap:110 FlexFEC/90000\r\na=mid:r\r\n";
+    using All = std::vector<std::optional<size_t>>;
+    CHECK(repaired("a=group:FEC-FR a r\r\n", kRepair) == All{std::nullopt, std::nullopt, 0u});
+    CHECK(repaired("a=group:FEC-FR r b\r\n", kRepair) == All{std::nullopt, std::nullopt, 1u});
+    for (const std::string_view group : {"a=group:FEC-FR a\r\n", "a=group:FEC-FR r\r\n", "a=group:FEC-FR a b\r\n",
+                                         "a=group:FEC-FR a b r\r\n", "a=group:FEC a r\r\n", "a=group:FEC-FR a x\r\n"})
+        CHECK(repaired(group, kRepair) == All(3));
+    CHECK(repaired("a=group:FEC-FR a r\r\n",
+                   "m=video 3 RTP/AVP 110\r\na=rtpmap:110 1d-interleaved-parityfec/90000\r\na=mid:r\r\n") == All(3));
+    // Each medium has one.
+    CHECK(repaired("a=group:FEC-FR a r\r\na=group:FEC-FR a s\r\n",
+                   std::string(kRepair) + "m=video 4 RTP/AVP 122\r\na=rtpmap:122 ulpfec/90000\r\na=mid:s\r\n") ==
+          All{std::nullopt, std::nullopt, 0u, std::nullopt});
 }

@@ -22,6 +22,7 @@ enum class Action : uint8_t {
     show_stream,
     show_stream_path,
     show_stream_repair,
+    show_stream_sdp,
     show_drops,
     show_capture,
     show_rtsp_sessions,

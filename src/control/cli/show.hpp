@@ -3,8 +3,10 @@
 // keys.
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/result.hpp"
 #include "control/cli/report.hpp"
 #include "control/mesh/mesh.hpp"
 #include "control/metrics/text.hpp"
@@ -49,8 +51,12 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
 Cell first_share(const mesh::Track& track, const mesh::Path& path);
 Cell behind_ms(const mesh::Track& track, const mesh::Path& path);
 Report show_stream_repair(const mesh::Stream& stream);
-std::string text(const rtp::fec::Carriage& carriage);  // "st2022-1", "flexfec 110"
-std::string text(const rtp::fec::Code& code);          // "flexfec 110 10x10 row+column block"
+// What a receiver of the stream's outputs is told. `receivers`: addresses, or address:port, of those that are meant;
+// empty: there is one. There must be such a stream.
+Result<std::string> stream_sdp(const mesh::Mesh& mesh, const std::string& name, std::string_view receivers);
+std::vector<std::string> receivers_of(const mesh::Stream& stream);  // as stream_sdp() takes them
+std::string text(const rtp::fec::Carriage& carriage);               // "st2022-1", "flexfec 110"
+std::string text(const rtp::fec::Code& code);                       // "flexfec 110 10x10 row+column block"
 Report show_workers(const mesh::Mesh& mesh, const std::vector<WorkerFacts>& workers);
 Report show_drops(const std::vector<WorkerFacts>& workers);
 Report show_port_info(const std::vector<PortFacts>& ports);

@@ -304,7 +304,8 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
     for (const Viewer* viewer : track.viewers)
         if (viewer->leg.agreed && !viewer->leg.to.rtp.ip.is_multicast())
             who.push_back(
-                {{{viewer->leg.to.rtp.ip, viewer->leg.agreed->rtcp_port}, viewer->feedback.get()}, &viewer->leg});
+                {{{viewer->leg.to.rtp.ip, viewer->leg.agreed->rtcp_port}, viewer->feedback.get(), viewer->leg.to.rtx},
+                 &viewer->leg});
     std::erase_if(who, [&](const auto& w) { return !resolution(w.second->destination).hop; });
     std::ranges::sort(who, {}, [](const auto& w) { return w.first.rtcp; });
     for (const auto& [receiver, output] : who) {

@@ -25,6 +25,18 @@ const Output* Track::other_leg(const Output& leg) const {
     return other == outputs.end() ? nullptr : &*other;
 }
 
+std::optional<uint32_t> Track::ssrc() const {
+    std::optional<uint32_t> found;
+    for (const Path& path : paths) {
+        const auto& c = path.state->reception.counters();
+        if (c.packets.read() == 0) continue;
+        const auto ssrc = static_cast<uint32_t>(c.ssrc.read());
+        if (found && *found != ssrc) return std::nullopt;
+        found = ssrc;
+    }
+    return found;
+}
+
 // Transport streams, as they are muxed for distribution, and what is not compressed.
 bool Track::constant_rate() const {
     const std::string_view codec = std::string_view(config.encoding).substr(0, config.encoding.find('/'));

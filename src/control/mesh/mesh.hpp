@@ -116,7 +116,8 @@ struct Track {
     std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
     bool two_paths() const { return paths.size() > 1; }
     bool constant_rate() const;                        // as its encoding has it
-    std::optional<uint32_t> ssrc() const;              // that viewers see; none: nothing came yet
+    std::optional<uint32_t> ssrc() const;              // of what leaves; none: nothing came, or paths differ
+    std::optional<uint32_t> seen_ssrc() const;         // that viewers see; none: nothing came yet
     uint64_t unrecovered() const;                      // packets that nothing brought, where something could have
     const Output* other_leg(const Output& leg) const;  // of a live-live output; null: it is none
 };
@@ -203,6 +204,7 @@ public:
             uint8_t ttl = 0;
         };
         std::optional<Group> group{};
+        std::optional<rtp::RtxStream> rtx{};  // what it asks for again goes in such a stream
     };
     Result<uint64_t> add_viewer(const ViewerPlan& plan);
     // Of a group: somebody at this address watches there, and is heard from now on; of as many as said so until as many

@@ -39,7 +39,7 @@ const Viewer* Track::over_tcp() const {
     return one == viewers.end() ? nullptr : *one;
 }
 
-std::optional<uint32_t> Track::ssrc() const {
+std::optional<uint32_t> Track::seen_ssrc() const {
     if (continuity)
         if (const auto seen = continuity->ssrc()) return seen;
     for (const Path& path : paths)
@@ -67,6 +67,7 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
     Viewer& viewer = make_viewer(plan);
     viewer.leg.to.ttl = plan.group ? plan.group->ttl : kTtl;
     viewer.leg.destination = {plan.to.ip, plan.group ? plan.group->port : std::nullopt};
+    viewer.leg.to.rtx = plan.rtx;
     viewer.leg.agreed = plan.agreed;
     viewer.leg.worker = choose_server(**track);
     viewer_keys_.insert(keys.begin(), keys.end());
@@ -263,7 +264,7 @@ void Mesh::attach(Viewer& viewer, Track& track) {
     viewer.track = &track;
     track.viewers.push_back(&viewer);
     if (!track.continuity) {
-        track.continuity = std::make_shared<rtp::Continuity>(track.config.clock_rate, track.ssrc());
+        track.continuity = std::make_shared<rtp::Continuity>(track.config.clock_rate, track.seen_ssrc());
         touch(track);
     }
     if (viewer.leg.over_tcp) return;

@@ -10,6 +10,7 @@
 #include "control/rtsp/limits.hpp"
 #include "control/rtsp/url.hpp"
 #include "control/sdp/groups.hpp"
+#include "control/sdp/track.hpp"
 
 namespace penstock::rtsp {
 namespace {
@@ -47,29 +48,42 @@ std::expected<config::Track, Refusal> track_in(const sdp::Media& media) {
     return track;
 }
 
+std::optional<rtp::fec::Carriage> repair_among(const sdp::Media& media) {
+    for (size_t f = 1; f < media.formats.size(); f++)
+        if (auto repair = sdp::repair_in(media, media.formats[f])) {
+            repair->among_media = repair->scheme == rtp::fec::Scheme::ulpfec;
+            return repair;
+        }
+    return std::nullopt;
+}
+
 std::expected<std::vector<AnnouncedTrack>, Refusal> announced(std::string_view sdp) {
     const auto description = sdp::parse(sdp);
     if (!description) return refuse(400, "SDP: " + description.error().text);
     if (description->media.empty() || description->media.size() > kMostTracks)
         return refuse(400, fmt::format("SDP: 1 to {} media are taken", kMostTracks));
-    const auto originals = sdp::originals(*description);
+    const auto originals = sdp::originals(*description), repaired = sdp::repaired(*description);
     config::Stream stream;
     std::vector<AnnouncedTrack> all;
     for (const sdp::Media& media : description->media) {
         auto track = track_in(media);
         if (!track) return std::unexpected(std::move(track.error()));
-        if (!originals[all.size()]) stream.tracks.push_back(*track);
+        const size_t place = all.size();
+        if (!originals[place] && !repaired[place]) stream.tracks.push_back(*track);
         std::string control(find(media.attributes, "control").value_or(""));
         // Encoders that write no a=control, or the aggregate one: they count as FFmpeg does in its own.
         if (control.empty() || control == "*") control = fmt::format("streamid={}", all.size());
-        all.push_back({{}, std::move(control), std::move(*track), originals[all.size()]});
+        const auto repair = repaired[place] ? sdp::repair_in(media, media.formats[0]) : repair_among(media);
+        all.push_back({{}, std::move(control), std::move(*track), originals[place], repaired[place], repair});
     }
     const auto names = config::track_names(stream);
     auto next = names.begin();
     for (AnnouncedTrack& track : all)
-        if (!track.copy_of) track.name = *next++;
+        if (!track.copy_of && !track.repairs) track.name = *next++;
     for (AnnouncedTrack& track : all)
         if (track.copy_of) track.name = all[*track.copy_of].name + "-copy";
+    for (AnnouncedTrack& track : all)
+        if (track.repairs) track.name = all[*track.repairs].name + "-fec";
     return all;
 }
 

@@ -18,13 +18,17 @@ struct Refusal {
 };
 
 struct AnnouncedTrack {
-    std::string name;                 // as the stream will have it: "video", "audio-2"
-    std::string control;              // what its URL is, or ends with
-    config::Track config;             // without sources: SETUP tells where it comes from
-    std::optional<size_t> copy_of{};  // which of the others it is a second path of: a=group:DUP (RFC 7104)
+    std::string name;                            // as the stream will have it: "video", "audio-2"
+    std::string control;                         // what its URL is, or ends with
+    config::Track config;                        // without sources: SETUP tells where it comes from
+    std::optional<size_t> copy_of{};             // which of the others it is a second path of: a=group:DUP (RFC 7104)
+    std::optional<size_t> repairs{};             // whose repair it is, and no track: a=group:FEC-FR (RFC 5956)
+    std::optional<rtp::fec::Carriage> repair{};  // what that is, or what comes among its own media
     bool operator==(const AnnouncedTrack&) const = default;
 };
 
+// The repair that comes to the port of the media, by a payload type of its own.
+std::optional<rtp::fec::Carriage> repair_among(const sdp::Media& media);
 // As the configuration would admit it, without sources.
 std::expected<config::Track, Refusal> track_in(const sdp::Media& media);
 std::expected<std::vector<AnnouncedTrack>, Refusal> announced(std::string_view sdp);

@@ -2,12 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include "base/text.hpp"
 
 namespace penstock::rtsp {
 namespace {
-
-char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
 std::string finish(std::string head, const Headers& headers, const std::string& body) {
     for (const auto& [name, value] : headers)
@@ -17,10 +15,6 @@ std::string finish(std::string head, const Headers& headers, const std::string& 
 }
 
 }  // namespace
-
-bool same_name(std::string_view a, std::string_view b) noexcept {
-    return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
 
 std::optional<std::string_view> Headers::get(std::string_view name) const {
     for (const auto& [known, value] : all_)

@@ -64,7 +64,6 @@ std::string write(const Request& request);
 std::string write(const Response& response);
 std::string write(const Frame& frame);  // of at most 65535 bytes
 
-std::string_view reason_of(int status);                           // "Not Found"
-bool same_name(std::string_view a, std::string_view b) noexcept;  // without case
+std::string_view reason_of(int status);  // "Not Found"
 
 }  // namespace penstock::rtsp

@@ -2,52 +2,35 @@
 
 #include <fmt/format.h>
 
-#include <functional>
-
-#include "control/config/standards.hpp"
-#include "control/rtsp/message.hpp"
-#include "control/sdp/description.hpp"
+#include "control/sdp/track.hpp"
 
 namespace penstock::rtsp {
 
-std::optional<uint8_t> payload_type_of(const config::Track& track) {
-    if (track.payload_type) return track.payload_type;
-    for (uint8_t type = 0; type < 35; type++)
-        if (const auto encoding = config::static_encoding(type); encoding && same_name(*encoding, track.encoding))
-            return type;
-    return std::nullopt;
+bool reads_feedback_profile(std::string_view agent) { return agent.find("LIVE555") == std::string_view::npos; }
+
+std::optional<uint8_t> rtx_type_of(const config::Track& track) {
+    const auto type = sdp::payload_type_of(track);
+    if (!type || !track.feedback || track.feedback->retransmit == 0) return std::nullopt;
+    return *type >= 96 && *type < 127 ? static_cast<uint8_t>(*type + 1) : uint8_t{96};
 }
 
-Result<std::string> offer(const std::string& stream, std::span<const OfferedTrack> tracks, const Ip& local) {
-    const std::string address_type = local.is_v4() ? "IP4" : "IP6";
-    const std::string anywhere = local.is_v4() ? "0.0.0.0" : "::";  // the ports are agreed by SETUP
+Result<std::string> offer(const std::string& stream, std::span<const OfferedTrack> tracks, const Ip& local,
+                          std::string_view agent) {
     sdp::Description d;
-    d.name = stream;
-    d.connection = sdp::Connection{"IN", address_type, anywhere, std::nullopt, std::nullopt};
-    d.times = {{0, 0, {}}};
+    // Of anywhere: SETUP agrees on addresses and ports.
+    d.connection = sdp::Connection{"IN", local.is_v4() ? "IP4" : "IP6", local.is_v4() ? "0.0.0.0" : "::", {}, {}};
     d.attributes = {{"tool", "penstock"}, {"control", "*"}, {"range", "npt=now-"}};
-    size_t digest = 0;  // two descriptions that differ have different versions
     for (const OfferedTrack& track : tracks) {
-        const auto type = payload_type_of(track.config);
+        const auto type = sdp::payload_type_of(track.config);
         if (!type) continue;
-        sdp::Media m;
-        m.type = track.config.media;
-        m.formats = {std::to_string(*type)};
-        m.attributes.push_back({"rtpmap", fmt::format("{} {}", *type, track.config.encoding)});
-        if (!track.config.fmtp.empty())
-            m.attributes.push_back({"fmtp", fmt::format("{} {}", *type, track.config.fmtp)});
+        sdp::Media m = sdp::medium_of(track.config, *type);
+        if (const auto rtx = rtx_type_of(track.config); rtx && reads_feedback_profile(agent))
+            sdp::offer_retransmission(m, track.config, *type, rtx);
         m.attributes.push_back({"control", track.name});
-        for (const sdp::Attribute& a : m.attributes) digest = digest * 31 + std::hash<std::string>{}(*a.value);
         d.media.push_back(std::move(m));
     }
     if (d.media.empty()) return fail("no track has a payload_type, and players must be told one");
-    d.origin = {"-",
-                std::to_string(std::hash<std::string>{}(stream) >> 1),
-                std::to_string(digest >> 1),
-                "IN",
-                address_type,
-                local.text()};
-    return sdp::write(d);
+    return sdp::written(std::move(d), stream, local);
 }
 
 }  // namespace penstock::rtsp

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "control/config/words.hpp"
 #include "control/rtsp/server.hpp"
 #include "control/rtsp/url.hpp"
@@ -70,7 +71,8 @@ std::optional<Pair> Server::free_channels(const Connection& c, const Transport& 
 Response Server::receive(Instant now, Connection& c, const Request& request, Session* session, Response response,
                          const std::vector<Transport>& offered) {
     const auto usable = std::ranges::find_if(offered, [](const Transport& t) {
-        return records(t) && !t.multicast && t.lower != Lower::other && same_name(t.profile, "RTP/AVP");
+        return records(t) && !t.multicast && t.lower != Lower::other &&
+               (same_name(t.profile, "RTP/AVP") || sets_up_feedback(t));
     });
     if (usable == offered.end()) return with_status(response, 461);
     if (session == nullptr && (!c.announced || c.announced->user != c.claim.user))

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "control/rtsp/server.hpp"
 #include "control/rtsp/url.hpp"
 
@@ -42,7 +43,7 @@ const Transport* usable(const std::vector<Transport>& offered, bool multicast) {
     const auto found = std::ranges::find_if(offered, [&](const Transport& t) {
         const bool way = t.multicast ? t.lower == Lower::udp && multicast
                                      : t.lower == Lower::tcp || (t.lower == Lower::udp && t.client_port);
-        return way && same_name(t.profile, "RTP/AVP") && t.mode == "PLAY";
+        return way && (same_name(t.profile, "RTP/AVP") || sets_up_feedback(t)) && t.mode == "PLAY";
     });
     return found == offered.end() ? nullptr : &*found;
 }
@@ -85,7 +86,7 @@ Response Server::dispatch(Instant now, Connection& c, const Request& request, Me
             if (!accepts_sdp(request)) return with_status(response, 406);
             Asked asked{.connection = 0, .method = method, .response = response, .session = 0, .fresh = {}};
             asked.fresh.base = base_of(request.url);
-            outputs_.push_back(Describe{ask(c, std::move(asked)), target->stream, c.peer.local.ip});
+            outputs_.push_back(Describe{ask(c, std::move(asked)), target->stream, c.peer.local.ip, c.agent});
             break;
         }
         case Method::setup: return setup(now, c, request, session, std::move(response));

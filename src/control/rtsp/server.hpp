@@ -61,6 +61,7 @@ struct Describe {
     Ticket ticket = 0;
     std::string stream;
     Ip local;
+    std::string agent;
 };
 struct Setup {
     Ticket ticket = 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "base/text.hpp"
 
 namespace penstock::rtsp {
 
@@ -34,6 +35,8 @@ struct Transport {
 
 // Whether it is a publisher's. Old FFmpeg (before 0.11) writes mode=receive.
 inline bool records(const Transport& t) { return t.mode == "RECORD" || t.mode == "RECEIVE"; }
+// With the profile of RFC 4585.
+inline bool sets_up_feedback(const Transport& t) { return same_name(t.profile, "RTP/AVPF"); }
 // At least one; an alternative that makes no sense is left out, all of them are an error.
 Result<std::vector<Transport>> parse_transport(std::string_view header);
 std::string write(const Transport& transport);

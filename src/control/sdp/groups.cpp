@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "control/sdp/track.hpp"
 
 namespace penstock::sdp {
 namespace {
@@ -50,20 +51,6 @@ std::vector<Group> groups(const Description& description) {
     return all;
 }
 
-std::vector<SsrcGroup> ssrc_groups(const Media& media) {
-    std::vector<SsrcGroup> all;
-    for (const Attribute& a : media.attributes) {
-        if (a.name != "ssrc-group" || !a.value) continue;
-        const auto w = words(*a.value);
-        if (w.empty()) continue;
-        SsrcGroup group{std::string(w[0]), {}};
-        for (size_t i = 1; i < w.size(); i++)
-            if (const auto ssrc = number<uint32_t>(w[i])) group.ssrcs.push_back(*ssrc);
-        all.push_back(std::move(group));
-    }
-    return all;
-}
-
 Attribute attribute(const Group& group) {
     return {"group", fmt::format("{} {}", group.semantics, fmt::join(group.mids, " "))};
 }
@@ -83,6 +70,24 @@ std::vector<std::optional<size_t>> originals(const Description& description) {
         const bool taken = std::find(of.begin(), of.end(), std::optional(*first)) != of.end() ||
                            std::find(of.begin(), of.end(), std::optional(*second)) != of.end();
         if (!taken) of[*second] = *first;
+    }
+    return of;
+}
+
+std::vector<std::optional<size_t>> repaired(const Description& description) {
+    const auto& media = description.media;
+    std::vector<std::optional<size_t>> of(media.size());
+    const auto repairs = [&](size_t m) {
+        return !media[m].formats.empty() && repair_in(media[m], media[m].formats[0]);
+    };
+    for (const Group& group : groups(description)) {
+        if (group.semantics != kRepair) continue;
+        std::vector<size_t> sources, repair;
+        for (const std::string& mid : group.mids)
+            if (const auto m = medium(description, mid)) (repairs(*m) ? repair : sources).push_back(*m);
+        // Repair of several media at once is beyond our decoders.
+        if (sources.size() != 1 || repair.size() != 1 || of[repair[0]]) continue;
+        if (std::ranges::find(of, std::optional(sources[0])) == of.end()) of[repair[0]] = sources[0];
     }
     return of;
 }

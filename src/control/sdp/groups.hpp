@@ -18,19 +18,21 @@ struct Group {  // a=group
     std::vector<std::string> mids;
     bool operator==(const Group&) const = default;
 };
-struct SsrcGroup {  // a=ssrc-group
+struct SsrcGroup {  // a=ssrc-group; written alone: receivers tell streams on one port by what they carry
     std::string semantics;
     std::vector<uint32_t> ssrcs;
     bool operator==(const SsrcGroup&) const = default;
 };
 
 std::vector<Group> groups(const Description& description);
-std::vector<SsrcGroup> ssrc_groups(const Media& media);
 Attribute attribute(const Group& group);
 Attribute attribute(const SsrcGroup& group);
 
 // By medium: which one it is a copy of, by a=group:DUP; none: it is an original. What cannot be (a mid that is not
 // there or stands twice, a copy of another kind) is no copy.
 std::vector<std::optional<size_t>> originals(const Description& description);
+
+// By medium: which one it repairs, by a=group:FEC-FR; none: it is no repair, or none that is decoded. A medium has one.
+std::vector<std::optional<size_t>> repaired(const Description& description);
 
 }  // namespace penstock::sdp

@@ -1,0 +1,103 @@
+// Which tracks the media of a publisher or a camera are.
+#include "control/rtsp/announce.hpp"
+#include "control/rtsp/arriving.hpp"
+
+#include <fmt/format.h>
+
+#include <tuple>
+
+#include "mesh_cases.hpp"
+
+using namespace penstock;
+using namespace penstock::test;
+using rtp::fec::Carriage;
+using rtp::fec::Scheme;
+
+namespace {
+
+constexpr std::string_view kHead = "v=0\r\no=- 0 0 IN IP4 10.0.0.9\r\ns=-\r\nt=0 0\r\n";
+constexpr std::string_view kVideo = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=mid:v\r\na=control:v\r\n";
+constexpr std::string_view kRepair =
+    "m=application 0 RTP/AVP 110\r\na=rtpmap:110 flexfec/90000\r\na=mid:r\r\na=control:r\r\n";
+
+rtsp::ArrivingMedia media(const char* rtp) { return {.config = track({}, {}), .source = from(rtp)}; }
+
+}  // namespace
+
+TEST_CASE("repair that is announced has the name of what it repairs, and is no track", "[rtsp]") {
+    const auto all = rtsp::announced(fmt::format("{}a=group:FEC-FR v r\r\n{}{}{}", kHead, kRepair, kVideo,
+                                                 "m=application 0 RTP/AVP 97\r\na=rtpmap:97 x/1000\r\n"));
+    REQUIRE(all);
+    REQUIRE(all->size() == 3);
+    const auto& [repair, video, other] = std::tie((*all)[0], (*all)[1], (*all)[2]);
+    CHECK(repair.name == "video-fec");
+    CHECK(repair.repairs == 1u);
+    CHECK(repair.repair == Carriage{Scheme::flexfec, 110, false});
+    CHECK(video.name == "video");
+    CHECK_FALSE(video.repair);
+    CHECK(other.name == "application");
+    CHECK_FALSE(other.repairs);
+    // Without a group it is what it was: a track that is forwarded as it is.
+    const auto alone = rtsp::announced(fmt::format("{}{}{}", kHead, kVideo, kRepair));
+    REQUIRE(alone);
+    CHECK((*alone)[1].name == "application");
+}
+
+TEST_CASE("repair among the media is a payload type that is not the first", "[rtsp]") {
+    const auto among = [](std::string_view formats, std::string_view map) {
+        const auto all = rtsp::announced(
+            fmt::format("{}m=video 0 RTP/AVP {}\r\na=rtpmap:96 H264/90000\r\na=rtpmap:{}\r\n", kHead, formats, map));
+        REQUIRE(all);
+        return (*all)[0].repair;
+    };
+    CHECK(among("96 110", "110 flexfec/90000") == Carriage{Scheme::flexfec, 110, false});
+    CHECK(among("96 97 122", "122 ulpfec/90000") == Carriage{Scheme::ulpfec, 122, true});
+    CHECK_FALSE(among("96 97", "97 rtx/90000"));
+    CHECK_FALSE(among("96 x", "x flexfec/90000"));
+}
+
+TEST_CASE("media become tracks with paths, and paths with repair", "[rtsp]") {
+    auto video = media("10.0.0.1:20000"), repair = media("10.0.0.1:20002"), copy = media("10.0.0.1:20004"),
+         copy_repair = media("10.0.0.1:20000"), audio = media("10.0.0.1:20008");
+    copy_repair.source.rtp.port = 20006;
+    repair.repairs = 0;
+    copy.copy_of = 0;
+    copy_repair.repairs = 2;
+    repair.repair = copy_repair.repair = Carriage{Scheme::flexfec, 110, false};
+    audio.repair = Carriage{Scheme::ulpfec, 122, true};
+    const rtsp::ArrivingMedia all[] = {video, repair, copy, copy_repair, audio};
+    const auto made = rtsp::tracks_of(all);
+    REQUIRE(made.tracks.size() == 2);
+    REQUIRE(made.tracks[0].sources.size() == 2);
+    for (const config::Source& source : made.tracks[0].sources) {
+        REQUIRE(source.fec);
+        CHECK(source.fec->port == 2);
+        CHECK(source.fec->carriage == *repair.repair);
+        CHECK(config::repair_ports(source) == std::vector<uint16_t>{2});
+    }
+    REQUIRE(made.tracks[1].sources[0].fec);
+    CHECK(made.tracks[1].sources[0].fec->port == 0);
+    REQUIRE(made.places.size() == 5);
+    CHECK_FALSE(made.places[1]);
+    CHECK(made.places[2]->path == 1);
+    CHECK_FALSE(made.places[3]);
+    CHECK(made.places[4]->track == 1);
+}
+
+TEST_CASE("repair without its media, or of another address, is of no use", "[rtsp]") {
+    auto video = media("239.1.1.1:5004"), elsewhere = media("239.1.1.2:5006"), lower = media("239.1.1.1:5000");
+    elsewhere.repairs = lower.repairs = 0;
+    elsewhere.repair = lower.repair = Carriage{Scheme::flexfec, 110, false};
+    const rtsp::ArrivingMedia both[] = {video, elsewhere};
+    CHECK_FALSE(rtsp::tracks_of(both).tracks[0].sources[0].fec);
+    const rtsp::ArrivingMedia below[] = {video, lower};
+    CHECK(rtsp::tracks_of(below).tracks[0].sources[0].fec->port == static_cast<uint16_t>(-4));
+    auto alone = lower;
+    alone.repairs = 0;  // of itself: nothing that a description says
+    CHECK(rtsp::tracks_of({&alone, 1}).tracks.empty());
+    // A copy whose original stands behind it.
+    auto first = video;
+    first.copy_of = 1;
+    const rtsp::ArrivingMedia turned[] = {first, lower};
+    CHECK(rtsp::tracks_of(turned).tracks.size() == 1);
+}
