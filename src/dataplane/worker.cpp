@@ -293,7 +293,7 @@ void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const F
         settle(m, altered, f, audience);
         replicate(from, m, altered, f, audience);
     } else {
-        if (f.keeps || f.retransmits) [[unlikely]]
+        if (f.keeps || f.retransmits || f.notes_first) [[unlikely]]
             settle(m, in, f, flow::Audience::all);
         replicate(from, m, in, f);
     }

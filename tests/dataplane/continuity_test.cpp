@@ -23,14 +23,14 @@ Bytes rest_of(const Bytes& p) {
     return rest;
 }
 
-void restart(Stage& stage) {
+void restart(LateStage& stage) {
     stage.ssrc = stage.ssrc * 7 + 1;
     stage.sequence = static_cast<uint16_t>(stage.sequence * 3 + 20000);
     stage.timestamp = stage.timestamp * 5 + 12345;
 }
 
 // What leaves towards the source.
-std::vector<Bytes> to_source(Stage& stage) {
+std::vector<Bytes> to_source(LateStage& stage) {
     std::vector<Bytes> all;
     for (const Sent& sent : stage.lab.sent(kIn)) all.push_back(dissect(sent.frame).payload);
     return all;
@@ -43,7 +43,7 @@ TEST_CASE("viewers see a source that goes on, outputs see what came", "[continui
     const unsigned watching = GENERATE(1u, 3u);
     const bool over_tcp = GENERATE(false, true);
     INFO(outputs << " outputs, " << watching << " viewers" << (over_tcp ? ", and over TCP" : ""));
-    Stage stage(size_t{1} << 20, camera(outputs));
+    LateStage stage(size_t{1} << 20, camera(outputs));
     std::vector<uint64_t> viewers;
     for (unsigned v = 0; v < watching; v++) viewers.push_back(stage.play());
     if (over_tcp) {
@@ -81,13 +81,13 @@ TEST_CASE("viewers see a source that goes on, outputs see what came", "[continui
     };
     for (const uint64_t viewer : viewers) check(stage.of(viewer));
     if (over_tcp) check(diverted);
-    CHECK(stage.track().ssrc() == ssrc);
+    CHECK(stage.track().seen_ssrc() == ssrc);
     CHECK(stage.track().continuity->restarts() == 3);
 }
 
 TEST_CASE("RTCP of a source that was restarted goes with its media", "[continuity]") {
     const unsigned outputs = GENERATE(0u, 2u);
-    Stage stage(size_t{1} << 20, camera(outputs));
+    LateStage stage(size_t{1} << 20, camera(outputs));
     const uint64_t viewer = stage.play();
     const uint32_t ssrc = stage.ssrc;
     stage.picture(true);
@@ -115,7 +115,7 @@ TEST_CASE("RTCP of a source that was restarted goes with its media", "[continuit
 
 TEST_CASE("who comes after a restart begins with what the new source sent", "[continuity]") {
     const unsigned outputs = GENERATE(0u, 1u);
-    Stage stage(size_t{1} << 20, camera(outputs));
+    LateStage stage(size_t{1} << 20, camera(outputs));
     const uint64_t first = stage.play();
     stage.picture(true);
     for (unsigned i = 0; i < 3; i++) stage.picture(false);
@@ -138,7 +138,7 @@ TEST_CASE("who comes after a restart begins with what the new source sent", "[co
 }
 
 TEST_CASE("who is catching up when the source is restarted gets all of both, in order", "[continuity]") {
-    Stage stage(size_t{1} << 20, camera(GENERATE(0u, 1u)));
+    LateStage stage(size_t{1} << 20, camera(GENERATE(0u, 1u)));
     stage.picture(true);
     for (unsigned i = 0; i < 100; i++) stage.picture(false);
     const uint64_t viewer = stage.play();
@@ -164,7 +164,7 @@ TEST_CASE("what a viewer asks for again is found, before a restart and after", "
     auto stream = camera(outputs);
     stream.tracks[0].feedback = config::Feedback{};
     {
-        Stage stage(0, stream);
+        LateStage stage(0, stream);
         const uint64_t viewer = stage.play();
         const uint32_t ssrc = stage.ssrc;
         stage.picture(false);
@@ -210,7 +210,7 @@ TEST_CASE("what a viewer asks for again is found, before a restart and after", "
 }
 
 TEST_CASE("a source that was restarted is asked for a key frame", "[continuity]") {
-    Stage stage;
+    LateStage stage;
     stage.play();
     stage.picture(true);
     stage.lab.arrive(packet().udp(6001, 20001).payload(report_of(stage.ssrc, 1)).build(), kIn);

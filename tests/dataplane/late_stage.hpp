@@ -60,7 +60,7 @@ inline Bytes report_of(uint32_t ssrc, uint32_t timestamp) {
     return p;
 }
 
-struct Stage {
+struct LateStage {
     Lab lab;
     mesh::Mesh mesh;
     uint16_t sequence = 65500;
@@ -71,7 +71,7 @@ struct Stage {
     std::map<uint64_t, unsigned> ports;          // by viewer
     unsigned next_port = 30000;
 
-    explicit Stage(size_t history = size_t{1} << 20, const config::Stream& stream = camera(1), unsigned workers = 1)
+    explicit LateStage(size_t history = size_t{1} << 20, const config::Stream& stream = camera(1), unsigned workers = 1)
         : lab({.workers = workers}), mesh(two_ports(static_cast<uint16_t>(workers)), {20000, 29999}, 1) {
         mesh.keep_history(history);
         REQUIRE(mesh.put(stream));

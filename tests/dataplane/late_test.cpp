@@ -7,7 +7,7 @@ using namespace penstock::test;
 
 TEST_CASE("a viewer that comes late begins with the key frame and goes on with what is live", "[late]") {
     const unsigned outputs = GENERATE(0u, 1u, 3u);
-    Stage stage(size_t{1} << 20, camera(outputs));
+    LateStage stage(size_t{1} << 20, camera(outputs));
     stage.picture(true);
     stage.picture(false);
     const size_t begin = stage.arrived.size();
@@ -42,7 +42,7 @@ TEST_CASE("a viewer that comes late begins with the key frame and goes on with w
 }
 
 TEST_CASE("RTCP comes to a viewer that is catching up", "[late]") {
-    Stage stage;
+    LateStage stage;
     stage.picture(true);
     for (unsigned i = 0; i < 100; i++) stage.picture(false);
     const uint64_t viewer = stage.play();
@@ -66,7 +66,7 @@ TEST_CASE("without a key frame to begin with a viewer is live at once", "[late]"
                                           {"another codec", 1 << 20, "VP8/90000", 10, false},
                                           {"off", 0, "H264/90000", 10, false}}));
     INFO(c.what);
-    Stage stage(c.history, camera(1, c.encoding));
+    LateStage stage(c.history, camera(1, c.encoding));
     if (c.pictures != 0) stage.picture(true);
     for (unsigned i = 0; i < std::max(c.pictures, 10u); i++) stage.picture(false);
     const uint64_t viewer = stage.play();
@@ -84,7 +84,7 @@ TEST_CASE("without a key frame to begin with a viewer is live at once", "[late]"
 }
 
 TEST_CASE("forwarding that is stopped is stopped for those who catch up", "[late]") {
-    Stage stage;
+    LateStage stage;
     stage.picture(true);
     for (unsigned i = 0; i < 100; i++) stage.picture(false);
     const uint64_t viewer = stage.play();
@@ -135,7 +135,7 @@ TEST_CASE("what FEC recovers is kept, too", "[late]") {
 TEST_CASE("any number of viewers under traffic and changes", "[late]") {
     Random random;
     INFO("seed " << seed());
-    Stage stage(size_t{4} << 20);
+    LateStage stage(size_t{4} << 20);
     struct Watching {
         size_t begin;  // in `arrived`: where it has to begin
         size_t before = 0;
@@ -199,7 +199,7 @@ TEST_CASE("any number of viewers under traffic and changes", "[late]") {
 
 TEST_CASE("whom the memory's end overtakes goes on with the next key frame, or live", "[late]") {
     const bool key_frame = GENERATE(true, false);
-    Stage stage(65536);
+    LateStage stage(65536);
     stage.picture(true);
     for (unsigned i = 0; i < 20; i++) stage.picture(false);
     const uint64_t viewer = stage.play();

@@ -78,7 +78,7 @@ TEST_CASE("a source that sends no reports gets ours, by itself, on the port afte
     REQUIRE(block);
     CHECK(block->ssrc == 0x11223344);
     CHECK(block->last_report == 0);
-    CHECK(block->highest % 0x10000 == sequence - 1);
+    CHECK(block->highest % 0x10000 == static_cast<uint16_t>(sequence - 1));
     // The next one needs no packet to go with; a source that is silent gets none.
     stage.arrive(rtp_packet({.sequence = sequence}));
     const auto began = Steady::now();
@@ -88,7 +88,7 @@ TEST_CASE("a source that sends no reports gets ours, by itself, on the port afte
         more = stage.out(kIn);
     }
     REQUIRE(more.size() == 1);
-    CHECK(rtp::first_report(more[0].payload)->highest % 0x10000 == sequence);
+    CHECK(rtp::first_report(more[0].payload)->highest % 0x10000 == static_cast<uint16_t>(sequence));
     CHECK(stage.path().upstream.reports.read() == 2);
 }
 

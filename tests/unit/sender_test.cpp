@@ -49,7 +49,7 @@ public:
             const std::lock_guard lock(mutex_);
             batch.swap(waiting_);
         }
-        for (const Bytes& packet : batch) visit({kFeed, false, packet});
+        for (const Bytes& packet : batch) visit({.feed = kFeed, .packet = packet});
         return batch.size();
     }
 

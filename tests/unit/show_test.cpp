@@ -343,7 +343,7 @@ TEST_CASE("show stream repair tells what FEC made good, and what is made of it",
         }
     }
     const auto report = cli::show_stream_repair(*mesh.stream("camera"));
-    REQUIRE(report.sections.size() == 5);
+    REQUIRE(report.sections.size() == 6);
     const Section &in = report.sections[0], &out = report.sections[1];
     REQUIRE(in.rows.size() == 1);
     CHECK(text(in, 0, "track") == "video");
@@ -401,7 +401,7 @@ TEST_CASE("show stream repair tells what waits for packets before it", "[show]")
     const auto arrive = [&](uint16_t sequence, uint64_t now) {
         if (reorder.arrived(sequence, 7, now, leave) == flow::Reorder::Turn::waits) reorder.hold({}, now, [](void*) {});
     };
-    for (const uint16_t n : {1, 3, 4}) arrive(n, 0);
+    for (const uint16_t n : std::initializer_list<uint16_t>{1, 3, 4}) arrive(n, 0);
     const auto shown = [&](const char* key) {
         const auto report = cli::show_stream_repair(*mesh.stream("camera"));
         REQUIRE(report.sections[5].rows.size() == 1);
@@ -409,7 +409,7 @@ TEST_CASE("show stream repair tells what waits for packets before it", "[show]")
     };
     CHECK(shown("delay_ms") == 50);
     CHECK(shown("held") == 2);
-    for (const uint16_t n : {2, 5}) arrive(n, uint64_t{1} << 32);
+    for (const uint16_t n : std::initializer_list<uint16_t>{2, 5}) arrive(n, uint64_t{1} << 32);
     CHECK(shown("held") == 0);
     CHECK(shown("reordered") == 2);
     CHECK(shown("late") == 1);
@@ -470,7 +470,7 @@ TEST_CASE("show stream repair tells which of two paths wins, and by how much", "
         track.merge->take(1, track.paths[1].state->arrivals, static_cast<uint16_t>(n), n, 9, now + kSecond / 2000);
     }
     const auto report = cli::show_stream_repair(f.camera());
-    REQUIRE(report.sections.size() == 5);
+    REQUIRE(report.sections.size() == 6);
     const Section &received = report.sections[0], &paths = report.sections[2];
     REQUIRE(received.rows.size() == 1);
     CHECK(text(received, 0, "by") == "path");
