@@ -46,6 +46,15 @@ dataplane::ZeroCopy of(config::ZeroCopy wanted) {
     return dataplane::ZeroCopy::automatic;
 }
 
+dataplane::Segmentation of(config::Segmentation wanted) {
+    switch (wanted) {
+        case config::Segmentation::on: return dataplane::Segmentation::on;
+        case config::Segmentation::off: return dataplane::Segmentation::off;
+        case config::Segmentation::automatic: break;
+    }
+    return dataplane::Segmentation::automatic;
+}
+
 dataplane::PortPlan of(const config::Port& port) {
     return {.name = port.name,
             .driver = port.driver,
@@ -57,6 +66,7 @@ dataplane::PortPlan of(const config::Port& port) {
             .write = port.write,
             .attach = of(port.mode),
             .zero_copy = of(port.zero_copy),
+            .segmentation = of(port.segmentation),
             .twin = port.twin,
             .addresses = port.addresses,
             .peer_mac = port.peer_mac,

@@ -281,7 +281,7 @@ std::vector<cli::PortFacts> Node::port_facts(const std::string& name) const {
                        static_cast<unsigned>(port->tx().size()), port->numa_node(), port->device(), port->firmware(),
                        port->offloads(), port->multicast(),
                        port->flow_rules() ? std::optional(port->flow_rules()->size()) : std::nullopt,
-                       health[port->info().index].why_not, port->counters()});
+                       health[port->info().index].why_not, port->counters(), port->segmentation()});
     }
     return all;
 }

@@ -30,6 +30,17 @@ void fill(CaptureRecord& record, const rte_mbuf* m) noexcept {
     for (m = m->next; m != nullptr; m = m->next) record.append(bytes_of(m));
 }
 
+// A copy that is not, or no longer, there as it was to leave or left.
+void fill(CaptureRecord& record, const flow::Leg& leg, const flow::Classified& in, flow::PayloadSum sum,
+          const rte_mbuf* payload) noexcept {
+    record.leaving = true;
+    record.port = leg.tx_port;
+    record.original = uint32_t{leg.header_size} + in.payload_size;
+    flow::write_header(record.bytes.data(), leg, in, sum);
+    record.size = leg.header_size;
+    record.append(bytes_of(payload));
+}
+
 // The state of a track's path or leg, as control asked for it; a capture of all drops wants the others', too.
 CaptureRecord* open(flow::CaptureTap& tap, const void* state) noexcept {
     const CaptureFilter::Entry* entry = state != nullptr ? tap.find(state) : nullptr;
@@ -43,6 +54,8 @@ void Worker::follow(const flow::Capture& capture) noexcept {
     capture_ = capture.number;
     tap_ = capture.tap(plan_.id);
     for (uint16_t port = 0; port < plan_.tx.size(); port++) plan_.tx[port].capture(tap_, port);
+    for (const auto& segmenter : plan_.segmenters)
+        if (segmenter) segmenter->capture(tap_);
 }
 
 void Worker::capture_arrivals(std::span<rte_mbuf* const> burst, std::span<const flow::Flow* const> flows) noexcept {
@@ -70,12 +83,7 @@ void Worker::capture_refused(std::span<const flow::Leg> legs, Drop why, const rt
         CaptureRecord* record = open(*tap_, leg.state);
         if (record == nullptr) continue;
         record->drop = static_cast<uint8_t>(why);
-        record->leaving = true;
-        record->port = leg.tx_port;
-        record->original = uint32_t{leg.header_size} + in.payload_size;
-        flow::write_header(record->bytes.data(), leg, in, sum);
-        record->size = leg.header_size;
-        record->append(bytes_of(payload));
+        fill(*record, leg, in, sum, payload);
     }
     tap_->ring().commit();
 }
@@ -106,6 +114,18 @@ void TxBuffer::capture_taken(uint16_t sent) noexcept {
         fill(*record, burst_[i]);
     }
     ring.commit();
+}
+
+void Segmenter::capture(const Message& message, std::span<Held* const> packets, Drop why) noexcept {
+    const bool sent = why == Drop::count_;
+    if (!tap_->wants(What::copies) && (sent || !tap_->wants(What::drops))) return;
+    for (const Held* packet : packets) {
+        CaptureRecord* record = open(*tap_, message.leg->state);
+        if (record == nullptr) continue;
+        if (!sent) record->drop = static_cast<uint8_t>(why);
+        fill(*record, *message.leg, packet->in, packet->sum, packet->m);
+    }
+    tap_->ring().commit();
 }
 
 }  // namespace penstock::dataplane

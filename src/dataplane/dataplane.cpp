@@ -130,6 +130,12 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
             plans[w].tx.emplace_back(*ring, info.multi_segment);
             plans[owner].relays.emplace_back(*ring, info.index, owner, tx[owner].ethdev, tx[owner].queue);
         }
+        if (!port.packet_sockets().empty()) {
+            for (unsigned w = 0; w < plan.workers; w++) {
+                plans[w].segmenters.resize(ports_.size());
+                plans[w].segmenters[p] = ports_[p]->segmenter(w);
+            }
+        }
         if (twins_[p]) plans[0].relays.emplace_back(twins_[p]->from_kernel(), info.index, 0, tx[0].ethdev, tx[0].queue);
     }
     RxQueue by_tcp;
@@ -171,7 +177,8 @@ void Dataplane::publish_ports() {
         set->ports.push_back({.up = port->is_open() && !left,
                               .partial_checksums = port->info().partial_checksums,
                               .rx = port->rx(),
-                              .tx = port->tx()});
+                              .tx = port->tx(),
+                              .packet_sockets = {port->packet_sockets().begin(), port->packet_sockets().end()}});
     }
     port_sets_.publish(std::move(set));
 }

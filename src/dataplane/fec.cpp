@@ -61,8 +61,7 @@ void Worker::leave(const RxQueue& from, rte_mbuf* m, Classified in, const Flow& 
     } else {
         replicate(from, m, in, f, audience);
     }
-    for (size_t i = 0; i < fec.repairs.size(); i++)
-        if (repairs[i]) send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);
+    send_repairs(fec, repairs, in);
 }
 
 // RTP of another type than the media's: repair that shares their port, or nothing of ours.
@@ -131,8 +130,16 @@ void Worker::depart(rte_mbuf* m, std::span<const std::byte> packet, Classified i
             rte_pktmbuf_free(m);  // there is nobody to send it to, as for a received one
         }
     }
-    for (size_t i = 0; i < fec.repairs.size(); i++)
-        if (repairs[i]) send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);
+    send_repairs(fec, repairs, in);
+}
+
+void Worker::send_repairs(const flow::Fec& fec, std::span<const std::optional<rtp::fec::Repair>> repairs,
+                          const Classified& in) noexcept {
+    for (size_t i = 0; i < fec.repairs.size(); i++) {
+        if (!repairs[i]) continue;
+        if (fec.renumbers && !trains_.empty()) send_trains();  // it has a number between those of media
+        send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);
+    }
 }
 
 // The packet that was protected last, with the number that it has among repair packets.

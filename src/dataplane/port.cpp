@@ -25,6 +25,9 @@ namespace {
 
 constexpr uint16_t kDescriptors = 1024;  // a queue; drivers adjust it to what they can
 
+// Who captures or counts on the receiving side of a veth sees trains. A few receivers are not worth that surprise.
+constexpr uint32_t kLegsWorthTrains = 16;
+
 constexpr size_t kFrames = 4096;  // in the ring of a packet socket: vdev.cpp
 
 // In the words of DPDK: "rx VLAN_STRIP UDP_CKSUM RSS_HASH, tx MULTI_SEGS".
@@ -86,6 +89,7 @@ Result<void> Port::bring_up(Log& log) {
     if (plan_.driver == Driver::af_xdp) {
         if (auto judged = judge_zero_copy(log); !judged) return judged;
     }
+    open_packet_sockets(log);
     log.info("port '{}': up, driver {}, {} rx and {} tx queues, mac {}, mtu {}, {}", plan_.name, driver_name_,
              rx_.size(), tx_.size(), info_.mac.text(), info_.mtu,
              info_.multi_segment ? "shared payloads" : "copied payloads (the driver cannot send chained buffers)");
@@ -250,6 +254,36 @@ Result<void> Port::judge_zero_copy(Log& log) {
     return {};
 }
 
+// Whatever stands against it, the port goes on without.
+void Port::open_packet_sockets(Log& log) {
+    if (plan_.driver != Driver::af_xdp) return;
+    const bool asked = plan_.segmentation == Segmentation::on;
+    std::string why = plan_.segmentation == Segmentation::off ? "segmentation is off" : why_no_segmentation();
+    // A NIC that takes packets from our memory costs less than a kernel that copies them, and has queues of its own for
+    // them, so that one might overtake another.
+    if (why.empty() && zero_copy_ == "zero-copy") why = "zero-copy costs less";
+    if (why.empty()) {
+        auto sockets = PacketSockets::open(netdev_index_, workers_);
+        if (sockets)
+            packet_sockets_.emplace(std::move(*sockets));
+        else
+            why = sockets.error().text;
+    }
+    info_.trains_from = !why.empty() ? 0 : asked ? 1 : kLegsWorthTrains;
+    segmentation_ = !why.empty() ? fmt::format("none: {}", why)
+                    : asked      ? "all tracks"
+                                 : fmt::format("tracks with {} receivers and more", kLegsWorthTrains);
+    if (asked && !why.empty())
+        log.warning("port '{}': no segmentation: {}", plan_.name, why);
+    else
+        log.info("port '{}': segmentation: {}", plan_.name, segmentation_);
+}
+
+std::unique_ptr<Segmenter> Port::segmenter(unsigned worker) {
+    if (!packet_sockets_) return nullptr;
+    return std::make_unique<Segmenter>(packet_sockets_->all()[worker], info_.trains_from, segmented_[worker]);
+}
+
 bool Port::link_up() const {
     if (plan_.driver != Driver::pci) return true;
     if (!is_open()) return false;
@@ -257,7 +291,7 @@ bool Port::link_up() const {
     return rte_eth_link_get_nowait(ethdevs_.front(), &link) != 0 || link.link_status == RTE_ETH_LINK_UP;
 }
 
-std::vector<std::pair<std::string, uint64_t>> Port::counters() const {
+Port::Counters Port::driver_counters() const {
     auto sum = counted_;
     for (const uint16_t ethdev : ethdevs_) {
         const int count = rte_eth_xstats_get(ethdev, nullptr, 0);
@@ -268,8 +302,7 @@ std::vector<std::pair<std::string, uint64_t>> Port::counters() const {
             rte_eth_xstats_get_names(ethdev, names.data(), static_cast<unsigned>(count)) != count)
             continue;
         for (size_t i = 0; i < values.size(); i++) {
-            const auto same =
-                std::ranges::find(sum, std::string_view(names[i].name), &std::pair<std::string, uint64_t>::first);
+            const auto same = std::ranges::find(sum, std::string_view(names[i].name), &Counters::value_type::first);
             if (same != sum.end()) {
                 same->second += values[i].value;
             } else {
@@ -277,6 +310,26 @@ std::vector<std::pair<std::string, uint64_t>> Port::counters() const {
             }
         }
     }
+    return sum;
+}
+
+Port::Counters Port::counters() const {
+    Counters sum = driver_counters();
+    if (segmentation_.empty()) return sum;
+    const auto add = [&](std::string_view name, Counter SegmenterCounters::*counter) {
+        uint64_t value = 0;
+        for (const SegmenterCounters& by_worker : segmented_) value += (by_worker.*counter).read();
+        const auto same = std::ranges::find(sum, name, &Counters::value_type::first);
+        if (same != sum.end())
+            same->second += value;
+        else
+            sum.emplace_back(name, value);
+    };
+    add("tx_good_packets", &SegmenterCounters::packets);
+    add("tx_good_bytes", &SegmenterCounters::bytes);
+    add("tx_socket_packets", &SegmenterCounters::packets);
+    add("tx_socket_trains", &SegmenterCounters::trains);
+    add("tx_socket_refused", &SegmenterCounters::refused);
     return sum;
 }
 
@@ -294,7 +347,7 @@ std::vector<rte_mbuf*> Port::buffers_in_rings() const {
 }
 
 void Port::close() noexcept {
-    counted_ = counters();
+    counted_ = driver_counters();
     const auto forgotten = buffers_in_rings();
     nic_events_.reset();
     for (const uint16_t ethdev : ethdevs_) {
@@ -307,6 +360,7 @@ void Port::close() noexcept {
     ethdevs_.clear();
     vdevs_.clear();
     sockets_.clear();
+    packet_sockets_.reset();
     rx_.clear();
     tx_.clear();
     steering_.reset();

@@ -13,7 +13,9 @@
 #include "dataplane/flow_rules.hpp"
 #include "dataplane/nic_events.hpp"
 #include "dataplane/nic_groups.hpp"
+#include "dataplane/packet_sockets.hpp"
 #include "dataplane/port_set.hpp"
+#include "dataplane/segmenter.hpp"
 #include "dataplane/worker.hpp"
 #include "dataplane/xdp/steering.hpp"
 #include "flow/port.hpp"
@@ -22,6 +24,7 @@ namespace penstock::dataplane {
 
 using flow::Driver;
 enum class ZeroCopy : uint8_t { automatic, on, off };
+enum class Segmentation : uint8_t { automatic, on, off };
 
 struct PortPlan {
     std::string name;
@@ -30,6 +33,7 @@ struct PortPlan {
     std::string interface, device, socket, read, write;  // as the driver needs: see config/penstock.yaml
     Attach attach = Attach::automatic;
     ZeroCopy zero_copy = ZeroCopy::automatic;
+    Segmentation segmentation = Segmentation::off;
     std::optional<std::string> twin;  // name of the TAP netdev
     std::vector<Prefix> addresses;
     std::optional<Mac> peer_mac;
@@ -53,6 +57,12 @@ public:
 
     const std::vector<DeviceQueue>& rx() const noexcept { return rx_; }
     const std::vector<DeviceQueue>& tx() const noexcept { return tx_; }
+    // By worker; empty: none segments. Once a port has them it has them each time it is opened.
+    std::span<const int> packet_sockets() const noexcept {
+        return packet_sockets_ ? std::span<const int>(packet_sockets_->all()) : std::span<const int>();
+    }
+    std::unique_ptr<Segmenter> segmenter(unsigned worker);                      // null: there is none
+    const std::string& segmentation() const noexcept { return segmentation_; }  // used or not, and why
     // Of a port on a netdev: which one the devices were opened on. 0: there is none.
     unsigned netdev_index() const noexcept { return netdev_index_; }
     const flow::PortInfo& info() const noexcept { return info_; }
@@ -81,11 +91,12 @@ public:
     // pci: why it is to be left and opened again, although its device may be there; empty: it is not.
     std::string why_lost() const { return nic_events_ ? nic_events_->why_lost() : std::string(); }
     // Every counter of the driver, summed over the devices, those that were closed included.
-    std::vector<std::pair<std::string, uint64_t>> counters() const;
+    using Counters = std::vector<std::pair<std::string, uint64_t>>;
+    Counters counters() const;
 
 private:
     Port(const PortPlan& plan, uint16_t index, uint16_t workers, Pools pools)
-        : plan_(plan), workers_(workers), pools_(pools) {
+        : plan_(plan), workers_(workers), pools_(pools), segmented_(workers) {
         info_.index = index;
     }
     Result<void> bring_up(Log& log);
@@ -93,6 +104,8 @@ private:
     Result<void> start(uint16_t ethdev, uint16_t rx_queues, uint16_t tx_queues);
     Result<void> admit_vlans(uint16_t ethdev);
     Result<void> judge_zero_copy(Log& log);
+    void open_packet_sockets(Log& log);
+    Counters driver_counters() const;
     void discard_arrived();
     void describe();
     std::vector<rte_mbuf*> buffers_in_rings() const;
@@ -108,11 +121,14 @@ private:
     std::vector<uint16_t> ethdevs_;
     std::vector<DeviceQueue> rx_, tx_;
     unsigned netdev_index_ = 0;
-    std::vector<int> sockets_;                               // af_xdp
-    std::vector<std::pair<std::string, uint64_t>> counted_;  // by devices that were closed
+    std::vector<int> sockets_;  // af_xdp
+    Counters counted_;          // by devices that were closed
     flow::PortInfo info_;
     std::string driver_name_, zero_copy_, device_, firmware_, offloads_;
     int numa_node_ = -1;
+    std::optional<PacketSockets> packet_sockets_;
+    std::vector<SegmenterCounters> segmented_;  // by worker
+    std::string segmentation_;
 };
 
 }  // namespace penstock::dataplane

@@ -18,6 +18,7 @@ struct PortQueues {
     bool up = true;
     bool partial_checksums = false;
     std::vector<DeviceQueue> rx, tx;  // empty when it is down
+    std::vector<int> packet_sockets;  // by worker, of a port that segments; likewise
 };
 
 struct PortSet {

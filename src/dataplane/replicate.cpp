@@ -58,6 +58,8 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
     m->pkt_len = in.payload_size;
     if (f.leg_count == 1 && !f.spread && audience == flow::Audience::all) {  // the usual relay: two calls less
         ledger_.tx_wanted++;
+        if (makes_trains({f.legs, 1})) [[unlikely]]
+            return hold(m, in, {f.legs, 1}, f.shareable, sum);
         return send_in_place(m, in, *f.legs, sum);
     }
     deliver(m, in, f, sum, audience);
@@ -78,6 +80,12 @@ void Worker::deliver(rte_mbuf* m, const Classified& in, const flow::Flow& f, flo
 void Worker::fan_out(rte_mbuf* m, const Classified& in, std::span<const Leg> legs, uint32_t shareable,
                      flow::PayloadSum sum) noexcept {
     ledger_.tx_wanted += legs.size();
+    if (makes_trains(legs)) return hold(m, in, legs, shareable, sum);
+    leave(m, in, legs, shareable, sum);
+}
+
+void Worker::leave(rte_mbuf* m, const Classified& in, std::span<const Leg> legs, uint32_t shareable,
+                   flow::PayloadSum sum) noexcept {
     if (legs.size() == 1) return send_in_place(m, in, legs[0], sum);
     const uint32_t shared = in.payload_size >= kShareFrom ? std::min(shareable, kMaxShared) : 0;
     if (shared != 0) send_shared(m, in, legs.first(shared), sum);
@@ -92,12 +100,27 @@ void Worker::fan_out(rte_mbuf* m, const Classified& in, std::span<const Leg> leg
 
 void Worker::send(rte_mbuf* payload, const Classified& in, const flow::Rendition& rendition, const flow::Shard& shard,
                   flow::PayloadSum sum, flow::Audience audience) noexcept {
-    const flow::Legs legs = rendition.legs_of(shard, audience);
     const size_t most = kMaxShared / rendition.shards.size();  // of all shards together
+    if (audience == flow::Audience::all) [[likely]] {
+        const auto legs = rendition.legs_of(shard);
+        const auto shareable = static_cast<uint32_t>(std::min<size_t>(shard.shareable, most));
+        if (!makes_trains(legs)) return send_each(payload, in, legs, shareable, sum);
+        rte_mbuf_refcnt_update(payload, 1);
+        return hold(payload, in, legs, shareable, sum);
+    }
+    if (!trains_.empty()) send_trains();  // of before, to the same legs
+    const flow::Legs legs = rendition.legs_of(shard, audience);
     const size_t shared = in.payload_size >= kShareFrom ? std::min(legs.shareable.size(), most) : 0;
     send_shared(payload, in, legs.shareable.first(shared), sum);
     send_copies(payload, in, legs.shareable.subspan(shared), sum);
     send_copies(payload, in, legs.others, sum);
+}
+
+void Worker::send_each(rte_mbuf* payload, const Classified& in, std::span<const Leg> legs, uint32_t shareable,
+                       flow::PayloadSum sum) noexcept {
+    const uint32_t shared = in.payload_size >= kShareFrom ? std::min(shareable, kMaxShared) : 0;
+    send_shared(payload, in, legs.first(shared), sum);
+    send_copies(payload, in, legs.subspan(shared), sum);
 }
 
 void Worker::send_in_place(rte_mbuf* m, const Classified& in, const Leg& leg, flow::PayloadSum sum) noexcept {

@@ -24,6 +24,7 @@ public:
     TxBuffer(rte_ring* to_owner, bool multi_segment) : ring_(to_owner), multi_segment_(multi_segment) {}
 
     bool multi_segment() const noexcept { return multi_segment_; }
+    bool owns_queue() const noexcept { return ring_ == nullptr; }
     // Between turns. A port that is down takes nothing; one that is up again may have other devices. `own`: this
     // worker's tx queue, if it has one on that port.
     void follow(const PortQueues& port, size_t own) noexcept {

@@ -125,6 +125,7 @@ bool Worker::turn() noexcept {
         tick();
     for (TxRelay& relay : plan_.relays) moved_ |= relay.turn(ledger_);
     if (moved_) {
+        if (!trains_.empty()) send_trains();
         for (TxBuffer& tx : plan_.tx) tx.flush(ledger_);
         latency_.end(ledger_.forwarded - before, clock_now);
         board_.show(ledger_);
@@ -147,6 +148,10 @@ void Worker::follow(const PortSet& set) noexcept {
     for (size_t p = 0; p < plan_.tx.size(); p++) {
         if (set.ports[p].up) plan_.ports[p].partial_checksums = set.ports[p].partial_checksums;
         plan_.tx[p].follow(set.ports[p], plan_.id);
+        if (p < plan_.segmenters.size() && plan_.segmenters[p])
+            plan_.segmenters[p]->follow(set.ports[p].up && plan_.id < set.ports[p].packet_sockets.size()
+                                            ? set.ports[p].packet_sockets[plan_.id]
+                                            : -1);
     }
     for (TxRelay& relay : plan_.relays) relay.follow(set);
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include "dataplane/idle.hpp"
 #include "dataplane/port_set.hpp"
 #include "dataplane/rcu.hpp"
+#include "dataplane/segmenter.hpp"
+#include "dataplane/trains.hpp"
 #include "dataplane/turn_latency.hpp"
 #include "dataplane/tx.hpp"
 #include "flow/capture.hpp"
@@ -56,7 +59,9 @@ struct Pools {
 struct WorkerPlan {
     uint16_t id = 0;
     std::vector<RxQueue> rx;
-    std::vector<TxBuffer> tx;        // by PortInfo::index
+    std::vector<TxBuffer> tx;  // by PortInfo::index
+    // By PortInfo::index, null where the port has none; empty: no port has.
+    std::vector<std::unique_ptr<Segmenter>> segmenters;
     std::vector<TxRelay> relays;     // tx queues that this worker owns and others use
     std::vector<rte_ring*> inboxes;  // by worker id: packets for the owner of a track
     std::vector<rte_ring*> shares;   // by worker id: packets for one who serves some of their legs
@@ -117,6 +122,8 @@ private:
                 flow::PayloadSum sum) noexcept;
     void fan_out(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
                  flow::PayloadSum sum) noexcept;
+    void leave(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
+               flow::PayloadSum sum) noexcept;
     // To the legs of one shard, leaving the payload as it is.
     void send(rte_mbuf* payload, const flow::Classified& in, const flow::Rendition& rendition, const flow::Shard& shard,
               flow::PayloadSum sum, flow::Audience audience) noexcept;
@@ -125,6 +132,24 @@ private:
                      flow::PayloadSum sum) noexcept;
     void send_copies(rte_mbuf* payload, const flow::Classified& in, std::span<const flow::Leg> legs,
                      flow::PayloadSum sum) noexcept;
+    // All packets that are there to all of the legs; each payload stays as it is.
+    void send_each(rte_mbuf* payload, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
+                   flow::PayloadSum sum) noexcept;
+    // What leaves at the end of the turn, as trains: trains.cpp.
+    Segmenter* segmenter_of(const flow::Leg& leg) const noexcept { return plan_.segmenters[leg.tx_port].get(); }
+    bool makes_trains(std::span<const flow::Leg> legs) const noexcept {
+        if (plan_.segmenters.empty() || legs.empty()) [[likely]]
+            return false;
+        // Legs are in the order of what their ports can: one of the two tells of the whole, or nearly.
+        for (const flow::Leg* leg : {&legs.front(), &legs.back()})
+            if (const Segmenter* s = segmenter_of(*leg); s != nullptr && s->wants(legs.size())) return true;
+        return false;
+    }
+    void hold(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
+              flow::PayloadSum sum) noexcept;  // takes the mbuf
+    void send_trains() noexcept;
+    void send_alone(Held& packet, const Trains::One& of) noexcept;
+    void send_train(const Trains::One& one) noexcept;
     uint16_t allocate(rte_mempool* pool, std::span<rte_mbuf*> into) noexcept;
     // `payload` is null when there was no buffer even to make it.
     void refuse(std::span<const flow::Leg> legs, flow::Drop why, const rte_mbuf* payload, const flow::Classified& in,
@@ -143,6 +168,8 @@ private:
     void take_repair(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void send_recovered(const flow::Classified& in, const flow::Flow& f) noexcept;
     void send_renumbered(const flow::Fec& fec, std::span<const std::byte> packet, const flow::Classified& in) noexcept;
+    void send_repairs(const flow::Fec& fec, std::span<const std::optional<rtp::fec::Repair>> repairs,
+                      const flow::Classified& in) noexcept;
     void send_made(const flow::Rendition& to, std::span<const std::byte> head, std::span<const std::byte> body,
                    const flow::Classified& in) noexcept;
 
@@ -227,6 +254,7 @@ private:
     size_t part_ = 0;                                // of the table, that is looked at next
     uint64_t next_release_ = flow::Reorder::kNever;  // when packets that wait are to be looked at
     flow::Ledger ledger_;
+    Trains trains_;
     TurnLatency latency_;
     Counter turns_;
     size_t late_turns_ = 0;  // who comes first changes

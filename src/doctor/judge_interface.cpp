@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/kernel.hpp"
 #include "doctor/judge.hpp"
 
 namespace penstock::doctor {
@@ -38,6 +39,23 @@ public:
                 "the kernel copies each packet", "a NIC whose driver has it (ice, i40e, mlx5_core), or driver: pci");
         else
             met("zero-copy", interface_.zero_copy ? "the driver offers it" : "the kernel tells when it is tried");
+    }
+
+    // Decision 0019: what leaves together costs the kernel a third to an eighth of what it costs packet by packet.
+    void segmentation(const std::string& kernel) {
+        const bool copies = port_.zero_copy == config::ZeroCopy::off || port_.mode == config::XdpMode::generic;
+        if (!copies && interface_.zero_copy != false) return;  // or the kernel tells when it is tried
+        const char* const why = "each copy costs the kernel as much as three to eight do that leave as one";
+        if (port_.segmentation == config::Segmentation::off)
+            say(Status::degraded, "segmentation", "segmentation is off", why,
+                "set segmentation: auto, unless receivers capture or run XDP instead of reading sockets");
+        else if (kernel_version(kernel) < kSegmentsPackets)
+            say(Status::degraded, "segmentation",
+                fmt::format("{}, older than {}.{}", kernel, kSegmentsPackets.first, kSegmentsPackets.second), why,
+                "a later kernel (Debian 12 has one in bookworm-backports)");
+        else
+            met("segmentation",
+                port_.segmentation == config::Segmentation::on ? "of every track" : "of tracks with many receivers");
     }
 
     void queues() {
@@ -116,11 +134,12 @@ private:
 
 }  // namespace
 
-void judge_interface(const config::Port& port, const Interface& interface, Findings& out) {
+void judge_interface(const config::Port& port, const Interface& interface, const std::string& kernel, Findings& out) {
     Judge judge{port, interface, out};
     judge.link();
     if (port.driver == config::Driver::af_xdp) {
         judge.xdp();
+        judge.segmentation(kernel);
         judge.queues();
     }
     judge.mtu();

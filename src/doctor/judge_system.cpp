@@ -3,26 +3,18 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <utility>
 
+#include "base/kernel.hpp"
 #include "doctor/judge.hpp"
 
 namespace penstock::doctor {
 namespace {
 
-constexpr std::pair kOldest{5u, 15u};
-
-std::pair<unsigned, unsigned> version_of(const std::string& release) {
-    std::pair<unsigned, unsigned> version{};
-    const char* end = release.data() + release.size();
-    const auto [dot, error] = std::from_chars(release.data(), end, version.first);
-    if (error == std::errc{} && dot != end) std::from_chars(dot + 1, end, version.second);
-    return version;
-}
+constexpr KernelVersion kOldest{5, 15};
 
 void judge_kernel(const Facts& facts, Findings& out) {
-    if (version_of(facts.kernel) >= kOldest) return out.push_back({"kernel", "", Status::met, facts.kernel, "", ""});
+    if (kernel_version(facts.kernel) >= kOldest)
+        return out.push_back({"kernel", "", Status::met, facts.kernel, "", ""});
     out.push_back({"kernel", "", Status::degraded,
                    fmt::format("{}, older than {}.{}", facts.kernel, kOldest.first, kOldest.second),
                    "penstock is tested with later ones; AF_XDP and the capabilities of BPF came step by step",

@@ -19,6 +19,7 @@ struct PortInfo {
     uint16_t mtu = 1500;               // bytes of IP
     bool multi_segment = false;        // the driver sends chained mbufs; otherwise a shared payload must be copied
     bool partial_checksums = false;    // packets may arrive with a UDP checksum that a NIC was expected to finish
+    uint32_t trains_from = 0;          // receivers of a track that make it worth while to segment; 0: it cannot
     std::vector<uint16_t> rx_workers;  // who polls its queues
     std::vector<Prefix> addresses;     // our own: what the twin is given; without one, what we know them by
     Mac peer_mac;                      // ports without a twin: where unicast legs are sent

@@ -9,6 +9,7 @@
 #include "base/wire.hpp"
 #include "flow/classify.hpp"
 #include "flow/leg.hpp"
+#include "flow/train.hpp"
 
 namespace penstock::flow {
 
@@ -71,6 +72,18 @@ inline void write_header(std::byte* to, const Leg& leg, const Classified& in, Pa
         const auto sum = static_cast<uint16_t>(~wire::fold(uint64_t{leg.udp_sum} + 2u * udp_size + payload.sum));
         wire::store16(udp + 6, sum == 0 ? uint16_t{0xffff} : sum);  // RFC 768: a computed zero is sent as all ones
     }
+}
+
+// Of the UDP checksum the pseudo-header's part: who cuts the train completes it for each segment. `first`: its first
+// packet.
+inline void write_train_header(std::byte* to, const Leg& leg, Classified first, const Train& train) noexcept {
+    first.payload_size = static_cast<uint16_t>(train.bytes());
+    write_header(to, leg, first, {});
+    const std::byte* const udp = to + leg.header_size - 8;
+    // leg.udp_sum has the ports, too, of which each and its complement are a zero of this arithmetic.
+    const uint32_t sum = uint32_t{leg.udp_sum} + static_cast<uint16_t>(~wire::load16(udp)) +
+                         static_cast<uint16_t>(~wire::load16(udp + 2)) + first.payload_size + 8u;
+    wire::store16(to + leg.header_size - 2, wire::fold(sum));
 }
 
 }  // namespace penstock::flow

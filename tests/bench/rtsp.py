@@ -5,7 +5,8 @@
 Both servers are fed the same RTP packets by the same ffmpeg, and asked by the same bench-viewers. Each trial has a server of its
 own. It went well when every viewer had every packet and no one fell behind. Viewers share the cores with the server, so receiving
 may be what ends it. Where they are deaf it is not: their kernel throws media away as it comes from the link, and the counters of
-the link say what was sent.
+the link say what was sent: bytes, because several packets may leave as one (segmentation), which counts as one there. The film comes
+as an encoder of 25 pictures a second sends it: all packets of a picture at once, some seventeen, of one size.
 """
 import json
 import os
@@ -21,11 +22,13 @@ from lab import Lab, run, wait_for, xdp_refused
 
 SOURCE, LAN, WAN, VIEWERS = "10.1.0.2", "10.1.0.1", "10.2.0.1", "10.2.0.2"
 MEDIA, RTSP = 20000, 554
+PACKET, HEADERS = 1328, 42  # bytes: of RTP, and before it
 IN_STEP = 0.95  # of the packets that were sent meanwhile; the first and last picture are cut off by the clock
 DEAF = "table netdev deaf {\n chain media {\n type filter hook ingress device eth0 priority 0;\n meta l4proto udp drop;\n }\n}\n"
 SETUPS = 1000  # viewers of the trial by which memory and set-ups are compared
 AT_ONCE = 256  # of them, viewers that are being set up: penstock answers PLAY with the next picture, which it waits for
 FIRST = 64  # viewers of the first trial
+EACH = 6000  # viewers of one process: its descriptors
 CONNECTIONS = 4096  # those that penstock takes: kMostConnections in src/control/rtsp/limits.hpp. Sessions over UDP do without
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -48,7 +51,7 @@ class Ground(Lab):
                 "-bufsize", "400k", "-pix_fmt", "yuv420p", film)
             self.sender = self.source.start(
                 "ffmpeg", "-nostdin", "-v", "error", "-re", "-stream_loop", -1, "-i", film, "-c", "copy", "-f", "rtp_mpegts",
-                f"rtp://{LAN}:{MEDIA}?pkt_size=1328")
+                f"rtp://{LAN}:{MEDIA}?pkt_size={PACKET}")
         except BaseException:
             self.close()
             raise
@@ -60,9 +63,9 @@ class Ground(Lab):
 
     @staticmethod
     def link(namespace, interface):
-        """(packets sent by it, of those lost)."""
+        """(packets of media sent by it, of those lost)."""
         sent = json.loads(namespace.ip("-j", "-s", "link", "show", interface))[0]["stats64"]["tx"]
-        return sent["packets"], sent["dropped"] + sent["errors"]
+        return (sent["bytes"] - HEADERS * sent["packets"]) / PACKET, sent["dropped"] + sent["errors"]
 
 
 class Penstock:
@@ -141,23 +144,34 @@ def row_of(server, before, a, b, **found):
 
 def trial(ground, start, program, transport, deaf, viewers, seconds):
     """One server, so many viewers, and what became of it."""
-    server = start()
+    server, crowd = start(), []
     try:
         before = Snapshot(ground, server)
-        words = [program, "--server", f"{WAN}:{RTSP}", "--stream", "film", "--number", viewers, "--transport", transport,
-                 "--seconds", seconds, "--tracks", 1, "--at-once", AT_ONCE,
-                 "--leave", "yes" if transport == "udp" and viewers > CONNECTIONS else "no"]
-        with subprocess.Popen(ground.viewers.inside(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as players:
-            for line in players.stderr:
-                if line.startswith("counting"):
-                    break
-            a = Snapshot(ground, server)
-            said = players.stdout.readline()
-            b = Snapshot(ground, server)
-        assert said, f"bench-viewers ended with {players.returncode}"
+
+        def play(number, seconds):
+            """So many of them, and how many play when all have been set up."""
+            words = [program, "--server", f"{WAN}:{RTSP}", "--stream", "film", "--number", number, "--transport", transport,
+                     "--seconds", seconds, "--tracks", 1, "--at-once", AT_ONCE,
+                     "--leave", "yes" if transport == "udp" and viewers > CONNECTIONS else "no"]
+            players = subprocess.Popen(ground.viewers.inside(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            crowd.append(players)
+            return players, next((int(line.split()[1]) for line in players.stderr if line.startswith("counting")), 0)
+        more = 0
+        for _ in range((viewers - 1) // EACH):  # they only watch; deaf viewers are not counted by what they hear
+            assert deaf, "what viewers of several processes hear is not measured"
+            more += play(EACH, 600)[1]
+        players, _ = play(viewers - (viewers - 1) // EACH * EACH, seconds)
+        a = Snapshot(ground, server)
+        said = players.stdout.readline()
+        b = Snapshot(ground, server)
+        assert said, f"bench-viewers ended with {players.poll()}"
     finally:
+        for players in crowd:
+            players.kill()
+            players.communicate()
         server.process.stop(signal.SIGTERM)
     heard = json.loads(said)
+    heard["playing"] += more
     film = b.film - a.film
     assert film > 0, "the film stands still"
     if deaf:
@@ -213,7 +227,7 @@ def measure(binary, program, quick):
     seconds, steps = (2, 1) if quick else (4, 3)
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))  # for the servers, too
-    limits = {"udp": min(descriptors // 3, 10000), "tcp": CONNECTIONS}  # a viewer over UDP has three
+    limits = {"udp": 14000, "tcp": CONNECTIONS}  # UDP: pairs of ports that bench-viewers has, nearly
     xdp = not xdp_refused()
     with Ground() as ground:
         def attempts(driver, transport, deaf):
@@ -240,5 +254,5 @@ def measure(binary, program, quick):
             for driver in (["af_xdp"] if xdp else []) + (["af_packet"] if deaf or not xdp else []) + [None]:
                 attempt = attempts(driver, transport, deaf)
                 yield {**attempt(SETUPS), "case": "rtsp-setup"}
-                yield most(attempt, FIRST, limits[transport], steps)
+                yield most(attempt, FIRST, limits[transport] if deaf or transport == "tcp" else min(EACH, descriptors // 3), steps)
         yield most(attempts("null", "udp", True), 8192, 65536, steps)

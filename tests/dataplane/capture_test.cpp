@@ -73,7 +73,7 @@ private:
     static inline uint64_t number_ = 0;
 };
 
-Track track_of(std::initializer_list<const char*> receivers, uint16_t tx = 1) {
+Track track_of(std::vector<const char*> receivers, uint16_t tx = 1) {
     TrackPlan plan;
     plan.payload_type = 96;
     for (const char* receiver : receivers) plan.legs.push_back(leg_to(receiver, tx));
@@ -473,4 +473,39 @@ TEST_CASE("captures come and go under traffic, drained by another thread", "[cap
     CHECK(torn == 0);
     CHECK(captured >= 100 * 100);
     CHECK(forwarded == 2 * track.path->reception.counters().packets.read());
+}
+
+TEST_CASE("packets of a train are captured one by one, as they would leave alone", "[capture]") {
+    Lab lab({.ports = {{}, {.trains_from = 1, .socket_buffer = 200'000}}});
+    const Track track = track_of({"10.0.1.20:6000", "10.0.1.20:6002"});
+    lab.publish(track.flows());
+    Tapped tapped(lab, What::copies, {track.legs[1]});
+    for (unsigned i = 0; i < 5; i++) lab.arrive(media(i, 1300));
+    lab.run();
+    CHECK(lab.sent_by_socket(1).size() == 2);
+    const auto seen = tapped.seen();
+    REQUIRE(seen.size() == 5);
+    for (unsigned i = 0; i < 5; i++) {
+        const Dissected copy = dissect(seen[i].frame);
+        CHECK(copy.to_port == 6002);
+        CHECK(copy.udp_sum == Sum::right);
+        CHECK(copy.payload == rtp_packet({.sequence = i, .size = 1300}));
+        CHECK(seen[i].port == 1);
+        CHECK(seen[i].leaving);
+        CHECK(seen[i].drop == kNoDrop);
+    }
+}
+
+TEST_CASE("packets of a train that found no room are captured with their reason", "[capture]") {
+    Lab lab({.ports = {{}, {.trains_from = 1, .socket_buffer = 60'000}}});
+    const std::vector<const char*> receivers(20, "10.0.1.20:6000");
+    const Track track = track_of(receivers);
+    lab.publish(track.flows());
+    const What what = GENERATE(What::copies, What::drops);
+    Tapped tapped(lab, what, {track.legs.back()});
+    for (unsigned i = 0; i < 5; i++) lab.arrive(media(i, 1300));
+    lab.run();
+    const auto seen = tapped.seen();
+    REQUIRE(seen.size() == 5);
+    for (const auto& record : seen) CHECK(record.drop == code(Drop::tx_full));
 }

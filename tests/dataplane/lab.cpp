@@ -4,6 +4,8 @@
 #include <rte_dev.h>
 #include <rte_mempool.h>
 #include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <catch2/catch.hpp>
 
 #include <cstring>
@@ -64,6 +66,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
         dataplane::PortQueues queues;
         for (uint16_t w = 0; w < plan_.workers; w++) queues.rx.push_back({port.ethdev, w});
         queues.tx = queues.rx;
+        queues.packet_sockets = port.sockets;
         set_.ports.push_back(std::move(queues));
     }
 
@@ -91,6 +94,10 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
             plans[w].rx.push_back(in);
             if (w == 0)
                 for (auto& of : plans) of.ports.push_back(in);
+            plans[w].segmenters.resize(ports_.size());
+            if (port.trains_from != 0)
+                plans[w].segmenters[p] = std::make_unique<dataplane::Segmenter>(ports_[p].sockets[w], port.trains_from,
+                                                                                ports_[p].counters[w]);
             if (w == 0 || !port.relayed) {
                 plans[w].tx.emplace_back(ports_[p].ethdev, w, true);
             } else {
@@ -121,6 +128,8 @@ Lab::~Lab() {
     for (const auto& worker : workers_) CHECK(worker->ledger().read().balanced());
     for (uint16_t p = 0; p < ports_.size(); p++) {
         for (unsigned w = 0; w < plan_.workers; w++) sent(p, w);
+        for (const auto* ends : {&ports_[p].sockets, &ports_[p].kernel})
+            for (const int fd : *ends) close(fd);
         if (ports_[p].twin != nullptr) punted(p);
     }
     diverted();
@@ -151,6 +160,15 @@ void Lab::make_port(const LabPort& plan) {
         port.out.push_back(ring(plan.wire));
     }
     if (plan.twin) port.twin = ring(plan_.twin);
+    port.counters = std::vector<dataplane::SegmenterCounters>(plan_.workers);
+    for (unsigned w = 0; plan.trains_from != 0 && w < plan_.workers; w++) {  // as a packet socket: by message
+        int ends[2];
+        REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+        if (plan.socket_buffer != 0)
+            REQUIRE(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &plan.socket_buffer, sizeof plan.socket_buffer) == 0);
+        port.sockets.push_back(ends[0]);
+        port.kernel.push_back(ends[1]);
+    }
     const std::string name = fmt::format("{}_{}", id_, ports_.size());
     const int ethdev =
         rte_eth_from_rings(name.c_str(), port.in.data(), plan_.workers, port.out.data(), plan_.workers, 0);
@@ -224,6 +242,20 @@ std::vector<Sent> Lab::taken(rte_ring* from) {
 }
 
 std::vector<Sent> Lab::sent(uint16_t port, unsigned worker) { return taken(ports_[port].out[worker]); }
+std::vector<SentBySocket> Lab::sent_by_socket(uint16_t port, unsigned worker) {
+    std::vector<SentBySocket> all;
+    Bytes message(size_t{1} << 17);
+    for (;;) {
+        const ssize_t size = recv(ports_[port].kernel[worker], message.data(), message.size(), 0);
+        if (size <= 0) return all;
+        SentBySocket& one = all.emplace_back();
+        const auto bytes = std::span{message}.first(static_cast<size_t>(size));
+        must(bytes.size() > sizeof one.how, "no header of virtio");
+        std::memcpy(&one.how, bytes.data(), sizeof one.how);
+        append(one.frame, bytes.subspan(sizeof one.how));
+    }
+}
+
 std::vector<Sent> Lab::punted(uint16_t port) { return taken(ports_[port].twin); }
 
 std::vector<Lab::Diverted> Lab::diverted() {

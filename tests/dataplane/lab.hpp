@@ -25,7 +25,9 @@ struct LabPort {
     bool twin = false;
     std::optional<std::vector<uint16_t>> vlans = {};  // of a virtual function that tells its port VLAN, too
     unsigned wire = 1024;                             // frames that the wire out holds, less one
-    bool relayed = false;  // only worker 0 has a tx queue; the others send through rings to it
+    uint32_t trains_from = 0;  // legs from which on packets leave as trains, by a packet socket; 0: it has none
+    int socket_buffer = 0;     // bytes that this socket takes until it is read; 0: the usual
+    bool relayed = false;      // only worker 0 has a tx queue; the others send through rings to it
 };
 
 struct LabPlan {
@@ -44,6 +46,12 @@ struct LabPlan {
 struct Sent {
     Bytes frame;
     unsigned segments = 1;
+};
+
+// What a packet socket was given: one packet, or several that the kernel is to cut.
+struct SentBySocket {
+    dataplane::VirtioHeader how;
+    Bytes frame;
 };
 
 class Lab {
@@ -77,13 +85,19 @@ public:
     void run();  // all workers, until nothing moves
     // What left by the port, first come first; the buffers are given back.
     std::vector<Sent> sent(uint16_t port, unsigned worker = 0);
+    std::vector<SentBySocket> sent_by_socket(uint16_t port, unsigned worker = 0);
+    const dataplane::SegmenterCounters& socket_counters(uint16_t port, unsigned worker = 0) const {
+        return ports_[port].counters[worker];
+    }
     std::vector<Sent> punted(uint16_t port);  // to the kernel twin
     flow::Ledger ledger(unsigned worker = 0) const { return workers_[worker]->ledger().read(); }
     size_t buffers_out() const;  // of both pools
 
 private:
     struct Wires {
-        std::vector<rte_ring*> in, out;  // by worker
+        std::vector<rte_ring*> in, out;    // by worker
+        std::vector<int> sockets, kernel;  // by worker; the other ends
+        std::vector<dataplane::SegmenterCounters> counters;
         rte_ring* twin = nullptr;
         uint16_t ethdev = 0;
         std::string name;

@@ -39,6 +39,8 @@ class Relay(Lab):
     def _wire(self):
         self.veth(self.source, "eth0", self.node, "lan0")
         self.veth(self.node, "wan0", self.switch, "uplink")
+        # Captures behind it shall see what a wire would have: trains cut, checksums finished.
+        self.node.run("ethtool", "-K", "wan0", "tx-udp-segmentation", "off", "tx", "off")
         # Without snooping the bridge floods multicast: no querier is needed for it to arrive.
         self.switch.ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
         self.switch.ip("link", "set", "br0", "up")

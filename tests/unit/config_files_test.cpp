@@ -95,6 +95,7 @@ TEST_CASE("the defaults that the reference states are in force") {
     CHECK(reference.media.last_port == defaults.media.last_port);
     CHECK(reference.ports[0].mode == Port{}.mode);
     CHECK(reference.ports[0].zero_copy == Port{}.zero_copy);
+    CHECK(reference.ports[0].segmentation == Port{}.segmentation);
 }
 
 TEST_CASE("the reference shows every key") {
@@ -110,8 +111,7 @@ TEST_CASE("the reference shows every key") {
         {"media", {"{ ?: 0 }"}},
         {"rtsp",
          {"{ ?: 0 }", "{ per_address: { ?: 0 } }", "{ publish: { ?: 0 } }", "{ multicast: { ?: 0 } }",
-          "{ users: [{ ?: 0 }] }", "{ users: [{ digest: { ?: 0 } }] }", "{ rules: [{ ?: 0 }] }",
-           "{ tls: { ?: 0 } }"}},
+          "{ users: [{ ?: 0 }] }", "{ users: [{ digest: { ?: 0 } }] }", "{ rules: [{ ?: 0 }] }", "{ tls: { ?: 0 } }"}},
         {"ports", {"[{ ?: 0 }]"}},
         {"streams",
          {"[{ ?: 0 }]", "[{ tracks: [{ ?: 0 }] }]", "[{ tracks: [{ sources: [{ ?: 0 }] }] }]",

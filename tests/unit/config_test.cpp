@@ -50,7 +50,7 @@ TEST_CASE("every setting is read") {
 
 TEST_CASE("ports are read, driver by driver") {
     const Config c = right(R"(ports:
-  - { name: a, driver: af_xdp, interface: eth0, queues: 4, mode: native, zero_copy: true }
+  - { name: a, driver: af_xdp, interface: eth0, queues: 4, mode: native, zero_copy: true, segmentation: off }
   - { name: b, driver: af_packet, interface: eth1 }
   - { name: c, driver: pci, device: "${NIC}" }
   - { name: d, driver: vhost, socket: /run/d.sock, addresses: [10.0.0.1/24, "fd00::1/64"], peer_mac: "02:00:00:00:00:01" }
@@ -66,6 +66,8 @@ TEST_CASE("ports are read, driver by driver") {
     CHECK(c.ports[0].queues == 4);
     CHECK(c.ports[0].mode == XdpMode::native);
     CHECK(c.ports[0].zero_copy == ZeroCopy::on);
+    CHECK(c.ports[0].segmentation == Segmentation::off);
+    CHECK(c.ports[1].segmentation == Segmentation::automatic);
     CHECK_FALSE(c.ports[0].force);
     CHECK(c.ports[8].force);
     CHECK(c.ports[0].at.line == 2);
@@ -198,6 +200,9 @@ TEST_CASE("ports: each driver has its keys") {
          {start + "af_xdp, interface: a/b }]", {{1, 47, "is not allowed"}}},
          {start + "af_xdp, interface: .. }]", {{1, 47, "is not allowed"}}},
          {start + "af_xdp, interface: x, mode: generic, zero_copy: on }]", {{1, 76, "generic mode always copies"}}},
+         {start + "af_xdp, interface: x, segmentation: maybe }]",
+          {{1, 64, "ports[0].segmentation: 'maybe' is not allowed"}}},
+         {start + "null, segmentation: on }]", {{1, 34, "'segmentation' does not go with driver null"}}},
          {start + "ring, queues: 65 }]", {{1, 42, "a number from 1 to 64"}}},
          {start + "pci, device: 3b:02.1 }]", {{1, 41, "a PCI address such as 0000:3b:02.1"}}},
          {start + "pci, device: 0000:3b:02.8 }]", {{1, 41, "a PCI address"}}},

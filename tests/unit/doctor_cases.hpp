@@ -17,7 +17,7 @@ constexpr Capabilities kAll{~uint64_t{0}};
 // A machine on which nothing is amiss.
 inline Facts ready() {
     Facts facts;
-    facts.kernel = "6.1.0-18-amd64";
+    facts.kernel = "6.12.0-18-amd64";
     facts.hugepages = facts.hugepages_free = 128;
     facts.transparent = "madvise";
     facts.capabilities = kAll;
@@ -365,6 +365,27 @@ inline const std::vector<Case>& cases() {
          },
          {},
          ""},
+        {"segmentation off, but zero-copy",
+         af_xdp,
+         [](Machine& m) { m.config.ports[0].segmentation = config::Segmentation::off; },
+         {},
+         ""},
+        {"segmentation off, and copies",
+         af_xdp,
+         [](Machine& m) {
+             m.config.ports[0].zero_copy = config::ZeroCopy::off;
+             m.config.ports[0].segmentation = config::Segmentation::off;
+         },
+         {"degraded segmentation"},
+         "segmentation: auto"},
+        {"a kernel that does not segment",
+         af_xdp,
+         [](Machine& m) {
+             m.config.ports[0].zero_copy = config::ZeroCopy::off;
+             m.facts.kernel = "6.1.0-18-amd64";
+         },
+         {"degraded segmentation"},
+         "a later kernel"},
         {"too many queues",
          af_xdp,
          [](Machine& m) { m.config.ports[0].queues = 2; },

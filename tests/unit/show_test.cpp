@@ -241,6 +241,7 @@ TEST_CASE("show port tells what a port is and what its driver counts", "[show]")
     const Fixture f;
     auto facts = f.port_facts();
     facts[0].steering = "native (driver veth)";
+    facts[0].segmentation = "all tracks";
     facts[0].rx_queues = 2;
     facts[1].why_down = "interface eth1 is gone";
     facts[0].info.netdev = "eth0";
@@ -258,6 +259,8 @@ TEST_CASE("show port tells what a port is and what its driver counts", "[show]")
     CHECK(number(info, 0, "rx_queues") == 2);
     CHECK(text(info, 0, "mode") == "native (driver veth)");
     CHECK(unknown(info, 0, "zero_copy"));
+    CHECK(text(info, 0, "segmentation") == "all tracks");
+    CHECK(unknown(info, 1, "segmentation"));
     CHECK_FALSE(std::get<bool>(cell(info, 0, "chained_buffers")));
     CHECK(std::get<bool>(cell(info, 2, "chained_buffers")));
 

@@ -221,12 +221,15 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
             const PortFacts& port = ports[way.hop->port];
             const bool alone = track->legs().size() == 1;
             const bool shared = !alone && port.info.multi_segment;
+            const bool train = port.info.trains_from != 0 && track->legs().size() >= port.info.trains_from;
             out.rows.push_back(
                 Row{track->name, output->name, port.info.name, port.driver, uint64_t{output->worker},
-                    std::string(alone    ? "in place"
+                    std::string(train    ? "train"
+                                : alone  ? "in place"
                                 : shared ? "shared"
                                          : "copied"),
-                    std::string(alone    ? "the only leg: the packet itself leaves"
+                    std::string(train    ? "packets that came together leave as one, which the kernel cuts"
+                                : alone  ? "the only leg: the packet itself leaves"
                                 : shared ? "payloads below 64 bytes are copied: as cheap as a second segment"
                                          : "the driver cannot send chained buffers"),
                     Cell{}});
@@ -298,6 +301,7 @@ Report show_port_info(const std::vector<PortFacts>& ports) {
                {"tx_queues", "tx"},
                {"mode", "mode"},
                {"zero_copy", "zero-copy"},
+               {"segmentation", ""},
                {"numa_node", ""},
                {"device", ""},
                {"firmware", ""},
@@ -311,8 +315,9 @@ Report show_port_info(const std::vector<PortFacts>& ports) {
         s.rows.push_back(Row{port.info.name, state_of(port), port.driver, optional_text(port.info.netdev),
                              port.info.mac.text(), uint64_t{port.info.mtu}, uint64_t{port.rx_queues},
                              uint64_t{port.tx_queues}, optional_text(port.steering), optional_text(port.zero_copy),
-                             numa(port.numa_node), optional_text(port.device), optional_text(port.firmware),
-                             optional_text(port.offloads), optional_text(port.multicast), port.info.multi_segment,
+                             optional_text(port.segmentation), numa(port.numa_node), optional_text(port.device),
+                             optional_text(port.firmware), optional_text(port.offloads), optional_text(port.multicast),
+                             port.info.multi_segment,
                              port.info.partial_checksums, port.flow_rules ? Cell{uint64_t{*port.flow_rules}} : Cell{}});
     return {{std::move(s)}};
 }

@@ -39,6 +39,7 @@ struct PortFacts {
     std::optional<size_t> flow_rules;  // flows that the NIC was told a queue for; absent: not asked
     std::string why_down;              // empty: it is up
     std::vector<std::pair<std::string, uint64_t>> counters;  // as the driver names them
+    std::string segmentation;  // af_xdp: "tracks with 16 receivers and more", "none: Linux 5.15 is older"
 };
 
 Report show_streams(const mesh::Mesh& mesh, uint64_t now);

@@ -65,6 +65,7 @@ struct Media {
 using flow::Driver;
 enum class XdpMode : uint8_t { automatic, native, generic };
 enum class ZeroCopy : uint8_t { automatic, on, off };
+enum class Segmentation : uint8_t { automatic, on, off };
 
 struct Port {
     std::string name;
@@ -83,6 +84,7 @@ struct Port {
     std::vector<Prefix> addresses;  // ports without a kernel twin: our own addresses with their networks
     std::optional<Mac> peer_mac;    // ports without a kernel twin: where unicast legs are sent [broadcast]
     bool force = false;             // pci, af_xdp: take the interface even if the node's default route leaves by it
+    Segmentation segmentation = Segmentation::automatic;  // af_xdp
     bool operator==(const Port&) const = default;
 };
 

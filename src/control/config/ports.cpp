@@ -13,10 +13,12 @@ constexpr Name<Driver> kDrivers[] = {
     {"pci", Driver::pci}, {"af_xdp", Driver::af_xdp}, {"af_packet", Driver::af_packet}, {"vhost", Driver::vhost},
     {"tap", Driver::tap}, {"pcap", Driver::pcap},     {"ring", Driver::ring},           {"null", Driver::null}};
 
-constexpr std::string_view kAllKeys[] = {"name",  "driver", "queues",    "interface", "device",    "socket",   "read",
-                                         "write", "mode",   "zero_copy", "twin",      "addresses", "peer_mac", "force"};
+constexpr std::string_view kAllKeys[] = {"name",   "driver",    "queues",   "interface", "device",
+                                         "socket", "read",      "write",    "mode",      "zero_copy",
+                                         "twin",   "addresses", "peer_mac", "force",     "segmentation"};
 constexpr std::string_view kPciKeys[] = {"name", "driver", "device", "queues", "twin", "addresses", "force"};
-constexpr std::string_view kAfXdpKeys[] = {"name", "driver", "interface", "queues", "mode", "zero_copy", "force"};
+constexpr std::string_view kAfXdpKeys[] = {"name", "driver",    "interface",    "queues",
+                                           "mode", "zero_copy", "segmentation", "force"};
 constexpr std::string_view kAfPacketKeys[] = {"name", "driver", "interface", "queues"};
 constexpr std::string_view kVhostKeys[] = {"name", "driver", "socket", "queues", "twin", "addresses", "peer_mac"};
 constexpr std::string_view kTapKeys[] = {"name", "driver", "interface", "twin", "addresses", "peer_mac"};
@@ -96,8 +98,13 @@ void read_af_xdp(const Map& map, Port& port) {
     static constexpr Name<ZeroCopy> kZeroCopy[] = {
         {"auto", ZeroCopy::automatic}, {"true", ZeroCopy::on}, {"on", ZeroCopy::on}, {"yes", ZeroCopy::on},
         {"false", ZeroCopy::off},      {"off", ZeroCopy::off}, {"no", ZeroCopy::off}};
+    static constexpr Name<Segmentation> kSegmentation[] = {
+        {"auto", Segmentation::automatic}, {"true", Segmentation::on},   {"on", Segmentation::on},
+        {"yes", Segmentation::on},         {"false", Segmentation::off}, {"off", Segmentation::off},
+        {"no", Segmentation::off}};
     port.mode = map["mode"].one_of<XdpMode>(kModes).value_or(port.mode);
     port.zero_copy = map["zero_copy"].one_of<ZeroCopy>(kZeroCopy).value_or(port.zero_copy);
+    port.segmentation = map["segmentation"].one_of<Segmentation>(kSegmentation).value_or(port.segmentation);
     if (port.mode == XdpMode::generic && port.zero_copy == ZeroCopy::on)
         map["zero_copy"].problem("generic mode always copies: choose mode native or auto, or zero_copy auto or off");
 }

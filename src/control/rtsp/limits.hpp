@@ -37,7 +37,7 @@ inline constexpr Duration kFailureTime = std::chrono::minutes(1);  // in which f
 
 // All together.
 inline constexpr size_t kMostConnections = 4096;
-inline constexpr size_t kMostSessions = 8192;
+inline constexpr size_t kMostSessions = 16384;
 
 // A camera that we pull from.
 inline constexpr Duration kConnectTime = std::chrono::seconds(5);      // for TCP
