@@ -12,6 +12,7 @@ from relay import (LAN, Relay, assert_ledger, endpoint, leg_packets, receiver_ad
 
 LEGS, PICTURES, PACKETS, SIZE, LAST = 16, 25, 17, 1200, 700
 UDP_SEGMENT = 103
+SO_RCVBUFFORCE = 33  # of Linux; the module socket has no name for it
 
 
 def carry_whole(lab):
@@ -29,7 +30,7 @@ class Listener:
     def __init__(self, namespace, address, port):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.socket = namespace.socket(family, bind=(address, port))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 8 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.socket.setblocking(False)
         self.heard = []
 
