@@ -26,8 +26,8 @@ class MiddleBox:
         self.thread.start()
 
     def run(self):
-        waiting = []
-        while not self.over or waiting:
+        waiting, ended = [], False
+        while not ended or waiting:
             try:
                 datagram = self.inside.recv(2048)
                 number = (int.from_bytes(datagram[2:4], "big") - self.first) & 0xffff
@@ -35,7 +35,7 @@ class MiddleBox:
                 if number not in LOST:
                     heapq.heappush(waiting, (time.monotonic() + late, number, datagram))
             except TimeoutError:
-                pass
+                ended = self.over  # and nothing is left to be read
             while waiting and waiting[0][0] <= time.monotonic():
                 _, number, datagram = heapq.heappop(waiting)
                 self.outside.sendto(datagram, self.destination)
