@@ -227,8 +227,9 @@ def test_reports_and_key_frames():
         wait_for(lambda: got.append(report()) or got[-1], "a receiver report", 8, every=0.05)
         kind, count, rr = next(packets_of(got[-1]))
         ssrc, lost, highest, _, last, _ = struct.unpack(">IIIIII", rr[8:32])
-        assert (kind, count, ssrc, last) == (201, 1, 0x5eed, middle), rr.hex()
-        assert lost & 0xffffff == 10 and highest == source.sequence - 21, (lost & 0xffffff, highest, source.sequence)
+        # Its time is its own: the last sender report and the last packets may have come after it left.
+        assert (kind, count, ssrc) == (201, 1, 0x5eed) and last in (middle - 1, middle), rr.hex()
+        assert lost & 0xffffff == 10 and source.sequence - 41 <= highest < source.sequence, (lost & 0xffffff, highest, source.sequence)
         # The receiver got the source's report, answers it, and wants a key frame three times.
         assert receiver.recv(2048)[:2] == b"\x80\xc8"
         block = struct.pack(">IIIIII", 0x5eed, 7, 0, 0, middle, 0)
@@ -238,7 +239,9 @@ def test_reports_and_key_frames():
         for request in (pli, pli, fir):
             receiver.sendto(answer + request, at_us)
         rtcp.settimeout(2)
-        kinds = [(kind, form) for kind, form, _ in packets_of(rtcp.recv(2048))]
+        kinds = [(201, 1), (202, 1)]
+        while kinds == [(201, 1), (202, 1)]:  # a report on a timer may be first
+            kinds = [(kind, form) for kind, form, _ in packets_of(rtcp.recv(2048))]
         assert kinds == [(201, 1), (202, 1), (206, 1)], kinds
         metrics = lambda: penstock.metrics()
         wait_for(lambda: metrics().sum("penstock_leg_reported_lost_packets_total", leg=f"{to}:6000") == 7, "what the receiver reports")
@@ -280,6 +283,6 @@ def test_silent_source_and_bye():
         names = ("rtcp.pt", "rtcp.ssrc.identifier", "rtcp.sdes.text", "_ws.malformed", "udp.srcport")
         farewell = at_receiver.fields("rtcp.pt == 203", *names, options=decode)
         assert [row[1:] for row in farewell] == [("0x00005eed", farewell[0][2], "", "20001")], farewell
-        ours = at_source.fields("rtcp.pt == 203", *names, options=decode)
-        assert len(ours) == 1 and "penstock" in ours[0][2] and ours[0][3] == "" and ours[0][1] != "0x00005eed", ours
+        ours = at_source.fields("rtcp.pt == 203", "rtcp.senderssrc", *names[2:], options=decode)
+        assert len(ours) == 1 and ours[0][0] not in ("", "0x00005eed") and "penstock" in ours[0][1] and ours[0][2] == "", ours
         assert not at_source.bad_checksums()[1] and not at_receiver.bad_checksums()[1]
