@@ -33,7 +33,7 @@ def test_json():
     with Relay(2) as lab:
         repaired = stream("camera-1", 20000, leg(1) + ", fec: { scheme: st2022-1 }", leg(2)).replace(
             "20000\"", "20000\", fec: { scheme: st2022-1 }, nack: {}")
-        repaired += f"      - {{ media: audio, payload_type: 10, encoding: L16/44100/2, sources: [{{ rtp: \"{endpoint(LAN[4], 20020)}\" }}, {{ rtp: \"{endpoint(LAN[4], 20022)}\" }}] }}\n"  # constant rate, two paths
+        repaired += f"      - {{ media: audio, payload_type: 10, encoding: L16/44100/2, sources: [{{ rtp: \"{endpoint(LAN[4], 20020)}\" }}, {{ rtp: \"{endpoint(LAN[4], 20022)}\" }}], delay: 20ms }}\n"  # constant rate, two paths
         streams = (repaired, stream("gate", 20010, leg(1, 6010)))
         away = "  - { name: away, rtsp: { url: \"rtsp://%s:555/away\", start: on_demand } }\n" % WAN[4]  # a camera to show
         penstock = lab.start_penstock(lab.node, config(lab, *streams, away) + "rtsp: { listen: [\":554\"] }\n")

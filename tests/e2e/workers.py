@@ -43,6 +43,11 @@ def send_tracks(lab, queues, more=""):
     return metrics
 
 
+def reports(metrics):
+    """To sources, which are sent beside the copies."""
+    return metrics.sum("penstock_path_reports_total")
+
+
 @cases(driver=("af_xdp", "af_packet"))
 def test_two_queues(driver):
     """Both workers receive; what belongs to a track of the other is handed over, in order, and nothing is lost."""
@@ -77,7 +82,7 @@ def test_many_legs_on_two_workers(driver):
         placement = penstock.show("worker all")["placement"]
         assert sorted(row["legs"] for row in placement) == [50, 50], placement
         for worker in ("0", "1"):
-            assert metrics.sum("penstock_worker_sent_packets_total", worker=worker) == legs // 2 * packets
+            assert 0 <= metrics.sum("penstock_worker_sent_packets_total", worker=worker) - legs // 2 * packets <= reports(metrics)
         departure = penstock.show("stream camera-1 path")["departure"]
         assert {row["worker"] for row in departure} == {0, 1}, departure
 
@@ -89,4 +94,4 @@ def test_one_queue_for_two_workers(driver):
         raise Skip("two workers want two cores")
     with Relay(1, driver) as lab:
         metrics = send_tracks(lab, queues=1, more=", port: lan")
-        assert metrics.sum("penstock_worker_sent_packets_total", worker="0") == 2 * TRACKS * 200
+        assert metrics.sum("penstock_worker_sent_packets_total", worker="0") == 2 * TRACKS * 200 + reports(metrics)
