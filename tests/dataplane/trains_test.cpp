@@ -49,7 +49,8 @@ std::vector<Dissected> cut(const SentBySocket& sent) {
     CHECK(sent.how.header_size == udp + 8);
     REQUIRE(sent.how.segment_size != 0);
     Bytes whole = sent.frame;
-    const unsigned sum = ~naive_sum(std::span{whole}.subspan(udp)) & 0xffff;
+    unsigned sum = ~naive_sum(std::span{whole}.subspan(udp)) & 0xffff;
+    if (sum == 0) sum = 0xffff;  // zero says that there is none
     whole[udp + 6] = static_cast<std::byte>(sum >> 8);
     whole[udp + 7] = static_cast<std::byte>(sum & 0xff);
     const Dissected all = dissect(whole);
