@@ -64,14 +64,12 @@ THREADED = ["dataplane", "rcu_race", "netns-event_loop", "netns-memberships", "n
 class Builds:
     """Each build is made once, when a suite asks for it."""
     LIGHT = ["-Dbuildtype=debug", "-Doptimization=1", "-Dcpp_args=-g1"]
-    # clang compiles instrumented code in two thirds of gcc's time, and what libFuzzer needs goes into the same objects.
     CLANG = {"CC": "clang-19", "CXX": "clang++-19"}
-    INSTRUMENTED = ("-asan", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfuzz=true", *LIGHT], CLANG)
     KINDS = {
         "plain": ("", [], {}),
         # Line numbers are enough of debugging: tracking variables through instrumented code takes the compiler minutes.
-        "asan": INSTRUMENTED,
-        "fuzz": INSTRUMENTED,
+        "asan": ("-asan", ["-Db_sanitize=address,undefined", *LIGHT], {}),
+        "fuzz": ("-fuzz", ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfuzz=true", *LIGHT], CLANG),
         "tsan": ("-tsan", ["-Db_sanitize=thread", *LIGHT], {}),  # gcc, by whose __SANITIZE_THREAD__ tests leave out what it cannot see
     }
     # What the sanitizers run, and no more: the rest of the tree would take minutes to build.
