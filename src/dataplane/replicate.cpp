@@ -59,7 +59,7 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
     if (f.leg_count == 1 && !f.spread && audience == flow::Audience::all) {  // the usual relay: two calls less
         ledger_.tx_wanted++;
         if (makes_trains({f.legs, 1})) [[unlikely]]
-            return hold(m, in, {f.legs, 1}, f.shareable, sum);
+            return gather(m, in, {f.legs, 1}, f.shareable, sum);
         return send_in_place(m, in, *f.legs, sum);
     }
     deliver(m, in, f, sum, audience);
@@ -80,12 +80,12 @@ void Worker::deliver(rte_mbuf* m, const Classified& in, const flow::Flow& f, flo
 void Worker::fan_out(rte_mbuf* m, const Classified& in, std::span<const Leg> legs, uint32_t shareable,
                      flow::PayloadSum sum) noexcept {
     ledger_.tx_wanted += legs.size();
-    if (makes_trains(legs)) return hold(m, in, legs, shareable, sum);
-    leave(m, in, legs, shareable, sum);
+    if (makes_trains(legs)) return gather(m, in, legs, shareable, sum);
+    give_away(m, in, legs, shareable, sum);
 }
 
-void Worker::leave(rte_mbuf* m, const Classified& in, std::span<const Leg> legs, uint32_t shareable,
-                   flow::PayloadSum sum) noexcept {
+void Worker::give_away(rte_mbuf* m, const Classified& in, std::span<const Leg> legs, uint32_t shareable,
+                       flow::PayloadSum sum) noexcept {
     if (legs.size() == 1) return send_in_place(m, in, legs[0], sum);
     const uint32_t shared = in.payload_size >= kShareFrom ? std::min(shareable, kMaxShared) : 0;
     if (shared != 0) send_shared(m, in, legs.first(shared), sum);
@@ -106,7 +106,7 @@ void Worker::send(rte_mbuf* payload, const Classified& in, const flow::Rendition
         const auto shareable = static_cast<uint32_t>(std::min<size_t>(shard.shareable, most));
         if (!makes_trains(legs)) return send_each(payload, in, legs, shareable, sum);
         rte_mbuf_refcnt_update(payload, 1);
-        return hold(payload, in, legs, shareable, sum);
+        return gather(payload, in, legs, shareable, sum);
     }
     if (!trains_.empty()) send_trains();  // of before, to the same legs
     const flow::Legs legs = rendition.legs_of(shard, audience);

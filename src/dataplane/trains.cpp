@@ -19,8 +19,8 @@ constexpr size_t kStatesAhead = 8, kLegsAhead = 16;
 
 }  // namespace
 
-void Worker::hold(rte_mbuf* m, const flow::Classified& in, std::span<const Leg> legs, uint32_t shareable,
-                  flow::PayloadSum sum) noexcept {
+void Worker::gather(rte_mbuf* m, const flow::Classified& in, std::span<const Leg> legs, uint32_t shareable,
+                    flow::PayloadSum sum) noexcept {
     if (trains_.full()) [[unlikely]]
         send_trains();
     trains_.hold(m, in, legs, shareable, sum);
@@ -49,7 +49,7 @@ void Worker::send_trains() noexcept {
 
 void Worker::send_alone(Held& packet, const Trains::One& of) noexcept {
     if (rte_mbuf_refcnt_read(packet.m) == 1)
-        leave(std::exchange(packet.m, nullptr), packet.in, of.legs, of.shareable, packet.sum);
+        give_away(std::exchange(packet.m, nullptr), packet.in, of.legs, of.shareable, packet.sum);
     else
         send_each(packet.m, packet.in, of.legs, of.shareable, packet.sum);
 }

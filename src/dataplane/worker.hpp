@@ -122,8 +122,8 @@ private:
                 flow::PayloadSum sum) noexcept;
     void fan_out(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
                  flow::PayloadSum sum) noexcept;
-    void leave(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
-               flow::PayloadSum sum) noexcept;
+    void give_away(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
+                   flow::PayloadSum sum) noexcept;
     // To the legs of one shard, leaving the payload as it is.
     void send(rte_mbuf* payload, const flow::Classified& in, const flow::Rendition& rendition, const flow::Shard& shard,
               flow::PayloadSum sum, flow::Audience audience) noexcept;
@@ -145,8 +145,8 @@ private:
             if (const Segmenter* s = segmenter_of(*leg); s != nullptr && s->wants(legs.size())) return true;
         return false;
     }
-    void hold(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
-              flow::PayloadSum sum) noexcept;  // takes the mbuf
+    void gather(rte_mbuf* m, const flow::Classified& in, std::span<const flow::Leg> legs, uint32_t shareable,
+                flow::PayloadSum sum) noexcept;  // takes the mbuf
     void send_trains() noexcept;
     void send_alone(Held& packet, const Trains::One& of) noexcept;
     void send_train(const Trains::One& one) noexcept;

@@ -3,6 +3,7 @@
 #include "base/wire.hpp"
 #include "dataplane/late_stage.hpp"
 #include "flow/retransmission.hpp"
+#include "rtp/rtcp/bye.hpp"
 
 using namespace penstock;
 using namespace penstock::test;
@@ -163,50 +164,45 @@ TEST_CASE("what a viewer asks for again is found, before a restart and after", "
     const unsigned outputs = GENERATE(0u, 1u);
     auto stream = camera(outputs);
     stream.tracks[0].feedback = config::Feedback{};
-    {
-        LateStage stage(0, stream);
-        const uint64_t viewer = stage.play();
-        const uint32_t ssrc = stage.ssrc;
-        stage.picture(false);
-        restart(stage);
-        stage.picture(false);
-        const auto sent = stage.of(viewer);
-        REQUIRE(sent.size() == 8);
-        stage.of(viewer).clear();
-        Bytes nack = hex("81cd000a 00000001");
-        append32(nack, ssrc);
-        for (const Bytes& p : sent) {
-            append16(nack, numbers_of(p).sequence);
-            append16(nack, 0);
-        }
-        stage.lab.arrive(packet()
-                             .ipv4("10.0.1.30", "10.0.1.1")
-                             .udp(5001, static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1))
-                             .payload(nack)
-                             .build(),
-                         kOut);
-        stage.turn();
-        CHECK(difference(stage.of(viewer), sent) == "");
-        // A key frame is asked of the source by the name that it has itself.
-        stage.lab.arrive(packet().udp(6001, 20001).payload(report_of(stage.ssrc, 1)).build(), kIn);
-        stage.turn();
-        to_source(stage);
-        Bytes pli = hex("81ce0002 00000001");
-        append32(pli, ssrc);
-        stage.lab.arrive(packet()
-                             .ipv4("10.0.1.30", "10.0.1.1")
-                             .udp(5001, static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1))
-                             .payload(pli)
-                             .build(),
-                         kOut);
-        stage.turn();
-        const auto asked = to_source(stage);
-        REQUIRE(asked.size() == 1);
-        CHECK(wire::load32(&asked[0][asked[0].size() - 4]) == stage.ssrc);
-        stage.lab.publish({});  // what is kept of packets goes with the last table
-        stage.lab.turn();
-        stage.lab.published().reclaim();
+    LateStage stage(0, stream);
+    const uint64_t viewer = stage.play();
+    const uint32_t ssrc = stage.ssrc;
+    stage.picture(false);
+    restart(stage);
+    stage.picture(false);
+    const auto sent = stage.of(viewer);
+    REQUIRE(sent.size() == 8);
+    stage.of(viewer).clear();
+    Bytes nack = hex("81cd000a 00000001");
+    append32(nack, ssrc);
+    for (const Bytes& p : sent) {
+        append16(nack, numbers_of(p).sequence);
+        append16(nack, 0);
     }
+    stage.lab.arrive(packet()
+                         .ipv4("10.0.1.30", "10.0.1.1")
+                         .udp(5001, static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1))
+                         .payload(nack)
+                         .build(),
+                     kOut);
+    stage.turn();
+    CHECK(difference(stage.of(viewer), sent) == "");
+    // A key frame is asked of the source by the name that it has itself.
+    stage.lab.arrive(packet().udp(6001, 20001).payload(report_of(stage.ssrc, 1)).build(), kIn);
+    stage.turn();
+    to_source(stage);
+    Bytes pli = hex("81ce0002 00000001");
+    append32(pli, ssrc);
+    stage.lab.arrive(packet()
+                         .ipv4("10.0.1.30", "10.0.1.1")
+                         .udp(5001, static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1))
+                         .payload(pli)
+                         .build(),
+                     kOut);
+    stage.turn();
+    const auto asked = to_source(stage);
+    REQUIRE(asked.size() == 1);
+    CHECK(wire::load32(&asked[0][asked[0].size() - 4]) == stage.ssrc);
 }
 
 TEST_CASE("a source that was restarted is asked for a key frame", "[continuity]") {
@@ -223,4 +219,42 @@ TEST_CASE("a source that was restarted is asked for a key frame", "[continuity]"
     CHECK(wire::load32(&asked[0][asked[0].size() - 4]) == stage.ssrc);
     stage.picture(false);
     CHECK(to_source(stage).empty());
+}
+
+TEST_CASE("whoever is told that a track ended is told by the SSRC that he saw", "[continuity]") {
+    LateStage stage;
+    stage.play();
+    const uint32_t seen = stage.ssrc;
+    stage.picture(true);
+    restart(stage);
+    stage.picture(true);
+    stage.lab.arrive(packet().udp(6001, 20001).payload(report_of(stage.ssrc, 1)).build(), kIn);
+    stage.turn();
+    stage.lab.sent(kOut);
+    stage.lab.published().publish(stage.mesh.last_table());
+    stage.lab.turn();
+    std::map<unsigned, uint32_t> left;  // by receiver: who leaves
+    for (const Dissected& copy : stage.out(kOut))
+        if (rtp::says_bye(copy.payload)) left[copy.to_port] = wire::load32(&copy.payload[copy.payload.size() - 4]);
+    CHECK(left == std::map<unsigned, uint32_t>{{6001, stage.ssrc}, {5001, seen}});
+}
+
+TEST_CASE("of a track with delay, restarted, viewers see one numbering in order", "[continuity]") {
+    auto stream = camera(1);
+    stream.tracks[0].delay = std::chrono::milliseconds{500};
+    LateStage stage(0, stream);
+    const uint64_t viewer = stage.play();
+    const uint32_t seen = stage.ssrc;
+    for (unsigned life = 0; life < 3; life++) {
+        if (life != 0) restart(stage);
+        for (unsigned i = 0; i < 2; i++) stage.arrive(stage.packet_of("41 9a", 20));  // then a source is known
+        const Bytes a = stage.packet_of("41 9a", 20), b = stage.packet_of("41 9a", 20);
+        for (const Bytes& p : {b, a}) stage.arrive(p);
+        stage.until([&] { return stage.of(viewer).size() == 4 * (life + 1); });
+    }
+    uint16_t next = 65500;
+    for (const Bytes& p : stage.of(viewer)) {
+        CHECK(numbers_of(p).sequence == next++);
+        CHECK(numbers_of(p).ssrc == seen);
+    }
 }

@@ -5,17 +5,11 @@
 
 #include <catch2/catch.hpp>
 
-#include <chrono>
-
-#include "control/mesh/mesh.hpp"
-#include "dataplane/lab.hpp"
-#include "support/dissect.hpp"
-#include "support/media.hpp"
+#include "dataplane/modelled.hpp"
 
 using namespace penstock;
 using namespace penstock::test;
 using flow::Drop;
-using Steady = std::chrono::steady_clock;
 
 namespace {
 
@@ -107,37 +101,13 @@ TEST_CASE("without a buffer for the note a packet is lost to viewers over TCP al
 namespace {
 
 // A model with a track of H.264, whose viewers come over TCP.
-struct Stage {
-    Lab lab;
-    mesh::Mesh mesh;
+struct OverTcp : Modelled {
     uint32_t sequence = 65500, timestamp = 0;
     std::vector<Bytes> arrived, got;
 
-    explicit Stage(unsigned diversion = 256) : lab({.diversion = diversion}), mesh(ports(), {20000, 29999}, 1) {
+    explicit OverTcp(unsigned diversion = 256) : Modelled({.diversion = diversion}) {
         mesh.keep_history(size_t{1} << 20);
-        config::Stream s;
-        s.name = "camera";
-        config::Track track;
-        track.media = "video";
-        track.encoding = "H264/90000";
-        track.sources.emplace_back().rtp = endpoint("10.0.0.1:20000");
-        s.tracks.push_back(std::move(track));
-        REQUIRE(mesh.put(s));
-        publish();
-    }
-    static std::vector<flow::PortInfo> ports() {
-        std::vector<flow::PortInfo> all(2);
-        for (uint16_t i = 0; i < 2; i++) {
-            all[i].index = i;
-            all[i].name = i == 0 ? "lan" : "wan";
-            all[i].rx_workers = {0};
-        }
-        return all;
-    }
-    const mesh::Track& track() { return *mesh.tracks()[0]; }
-    void publish() {
-        if (auto table = mesh.compile()) lab.published().publish(std::move(table));
-        lab.published().reclaim();
+        put(video_track());
     }
     uint64_t add() {
         return *mesh.add_viewer(
@@ -176,7 +146,7 @@ struct Stage {
 }  // namespace
 
 TEST_CASE("the first viewer over TCP begins with the key frame and goes on with what is live", "[diversion][late]") {
-    Stage stage;
+    OverTcp stage;
     stage.picture(true);
     const size_t begin = stage.arrived.size();
     stage.picture(true);
@@ -200,7 +170,7 @@ TEST_CASE("the first viewer over TCP begins with the key frame and goes on with 
 }
 
 TEST_CASE("what was diverted before the first viewer came is not mistaken for what he is to get", "[diversion][late]") {
-    Stage stage;
+    OverTcp stage;
     stage.picture(true);
     const uint64_t one = stage.add();
     stage.play(one);
@@ -220,7 +190,7 @@ TEST_CASE("what was diverted before the first viewer came is not mistaken for wh
 }
 
 TEST_CASE("what is kept for viewers over TCP and finds no place is counted", "[diversion][late]") {
-    Stage stage(4);
+    OverTcp stage(4);
     stage.picture(true);
     const uint64_t one = stage.add();
     stage.play(one);

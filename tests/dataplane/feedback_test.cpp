@@ -7,12 +7,9 @@
 #include <thread>
 
 #include "base/wire.hpp"
-#include "control/mesh/mesh.hpp"
-#include "dataplane/lab.hpp"
+#include "dataplane/modelled.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"
-#include "support/dissect.hpp"
-#include "support/media.hpp"
 
 using namespace penstock;
 using namespace penstock::test;
@@ -20,41 +17,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr uint16_t kIn = 0, kOut = 1;
-
-struct Stage {
-    Lab lab;
-    mesh::Mesh mesh;
-
-    explicit Stage(const config::Track& track) : mesh(two_ports(), {20000, 29999}, 1) {
-        config::Stream stream;
-        stream.name = "camera";
-        stream.tracks.push_back(track);
-        REQUIRE(mesh.put(stream));
-        const flow::NextHop hop{
-            .port = kOut, .mac = mac("02:00:00:00:01:20"), .source = *Ip::parse("10.0.1.1"), .mtu = 1500};
-        for (const flow::Destination& to : mesh.take_destinations().wanted) mesh.resolve(to, {hop, ""});
-        lab.published().publish(mesh.compile());
-    }
-    ~Stage() {  // what is kept of packets goes with the last table
-        lab.publish({});
-        lab.turn();
-        lab.published().reclaim();
-    }
-    Stage(const Stage&) = delete;
-    Stage& operator=(const Stage&) = delete;
-    static std::vector<flow::PortInfo> two_ports() {
-        std::vector<flow::PortInfo> all(2);
-        for (uint16_t i = 0; i < 2; i++) {
-            all[i].index = i;
-            all[i].name = i == 0 ? "lan" : "wan";
-            all[i].mac = mac("02:00:00:00:00:01");
-            all[i].multi_segment = true;
-            all[i].rx_workers = {0};
-        }
-        return all;
-    }
-    const mesh::Track& track() { return *mesh.tracks()[0]; }
+struct Watched : Modelled {
+    explicit Watched(const config::Track& track) { put(track); }
     const flow::Feedback& feedback(size_t output = 0) { return *track().outputs[output].feedback; }
     void media(unsigned sequence, unsigned payload_type = 96) {
         lab.arrive(
@@ -66,23 +30,11 @@ struct Stage {
         lab.arrive(packet().ipv4(ip, "10.0.1.1").udp(port, 20001).payload(rtcp).build(), kOut);
         lab.turn();
     }
-    std::vector<Dissected> out(uint16_t port) {
-        std::vector<Dissected> all;
-        for (const Sent& sent : lab.sent(port)) {
-            all.push_back(dissect(sent.frame));
-            CHECK(all.back().lengths);
-            CHECK(all.back().udp_sum == Sum::right);
-        }
-        return all;
-    }
 };
 
 config::Track track_of() {
-    config::Track track;
-    track.media = "video";
+    config::Track track = video_track();
     track.payload_type = 96;
-    track.encoding = "H264/90000";
-    track.sources.emplace_back().rtp = endpoint("10.0.0.1:20000");
     track.outputs.emplace_back().rtp = endpoint("10.0.1.20:6000");
     track.feedback = config::Feedback{};
     return track;
@@ -104,7 +56,7 @@ Bytes nack(std::initializer_list<unsigned> numbers, const char* ssrc = "11223344
 TEST_CASE("a receiver that asks for packets is sent them again, and nobody else", "[feedback]") {
     config::Track track = track_of();
     track.outputs.emplace_back().rtp = endpoint("10.0.1.21:6000");
-    Stage stage(track);
+    Watched stage(track);
     for (unsigned s = 100; s < 110; s++) stage.media(s);
     CHECK(stage.out(kOut).size() == 20);
     stage.from_receiver(nack({103, 107, 99}));
@@ -132,7 +84,7 @@ TEST_CASE("a receiver that asks for packets is sent them again, and nobody else"
 TEST_CASE("of several receivers at one address the port says which it is", "[feedback]") {
     config::Track track = track_of();
     track.outputs.emplace_back().rtp = endpoint("10.0.1.20:6010");
-    Stage stage(track);
+    Watched stage(track);
     for (unsigned s = 0; s < 5; s++) stage.media(s);
     stage.out(kOut);
     stage.from_receiver(nack({3}), "10.0.1.20", 6011);
@@ -145,7 +97,7 @@ TEST_CASE("of several receivers at one address the port says which it is", "[fee
 TEST_CASE("what was overwritten is not sent again", "[feedback]") {
     config::Track track = track_of();
     track.feedback->retransmit = 16;
-    Stage stage(track);
+    Watched stage(track);
     for (unsigned s = 65530; s < 65530 + 20; s++) stage.media(s & 0xffff);
     stage.out(kOut);
     stage.from_receiver(nack({65530, 65533, 65534, 13}));
@@ -159,7 +111,7 @@ TEST_CASE("what was overwritten is not sent again", "[feedback]") {
 TEST_CASE("a receiver is sent no more again than the budget", "[feedback]") {
     config::Track track = track_of();
     track.feedback->budget = 4;  // one at once
-    Stage stage(track);
+    Watched stage(track);
     for (unsigned s = 0; s < 10; s++) stage.media(s);
     stage.out(kOut);
     stage.from_receiver(nack({1, 2, 3, 4, 5}));
@@ -170,7 +122,7 @@ TEST_CASE("a receiver is sent no more again than the budget", "[feedback]") {
 TEST_CASE("where it is said, what is sent again is in a stream of its own", "[feedback]") {
     config::Track track = track_of();
     track.outputs[0].rtx = rtp::RtxStream{97, 0x99887766};
-    Stage stage(track);
+    Watched stage(track);
     for (unsigned s = 100; s < 110; s++) stage.media(s);
     stage.out(kOut);
     stage.from_receiver(nack({103, 105}));
@@ -184,7 +136,7 @@ TEST_CASE("where it is said, what is sent again is in a stream of its own", "[fe
 }
 
 TEST_CASE("a report tells what the receiver lost, and how far it is", "[feedback]") {
-    Stage stage(track_of());
+    Watched stage(track_of());
     stage.media(1);
     stage.lab.arrive(packet().udp(7000, 20001).payload(sender_report()).build(), kIn);
     stage.lab.turn();
@@ -197,7 +149,7 @@ TEST_CASE("a report tells what the receiver lost, and how far it is", "[feedback
 }
 
 TEST_CASE("key frames that several want are asked of the source once", "[feedback]") {
-    Stage stage(track_of());
+    Watched stage(track_of());
     const auto pli = hex("81ce0002 00000001 11223344");
     stage.from_receiver(pli);
     CHECK(stage.out(kIn).empty());  // there is nobody yet
@@ -246,7 +198,7 @@ std::vector<uint16_t> asked_for(const Dissected& rtcp) {
 }  // namespace
 
 TEST_CASE("the source is asked for what is missing, and what it sends again goes on", "[feedback]") {
-    Stage stage(asking());
+    Watched stage(asking());
     for (const unsigned s : {100u, 101u, 104u}) stage.media(s);
     const auto told = stage.out(kIn);
     REQUIRE(told.size() == 1);
@@ -267,7 +219,7 @@ TEST_CASE("what the source sends again in a stream of its own goes on as what it
     config::Track track = asking();
     track.sources[0].nack->rtx = 97;
     track.outputs[0].fec.reset();
-    Stage stage(track);
+    Watched stage(track);
     for (const unsigned s : {100u, 102u}) stage.media(s);
     stage.out(kOut);
     Bytes rtx = rtp_packet({.sequence = 7, .ssrc = 0x99887766, .payload_type = 97, .size = 12});
@@ -292,7 +244,7 @@ TEST_CASE("what is sent again is taken when the skew is over, until the deadline
     config::Track track = asking();
     track.skew = 1ms;
     if (paths == 2) track.sources.emplace_back().rtp = endpoint("10.0.0.1:20100");
-    Stage stage(track);
+    Watched stage(track);
     stage.media(100);
     stage.media(102);
     std::this_thread::sleep_until(std::chrono::steady_clock::now() + 3ms);
@@ -305,7 +257,7 @@ TEST_CASE("what is sent again is taken when the skew is over, until the deadline
 }
 
 TEST_CASE("a BYE of a source that is asked goes on: there is no other path", "[feedback]") {
-    Stage stage(asking());
+    Watched stage(asking());
     stage.media(100);
     stage.lab.arrive(packet().udp(7000, 20001).payload(bye()).build(), kIn);
     stage.lab.turn();
@@ -320,7 +272,7 @@ TEST_CASE("of two paths with SSRCs of their own the one that is asked is asked b
     track.sources[0].rtp = endpoint("10.0.0.1:20100");
     track.sources[1].nack->rtx = 97;
     track.feedback = config::Feedback{};
-    Stage stage(track);
+    Watched stage(track);
     const auto arrive = [&](unsigned port, const Bytes& payload) {
         stage.lab.arrive(packet().udp(7000, port).payload(payload).build(), kIn);
         stage.lab.turn();
@@ -360,7 +312,7 @@ TEST_CASE("of two paths with SSRCs of their own the one that is asked is asked b
 TEST_CASE("viewers are answered, each told by the ports that it was given", "[feedback]") {
     config::Track track = track_of();
     track.outputs.clear();
-    Stage stage(track);
+    Watched stage(track);
     for (const uint16_t more : {uint16_t{0}, uint16_t{2}}) {
         const auto viewer =
             stage.mesh.add_viewer({.stream = "camera",

@@ -3,43 +3,21 @@
 
 #include <thread>
 
-#include "control/mesh/mesh.hpp"
-#include "dataplane/lab.hpp"
-#include "support/dissect.hpp"
-#include "support/media.hpp"
+#include "dataplane/modelled.hpp"
 
 using namespace penstock;
 using namespace penstock::test;
 
 namespace {
 
-constexpr uint16_t kIn = 0, kOut = 1;
-
-std::vector<flow::PortInfo> two_ports() {
-    std::vector<flow::PortInfo> all(2);
-    for (uint16_t i = 0; i < 2; i++) {
-        all[i].index = i;
-        all[i].name = i == 0 ? "lan" : "wan";
-        all[i].rx_workers = {0};
-    }
-    return all;
-}
-
 // camera/video, watched by 239.10.0.1:21000 on wan, from 10.0.1.1:21000.
-struct Stage {
-    Lab lab;
-    mesh::Mesh mesh{two_ports(), {20000, 29999}, 1};
+struct Group : Modelled {
     uint64_t viewer = 0;
 
-    Stage() {
-        config::Track track;
-        track.media = "video";
+    Group() {
+        config::Track track = video_track();
         track.payload_type = 96;
-        track.sources.emplace_back().rtp = endpoint("10.0.0.1:20000");
-        config::Stream stream;
-        stream.name = "camera";
-        stream.tracks.push_back(track);
-        REQUIRE(mesh.put(stream));
+        put(track);
         viewer = mesh.add_viewer({.stream = "camera",
                                   .track = "video",
                                   .agreed = {endpoint("10.0.1.1:21000"), 21001},
@@ -51,9 +29,6 @@ struct Stage {
         lab.arrive(packet().ipv4("10.0.0.9", "10.0.0.1").udp(7001, 20001).payload(sender_report()).build(), kIn);
         lab.turn();
         lab.sent(kIn);
-    }
-    void publish() {
-        if (auto table = mesh.compile()) lab.published().publish(std::move(table));
     }
     void media() {
         lab.arrive(packet().udp(7000, 20000).payload(rtp_packet({.sequence = 1})).build(), kIn);
@@ -84,7 +59,7 @@ Bytes report(uint32_t ssrc, uint32_t lost, const char* of = "11223344") {
 }  // namespace
 
 TEST_CASE("who watches by a group is heard there and at our address, nobody else is", "[groups]") {
-    Stage stage;
+    Group stage;
     stage.say(report(7, 1), "10.0.1.30");
     CHECK(stage.strangers() == 1);  // nobody is there yet
     const auto one = stage.watches("10.0.1.30"), two = stage.watches("10.0.1.31");
@@ -109,7 +84,7 @@ TEST_CASE("who watches by a group is heard there and at our address, nobody else
 }
 
 TEST_CASE("of what the receivers of a group lost the most counts, and it does not fall", "[groups]") {
-    Stage stage;
+    Group stage;
     stage.watches("10.0.1.30");
     stage.watches("10.0.1.31");
     stage.say(report(7, 10), "10.0.1.30");
@@ -122,7 +97,7 @@ TEST_CASE("of what the receivers of a group lost the most counts, and it does no
 }
 
 TEST_CASE("SSRCs that are made up take no place of one that is heard", "[groups]") {
-    Stage stage;
+    Group stage;
     const auto one = stage.watches("10.0.1.30");
     for (uint32_t round = 0; round < 50; round++) {
         stage.say(report(7, 1), "10.0.1.30");
@@ -134,7 +109,7 @@ TEST_CASE("SSRCs that are made up take no place of one that is heard", "[groups]
 }
 
 TEST_CASE("a key frame that a receiver of a group wants is asked of the source", "[groups]") {
-    Stage stage;
+    Group stage;
     stage.watches("10.0.1.30");
     stage.say(hex("81ce0002 00000007 11223344"), "10.0.1.99");
     CHECK(stage.lab.sent(kIn).empty());

@@ -3,44 +3,18 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 
 #include "base/wire.hpp"
-#include "control/mesh/mesh.hpp"
-#include "dataplane/lab.hpp"
-#include "support/dissect.hpp"
-#include "support/media.hpp"
+#include "dataplane/modelled.hpp"
 
 namespace penstock::test {
 
-inline constexpr uint16_t kIn = 0, kOut = 1;
-using Steady = std::chrono::steady_clock;
-
-inline std::vector<flow::PortInfo> two_ports(uint16_t workers) {
-    std::vector<flow::PortInfo> all(2);
-    for (uint16_t i = 0; i < 2; i++) {
-        all[i].index = i;
-        all[i].name = i == 0 ? "lan" : "wan";
-        all[i].mac = mac("02:00:00:00:00:01");
-        all[i].multi_segment = true;
-        all[i].rx_workers = {0};
-        if (workers > 1) all[i].rx_workers.push_back(1);
-    }
-    return all;
-}
-
 inline config::Stream camera(unsigned outputs, const std::string& encoding = "H264/90000") {
-    config::Stream s;
-    s.name = "camera";
-    config::Track track;
-    track.media = "video";
-    track.encoding = encoding;
-    track.sources.emplace_back().rtp = endpoint("10.0.0.1:20000");
+    config::Track track = video_track(encoding);
     for (unsigned i = 0; i < outputs; i++)
         track.outputs.emplace_back().rtp = endpoint("10.0.1.20:" + std::to_string(6000 + 2 * i));
-    s.tracks.push_back(std::move(track));
-    return s;
+    return camera_of(std::move(track));
 }
 
 // Where they differ first, in few words; empty: nowhere. Catch would print them whole.
@@ -60,9 +34,7 @@ inline Bytes report_of(uint32_t ssrc, uint32_t timestamp) {
     return p;
 }
 
-struct LateStage {
-    Lab lab;
-    mesh::Mesh mesh;
+struct LateStage : Modelled {
     uint16_t sequence = 65500;
     uint32_t timestamp = 0xffffff00;
     uint32_t ssrc = 0x5eed5eed;
@@ -72,28 +44,14 @@ struct LateStage {
     unsigned next_port = 30000;
 
     explicit LateStage(size_t history = size_t{1} << 20, const config::Stream& stream = camera(1), unsigned workers = 1)
-        : lab({.workers = workers}), mesh(two_ports(static_cast<uint16_t>(workers)), {20000, 29999}, 1) {
+        : Modelled({.workers = workers}) {
         mesh.keep_history(history);
-        REQUIRE(mesh.put(stream));
-        publish();
-    }
-    const mesh::Track& track() { return *mesh.tracks()[0]; }
-    void publish() {
-        const flow::NextHop hop{
-            .port = kOut, .mac = mac("02:00:00:00:01:20"), .source = *Ip::parse("10.0.1.1"), .mtu = 1500};
-        for (const flow::Destination& to : mesh.take_destinations().wanted) mesh.resolve(to, {hop, ""});
-        if (auto table = mesh.compile()) lab.published().publish(std::move(table));
-        lab.published().reclaim();
+        put(stream);
     }
     void turn() {
         lab.turn();
-        for (const Sent& sent : lab.sent(kOut)) {
-            const Dissected copy = dissect(sent.frame);
-            REQUIRE(copy.lengths);
-            REQUIRE(copy.ip_sum == Sum::right);
-            REQUIRE(copy.udp_sum == Sum::right);
+        for (const Dissected& copy : out(kOut))
             if (copy.payload.size() > 12) got[copy.to_port].push_back(copy.payload);
-        }
     }
     Bytes packet_of(const char* begin, size_t size) {
         Bytes p = rtp_packet({.sequence = sequence++, .timestamp = timestamp, .ssrc = ssrc, .size = 12});

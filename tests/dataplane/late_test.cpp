@@ -104,7 +104,7 @@ TEST_CASE("forwarding that is stopped is stopped for those who catch up", "[late
 TEST_CASE("what FEC recovers is kept, too", "[late]") {
     Lab lab;
     rtp::fec::Encoder encoder({{}, {.columns = 4, .rows = 4}}, 1472);
-    mesh::Mesh mesh(two_ports(1), {20000, 29999}, 1);
+    mesh::Mesh mesh(lan_and_wan(), {20000, 29999}, 1);
     mesh.keep_history(size_t{1} << 20);
     config::Stream stream = camera(0);
     stream.tracks[0].sources[0].fec = config::SourceFec{};

@@ -5,11 +5,8 @@
 #include <thread>
 
 #include "base/wire.hpp"
-#include "control/mesh/mesh.hpp"
-#include "dataplane/lab.hpp"
+#include "dataplane/modelled.hpp"
 #include "flow/repeat.hpp"
-#include "support/dissect.hpp"
-#include "support/media.hpp"
 
 using namespace penstock;
 using namespace penstock::test;
@@ -17,56 +14,21 @@ using flow::Drop;
 
 namespace {
 
-constexpr uint16_t kIn = 0, kOut = 1;
-
-// One worker with the tables that the model makes of one track.
-struct Stage {
-    Lab lab;
-    mesh::Mesh mesh{ports(), {20000, 29999}, 1};
-
-    explicit Stage(config::Track track) {
-        config::Stream s;
-        s.name = "camera";
-        track.media = "video";
-        track.encoding = "H264/90000";
-        s.tracks.push_back(std::move(track));
-        REQUIRE(mesh.put(s));
-        const flow::LegPlan leg = leg_to("10.0.1.20:6000", kOut);
-        for (const auto& to : mesh.take_destinations().wanted) mesh.resolve(to, {leg.hop, ""});
-        lab.published().publish(mesh.compile());
-    }
-    static std::vector<flow::PortInfo> ports() {
-        std::vector<flow::PortInfo> all(2);
-        for (uint16_t i = 0; i < 2; i++) {
-            all[i].index = i;
-            all[i].name = i == 0 ? "lan" : "wan";
-            all[i].mac = mac("02:00:00:00:00:01");
-            all[i].multi_segment = true;
-            all[i].rx_workers = {0};
-        }
-        return all;
-    }
-    const mesh::Track& track() { return *mesh.stream("camera")->tracks[0]; }
+struct Paths : Modelled {
+    explicit Paths(const config::Track& track) { put(track); }
     void arrive(unsigned sequence, uint32_t ssrc, unsigned port = 20000) {
         lab.arrive(packet().udp(6000, port).payload(rtp_packet({.sequence = sequence, .ssrc = ssrc})).build(), kIn);
         lab.run();
     }
-    // RTP that left, whose checksums are right.
     std::vector<Bytes> left() {
         std::vector<Bytes> all;
-        for (const Sent& sent : lab.sent(kOut)) {
-            const Dissected copy = dissect(sent.frame);
-            REQUIRE(copy.lengths);
-            REQUIRE(copy.udp_sum == Sum::right);
-            all.push_back(copy.payload);
-        }
+        for (const Dissected& copy : out(kOut)) all.push_back(copy.payload);
         return all;
     }
 };
 
 config::Track two_paths() {
-    config::Track track;
-    track.sources.emplace_back().rtp = endpoint("10.0.0.1:20000");
+    config::Track track = video_track();
     track.sources.emplace_back().rtp = endpoint("10.0.0.1:20100");
     track.outputs.emplace_back().rtp = endpoint("10.0.1.20:6000");
     return track;
@@ -75,7 +37,7 @@ config::Track two_paths() {
 }  // namespace
 
 TEST_CASE("two paths with SSRCs of their own leave under one", "[live-live]") {
-    Stage stage(two_paths());
+    Paths stage(two_paths());
     for (unsigned n = 1; n <= 60; n++) {
         if (n % 5 != 3) stage.arrive(n, 0xaaaa1111, 20000);
         if (n % 5 != 4) stage.arrive(n, 0xbbbb2222, 20100);
@@ -91,7 +53,7 @@ TEST_CASE("two paths with SSRCs of their own leave under one", "[live-live]") {
 TEST_CASE("what one of two paths brings too late or from elsewhere is dropped by name", "[live-live]") {
     auto track = two_paths();
     track.skew = std::chrono::milliseconds(1);
-    Stage stage(track);
+    Paths stage(track);
     stage.arrive(1, 7);
     stage.arrive(3, 7);
     std::this_thread::sleep_until(std::chrono::steady_clock::now() + std::chrono::milliseconds(3));
@@ -104,14 +66,13 @@ TEST_CASE("what one of two paths brings too late or from elsewhere is dropped by
 }
 
 TEST_CASE("packets are sent once more when their time has come, under another SSRC", "[live-live]") {
-    using Steady = std::chrono::steady_clock;
     constexpr std::chrono::milliseconds kDelay{5};
     config::Track track;
     track.sources.emplace_back().rtp = endpoint("10.0.0.1:20000");
     track.outputs.emplace_back().rtp = endpoint("10.0.1.20:6000");
     track.outputs.back().duplicate_after = kDelay;
     track.outputs.emplace_back().rtp = endpoint("10.0.1.21:6000");
-    Stage stage(track);
+    Paths stage(track);
     const auto began = Steady::now();
     for (unsigned n = 1; n <= 10; n++) stage.arrive(n, 0x12345678);
     std::vector<Bytes> copies, others;

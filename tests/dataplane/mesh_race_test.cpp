@@ -4,28 +4,14 @@
 
 #include <thread>
 
-#include "control/mesh/mesh.hpp"
-#include "dataplane/lab.hpp"
+#include "dataplane/modelled.hpp"
 #include "flow/publisher.hpp"
-#include "support/media.hpp"
 #include "support/random.hpp"
 
 using namespace penstock;
 using namespace penstock::test;
 
 namespace {
-
-std::vector<flow::PortInfo> two_ports() {
-    std::vector<flow::PortInfo> all(2);
-    for (uint16_t i = 0; i < 2; i++) {
-        all[i].index = i;
-        all[i].name = i == 0 ? "lan" : "wan";
-        all[i].mac = mac("02:00:00:00:00:01");
-        all[i].multi_segment = true;
-        all[i].rx_workers = {0};
-    }
-    return all;
-}
 
 config::Stream stream(const std::string& name, const char* source, const std::vector<uint16_t>& receivers) {
     config::Stream s;
@@ -40,27 +26,13 @@ config::Stream stream(const std::string& name, const char* source, const std::ve
     return s;
 }
 
-void answer(mesh::Mesh& mesh) {
-    flow::NextHop hop;
-    hop.port = 1;
-    hop.mac = mac("02:00:00:00:01:20");
-    hop.source = *Ip::parse("10.0.1.1");
-    hop.mtu = 1500;
-    for (const flow::Destination& to : mesh.take_destinations().wanted) mesh.resolve(to, flow::Resolution{hop, ""});
-}
-
 }  // namespace
 
 TEST_CASE("the model changes under traffic: what is not touched gets every packet", "[race]") {
     constexpr unsigned kChanges = 1500;
-    Lab lab;
-    mesh::Mesh mesh(two_ports(), {20000, 29999}, 1);
-    REQUIRE(mesh.put(stream("untouched", "10.0.0.1:20000", {6000})));
-    const auto publish = [&] {
-        answer(mesh);
-        if (auto table = mesh.compile()) lab.published().publish(std::move(table));
-    };
-    publish();
+    Modelled modelled;
+    auto& [lab, mesh] = modelled;
+    modelled.put(stream("untouched", "10.0.0.1:20000", {6000}));
 
     std::atomic<bool> stop{false};
     std::atomic<uint64_t> untouched{0}, others{0}, sent{0};
@@ -90,12 +62,12 @@ TEST_CASE("the model changes under traffic: what is not touched gets every packe
             if (!put) FAIL(put.error().text);
         }
         if (i % 50 == 0) {  // the devices change and the MAC with them; lan and its queue stay in use
-            flow::PortInfo wan = two_ports()[1];
+            flow::PortInfo wan = lan_and_wan()[1];
             wan.mac.bytes[5] = std::byte(i);
             mesh.set_port(wan);
             lab.port_up(1, true);
         }
-        publish();
+        modelled.publish();
         for (const mesh::Track* track : mesh.tracks()) {  // as a scrape does
             for (const mesh::Path& path : track->paths) read += path.state->reception.counters().packets.read();
             for (const mesh::Output& output : track->outputs) read += output.rtp->packets.read();

@@ -16,7 +16,6 @@ using namespace penstock;
 using namespace penstock::test;
 using namespace std::chrono_literals;
 using flow::Drop;
-using Steady = std::chrono::steady_clock;
 
 namespace {
 

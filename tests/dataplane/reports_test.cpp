@@ -13,7 +13,6 @@
 using namespace penstock;
 using namespace penstock::test;
 using namespace std::chrono_literals;
-using Steady = std::chrono::steady_clock;
 using rtp::RtcpType;
 
 namespace {
