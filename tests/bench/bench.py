@@ -9,7 +9,6 @@ from statistics import median
 
 import peers
 import report
-import rtsp
 
 SIZES = 200, 1300
 CACHES = "hot", "cold"
@@ -99,7 +98,6 @@ def main():
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--programs", type=Path, required=True)
     options.add_argument("--quick", action="store_true")
-    options.add_argument("--rtsp", action="store_true")
     options.add_argument("--check", action="store_true")
     options.add_argument("--json", type=Path)
     options = options.parse_args()
@@ -108,12 +106,6 @@ def main():
     facts = machine()
     describe(facts, relay)
     report.machine(facts)
-    if options.rtsp:
-        if os.geteuid():
-            sys.exit("bench: --rtsp needs root: it makes network namespaces")
-        rows = list(rtsp.measure(options.programs.parents[1] / "penstock", options.programs / "bench-viewers", options.quick))
-        report.rtsp(rows, facts["tsc_hz"])
-        return finish(options, facts, rows, report.rtsp_verdict(rows))
     rows = []
     seconds = "0.3" if options.quick else "3"
     for case, fanouts in ("relay", FLOWS), ("relay-copy", (8, 64, 1024)):
@@ -146,11 +138,7 @@ def main():
     report.latency(rows)
     rows += list(rows_of([options.programs / "bench-scrape"]))
     report.scrape(rows)
-    return finish(options, facts, rows, report.verdict(rows))
-
-
-def finish(options, facts, rows, verdict):
-    """The file of figures, and the exit code."""
+    verdict = report.verdict(rows)
     facts["load_average_at_end"] = round(os.getloadavg()[0], 1)
     if options.json:
         options.json.write_text(json.dumps({"machine": facts, "rows": rows, "verdict": verdict}, indent=1) + "\n")

@@ -5,7 +5,6 @@ KERNEL_GOALS = {1: 20, 64: 40}
 FLOWS_GOAL = 1.5
 KEPT_GOAL = 40
 CHANGES_GOAL = 1.1
-VIEWERS_GOALS = {"udp": 10, "tcp": 3}
 
 TITLES = {
     "relay": "one packet in, copies out by a port that takes chained buffers",
@@ -130,78 +129,6 @@ def ratios(rows, above, below):
         if other:
             found.append((row["cycles_median"] / other["cycles_median"], below.format(**row)))
     return found
-
-
-def of_rtsp(rows, case, transport, deaf, subject):
-    """Of penstock the better driver."""
-    found = [r for r in rows if r["case"] == case and (r["transport"], r["deaf"], r["subject"]) == (transport, deaf, subject)
-             and r["driver"] != "null"]
-    return max(found, key=lambda r: (r["viewers"] if r["fine"] else 0, r["sessions_per_second"]), default=None)
-
-
-def null_of(rows):
-    return next((r for r in rows if r["case"] == "rtsp" and r["driver"] == "null"), None)
-
-
-def copy_cycles(row, tsc_hz):
-    """TSC cycles that server and kernel took for one copy."""
-    copies = row["viewers"] * row["packets_per_second"]
-    return (row["server_cores"] + row["softirq_cores"]) * tsc_hz / copies if row["fine"] else 0
-
-
-def rtsp(rows, tsc_hz):
-    print("\nrtsp: viewers of one stream of 4 Mbit/s, each of whom gets every packet in time. Cores: of the server, and of the whole machine in")
-    print("softirq, which is where the kernel delivers. Deaf: the viewers' kernel throws media away as it comes; otherwise bench-viewers hears it,")
-    print("on the same cores. Cycles: TSC cycles of server and softirq a copy. Failed: -: more were not tried\n")
-    print(f"{'server':<10} {'by':<10} {'transport':<10} {'viewers':>8} {'server':>8} {'softirq':>8} {'viewers':>8} {'cycles':>8}  next that failed")
-    for row in rows:
-        if row["case"] != "rtsp":
-            continue
-        failed = row.get("failed_at")
-        why = failed and (f"{failed['viewers']}: " + (f"{failed['playing']} play, {failed['failures']}" if failed["playing"] < failed["viewers"] else
-                                                      f"{failed['lost']} lost, {failed['behind'] * 100:.0f} % behind"))
-        print(f"{row['subject']:<10} {row['driver'] or 'sockets':<10} {row['transport'] + (' deaf' if row['deaf'] else ''):<10} "
-              f"{row['viewers'] if row['fine'] else 0:>8} {row['server_cores']:>8.2f} {row['softirq_cores']:>8.2f} {row.get('viewers_cores', 0):>8.2f} "
-              f"{copy_cycles(row, tsc_hz):>8.0f}  {why or '-'}")
-    by_kernel, alone = of_rtsp(rows, "rtsp", "udp", True, "penstock"), null_of(rows)
-    if by_kernel and alone:
-        print(f"\nOf the {copy_cycles(by_kernel, tsc_hz):.0f} cycles of a copy by {by_kernel['driver']} {copy_cycles(alone, tsc_hz):.0f} are the worker's own, "
-              f"as the port null shows; the rest is the kernel's way to send.")
-    print(f"\nset up by {next((r['viewers'] for r in rows if r['case'] == 'rtsp-setup'), 0)} viewers, 256 at once, while those that play have media\n")
-    print(f"{'server':<10} {'by':<10} {'transport':<10} {'sessions/s':>10} {'KiB a viewer':>13}")
-    for row in rows:
-        if row["case"] == "rtsp-setup":
-            print(f"{row['subject']:<10} {row['driver'] or 'sockets':<10} {row['transport'] + (' deaf' if row['deaf'] else ''):<10} "
-                  f"{row['sessions_per_second']:>10} {row['kib_per_viewer']:>13}")
-
-
-def rtsp_verdict(rows):
-    goals = []
-    print(f"\n{'penstock to GStreamer':<46} {'ratio':>7}  goal")
-
-    def compare(text, value, limit, pair):
-        if not all(pair):
-            goals.append({"goal": text, "limit": limit, "met": None})
-            return
-        ratio = value(pair[0]) / max(value(pair[1]), 1e-9)
-        met = None if limit is None else ratio >= limit
-        goals.append({"goal": text, "limit": limit, "worst": round(ratio, 2), "at": pair[0]["driver"], "met": met})
-        print(f"{text:<46} {ratio:>7.2f}  {'-' if limit is None else f'at least {limit}: ' + ('met' if met else 'not met')}")
-
-    compare("viewers, udp, one worker and no kernel (null)", lambda r: r["viewers"] if r["fine"] else 0, None,
-            [null_of(rows), of_rtsp(rows, "rtsp", "udp", True, "gstreamer")])
-    for transport, deaf in ("udp", True), ("udp", False), ("tcp", False):
-        name = transport + (", deaf" if deaf else "")
-        # Deaf or not, viewers over UDP are to be ten times as many; deaf is what the server itself can do.
-        compare(f"viewers, {name}", lambda r: r["viewers"] if r["fine"] else 0, VIEWERS_GOALS[transport],
-                [of_rtsp(rows, "rtsp", transport, deaf, subject) for subject in ("penstock", "gstreamer")])
-        compare(f"viewers a core of server and softirq, {name}",
-                lambda r: r["viewers"] / max(r["server_cores"] + r["softirq_cores"], 0.01) if r["fine"] else 0, None,
-                [of_rtsp(rows, "rtsp", transport, deaf, subject) for subject in ("penstock", "gstreamer")])
-        setups = [of_rtsp(rows, "rtsp-setup", transport, deaf, subject) for subject in ("penstock", "gstreamer")]
-        compare(f"sessions set up a second, {name}", lambda r: r["sessions_per_second"], None, setups)
-        compare(f"viewers a byte of memory, {name}", lambda r: 1 / max(r["kib_per_viewer"], 0.1), None, setups)
-    return goals
 
 
 def verdict(rows):
