@@ -201,6 +201,17 @@ def beside_spin(rows):
     yield "Again: `build-bench/tests/bench/bench-latency 20`.\n"
 
 
+def round_trips(rows):
+    yield "## Round trip over AF_XDP\n"
+    yield "One packet at a time, 2,000 a second, from a socket over veth and back to it; the sender polls. The echo is testpmd, which swaps addresses and"
+    yield "ports; by turns, medians of five turns.\n"
+    words = {"penstock-poll": "penstock, `idle: poll`", "penstock-sleep": "penstock, `idle: sleep`", "echo": "DPDK testpmd 5tswap"}
+    yield from table(["", "size", "p50 µs", "p99 µs", "p99.9 µs", "lost"],
+                     [[words[row["subject"]], f"{row['size']} B", *(cell(row, key, 1) for key in ("p50_us", "p99_us", "p999_us")), cell(row, "lost")]
+                      for row in rows if row["case"] == "round-trip"] or [[NONE] * 6])
+    yield "Again: `tools/bench --report`; the sender is `build-bench/tests/bench/bench-round-trip`.\n"
+
+
 def overload(rows):
     yield "## Overload\n"
     yield "Twice as much as a worker can forward, 1 → 16, 200 B, while the table changes: beside the most that it forwards of 90, 100 and 110 %, by turns."
@@ -243,6 +254,6 @@ def write(measured, where):
     out = ["# Performance\n", "Written by `tools/bench --report`, which measures all of this again (about ten minutes; `--quick`: two); not to be edited.\n"]
     for part in (machine(measured), targets(measured["verdict"]), walks(rows, where),
                  beside(rows, measured["machine"]["tsc_hz"], where), wire(rows, where), missing(measured["not_measured"]), growth(rows, where),
-                 changes(rows, where), beside_spin(rows), overload(rows), workers(rows), parts(rows)):
+                 changes(rows, where), beside_spin(rows), round_trips(rows), overload(rows), workers(rows), parts(rows)):
         out += part
     return "\n".join(out).rstrip("\n") + "\n"

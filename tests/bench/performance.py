@@ -11,6 +11,7 @@ import bench
 import gstreamer
 import page
 import peers
+import round_trip
 import targets
 import wire
 
@@ -87,11 +88,14 @@ def measure(programs, quick):
         take("two workers", bench.rows_of([programs / "bench-workers", "4" if quick else "24"]))
     over_veth, unseen = wire.measure(programs, 0.5 if quick else 2)
     rows += over_veth
+    print("bench: round trips", flush=True)
+    trips, no_trips = round_trip.measure(programs, quick)
+    rows += trips
     found, missing = beside_peers(programs, 1 if quick else 4, "0.2" if quick else "0.4", facts["tsc_hz"])
     rows += found
     facts["load_average_at_end"] = round(os.getloadavg()[0], 1)
     return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "quick": quick, "machine": facts,
-            "rows": rows, "not_measured": not_measured(missing, facts["cores"]) | unseen}
+            "rows": rows, "not_measured": not_measured(missing, facts["cores"]) | unseen | no_trips}
 
 
 def main():

@@ -69,6 +69,9 @@ def verdict(rows):
     ours, spin = (of(rows, "latency-beside-spin", subject=subject) for subject in ("penstock", "spin"))
     goal("latency at half load under changes: at most 1.5 x that of a spin loop", 1.5,
          [(a[key] / b[key], word) for a, b in zip(ours, spin) for key, word in (("p99_us", "p99"), ("p999_us", "p99.9")) if b[key]])
+    goal("round trip over AF_XDP on veth: at most 1.2 x a plain DPDK echo, both polling", 1.2,
+         [(a[key] / b[key], f"{s} B, {word}") for s in sizes for a in of(rows, "round-trip", subject="penstock-poll", size=s)
+          for b in of(rows, "round-trip", subject="echo", size=s) for key, word in (("p50_us", "p50"), ("p99_us", "p99"))])
     full = of(rows, "overload")
     goal("overload: at least 1.9 x the capacity was offered", 1.9, [(row["offered"], "200 %") for row in full], at_least=True)
     goal("overload at 200 %: at least 0.95 of the peak", 0.95, [(row["of_peak"], "200 %") for row in full], at_least=True)
