@@ -74,9 +74,10 @@ class Builds:
     # What the sanitizers run, and no more: the rest of the tree would take minutes to build.
     TARGETS = {"asan": ["unit", "property", *THREADED], "tsan": ["threads", "rcu_race_hasty", *THREADED]}
 
-    def __init__(self, twice):
-        """`twice`: whether the plain build has the programs, too, that the sanitizers run."""
-        self.twice = twice
+    def __init__(self, whole):
+        """`whole`: a run of everything, whose plain build has the benchmark programs, which no suite runs, and not those that
+        the sanitizers run."""
+        self.whole = whole
         self.report = Suite("build")
         self.report.seconds = 0.0
         self.made = {}
@@ -96,8 +97,11 @@ class Builds:
         log = LOGS / f"build-{kind}.log"
         started = time.monotonic()
         code, text = 0, ""
-        if not (directory / "build.ninja").exists():
-            code, text = run(["meson", "setup", directory, *options], log, env=os.environ | compilers)
+        known = (directory / "build.ninja").exists()
+        if kind == "plain" and self.whole:
+            options = [*options, "-Dbench=true"]
+        if not known or options:
+            code, text = run(["meson", "setup", *(["--reconfigure"] if known else []), directory, *options], log, env=os.environ | compilers)
         if code == 0:
             log = LOGS / f"compile-{kind}.log"
             code, text = run(["meson", "compile", "-C", directory, *(f"{name}:executable" for name in self._targets(kind, directory))], log)
@@ -109,7 +113,7 @@ class Builds:
 
     def _targets(self, kind, directory):
         """None: all of them."""
-        if kind != "plain" or self.twice:
+        if kind != "plain" or not self.whole:
             return self.TARGETS.get(kind, [])
         all_of_them = json.loads(subprocess.check_output(["meson", "introspect", "--targets", directory]))
         return [target["name"] for target in all_of_them if target["type"] == "executable" and target["name"] not in self.TARGETS["asan"]]
@@ -200,7 +204,7 @@ def plain(name, privileged=False):
         if privileged and NOT_ROOT:
             suite.skip(name, NOT_ROOT)
         elif directory:
-            meson_suite(suite, directory, name, privileged=privileged, without=[] if builds.twice else ["loop"])
+            meson_suite(suite, directory, name, privileged=privileged, without=["loop"] if builds.whole else [])
         else:
             suite.skip(name, "it did not build")
         return suite.done()
@@ -322,7 +326,7 @@ def main():
     parser.add_argument("--suite", nargs="+", choices=list(SUITES), action="extend", metavar="NAME")
     given = parser.parse_args()
     wanted = given.suite or (list(TWICE) if given.quick else [name for name in SUITES if name not in WHEN_NAMED.union(TWICE)])
-    builds = Builds(twice=bool(given.suite or given.quick))
+    builds = Builds(whole=not (given.suite or given.quick))
     done = [SUITES[name](builds) for name in dict.fromkeys(wanted)]
     print(f"\n{'suite':12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for suite in [builds.report, *done]:
