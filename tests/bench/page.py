@@ -240,8 +240,9 @@ def workers(rows):
 def parts(rows):
     yield "## FEC and merge by themselves\n"
     yield "Beyond the relay, cycles per media packet (FEC, 1300 B) and per arriving packet (merge). GStreamer's are what its elements add to a pipeline of the"
-    yield "same packets, the best of three. `read once` is what it takes to read a packet of 1300 B that is in no cache: many streams cannot come near it,"
-    yield "since each packet also reads and writes a row's and a column's sum, which are as cold: five times as many bytes.\n"
+    yield "same packets, the best of three. `read once` is what it takes to read a packet of 1300 B that is in no cache. Of very many streams the sums are in"
+    yield "no cache either: packet by packet each reads and writes a row's and a column's sum, five times its own bytes; what comes together, as a picture's"
+    yield "packets do, finds sums that are hot; where all packets of a matrix come together, reading them is what is left.\n"
     lines = [[WORDS.get(row["case"], "read once") + (", GStreamer" if row["subject"] == "gstreamer" else ""), f"{row['flows']:,}", row["cache"],
               cell(row), cell(row, "cycles_best")]
              for row in rows if row["case"] in ("fec-encode", "fec-decode", "read-once", "merge")]

@@ -64,8 +64,9 @@ def verdict(rows):
             if least:
                 goal(f"GStreamer's {word}: at least {least} x penstock, packets {cache}", least,
                      over(theirs, of(rows, case, subject="penstock", flows=1, cache=cache), "1 stream"), at_least=True)
-    goal("FEC encode of 4,096 streams: at most 1.5 x reading each packet once", 1.5,
-         over(of(rows, "fec-encode", subject="penstock", flows=4096, cache="cold"), of(rows, "read-once"), "4,096 streams"))
+    for cache in "cold", "cold, a picture at a time", "cold, a matrix at a time":
+        goal(f"FEC encode of 4,096 streams, packets {cache}: at most 1.5 x reading each packet once", 1.5,
+             over(of(rows, "fec-encode", subject="penstock", flows=4096, cache=cache), of(rows, "read-once"), "4,096 streams"))
     ours, spin = (of(rows, "latency-beside-spin", subject=subject) for subject in ("penstock", "spin"))
     goal("latency at half load under changes: at most 1.5 x that of a spin loop", 1.5,
          [(a[key] / b[key], word) for a, b in zip(ours, spin) for key, word in (("p99_us", "p99"), ("p999_us", "p99.9")) if b[key]])
