@@ -94,6 +94,32 @@ def measured_or_not(programs, rounds, seconds):
     return middle(found)
 
 
+def measured_for_page(prog, page, measure, verdict):
+    """The options of `tools/bench --report`, and what was measured now or in a file of former figures, judged."""
+    options = argparse.ArgumentParser(prog=f"tools/bench {prog}", add_help=False)
+    options.add_argument("--rtsp", action="store_true")
+    options.add_argument("--report", type=Path, nargs="?", const=Path(page))
+    options.add_argument("--programs", type=Path)
+    options.add_argument("--from", type=Path, dest="taken")
+    options.add_argument("--quick", action="store_true")
+    options.add_argument("--check", action="store_true")
+    options.add_argument("--json", type=Path)
+    options = options.parse_args()
+    try:
+        measured = json.loads(options.taken.read_text()) if options.taken else measure(options.programs, options.quick)
+    except (OSError, json.JSONDecodeError) as error:
+        sys.exit(f"bench: {options.taken or 'measuring'}: {error}")
+    measured["verdict"] = verdict(measured["rows"])
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    return options, measured
+
+
+def missed(options, measured):
+    """The exit code."""
+    return 1 if options.check and any(goal["met"] is False for goal in measured["verdict"]) else 0
+
+
 def main():
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--programs", type=Path, required=True)

@@ -1,11 +1,8 @@
 """Measures what docs/performance.md tells and writes it; tools/bench --report calls this after the build."""
-import argparse
 import datetime
-import json
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import bench
 import gstreamer
@@ -99,28 +96,14 @@ def measure(programs, quick):
 
 
 def main():
-    options = argparse.ArgumentParser(prog="tools/bench --report", add_help=False)
-    options.add_argument("--report", type=Path, nargs="?", const=Path("docs/performance.md"), required=True)
-    options.add_argument("--programs", type=Path)
-    options.add_argument("--from", type=Path, dest="taken")
-    options.add_argument("--quick", action="store_true")
-    options.add_argument("--check", action="store_true")
-    options.add_argument("--json", type=Path)
-    options = options.parse_args()
-    try:
-        measured = json.loads(options.taken.read_text()) if options.taken else measure(options.programs, options.quick)
-    except (OSError, json.JSONDecodeError) as error:
-        sys.exit(f"bench: {options.taken or 'measuring'}: {error}")
-    measured["verdict"] = targets.verdict(measured["rows"])
-    if options.json:
-        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    options, measured = bench.measured_for_page("--report", "docs/performance.md", measure, targets.verdict)
     plots = options.report.with_suffix("")  # beside it, in a directory of its name
     plots.mkdir(parents=True, exist_ok=True)
     for name, svg in page.plots(measured["rows"]).items():
         (plots / f"{name}.svg").write_text(svg)
     options.report.write_text(page.write(measured, plots.name))
     print(f"bench: wrote {options.report} and the plots in {plots}")
-    return 1 if options.check and any(goal["met"] is False for goal in measured["verdict"]) else 0
+    return bench.missed(options, measured)
 
 
 if __name__ == "__main__":

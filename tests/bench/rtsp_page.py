@@ -1,10 +1,7 @@
 """Measures RTSP beside a GStreamer RTSP server and tells of it; tools/bench --rtsp calls this after the build."""
-import argparse
 import datetime
-import json
 import os
 import sys
-from pathlib import Path
 
 import bench
 import rtsp
@@ -129,29 +126,14 @@ def measure(programs, quick):
 
 
 def main():
-    options = argparse.ArgumentParser(prog="tools/bench --rtsp", add_help=False)
-    options.add_argument("--rtsp", action="store_true", required=True)
-    options.add_argument("--report", type=Path, nargs="?", const=Path("docs/performance-rtsp.md"))
-    options.add_argument("--programs", type=Path)
-    options.add_argument("--from", type=Path, dest="taken")
-    options.add_argument("--quick", action="store_true")
-    options.add_argument("--check", action="store_true")
-    options.add_argument("--json", type=Path)
-    options = options.parse_args()
-    try:
-        measured = json.loads(options.taken.read_text()) if options.taken else measure(options.programs, options.quick)
-    except (OSError, json.JSONDecodeError) as error:
-        sys.exit(f"bench: {options.taken or 'measuring'}: {error}")
-    measured["verdict"] = verdict(measured["rows"])
-    if options.json:
-        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    options, measured = bench.measured_for_page("--rtsp", "docs/performance-rtsp.md", measure, verdict)
     text = write(measured)
     if options.report:
         options.report.write_text(text)
         print(f"bench: wrote {options.report}")
     else:
         print("\n" + text)
-    return 1 if options.check and any(goal["met"] is False for goal in measured["verdict"]) else 0
+    return bench.missed(options, measured)
 
 
 if __name__ == "__main__":
