@@ -45,6 +45,7 @@ public:
     const config::Pull& config() const noexcept { return config_; }
     const std::string& stream() const noexcept { return stream_; }
     const rtsp::PullFacts& facts() const noexcept { return pull_.facts(); }
+    const std::vector<std::string>& unmet() const noexcept { return unmet_; }  // as mesh::Stream has it
 
 private:
     struct Waiting {
@@ -80,6 +81,7 @@ private:
     void stop();
     bool watched() const;
     void look_for_media();
+    void say_unmet();
     void latch(const mesh::Stream& stream);
 
     const std::string stream_;
@@ -95,6 +97,7 @@ private:
     Instant watched_{};                    // when somebody did, last
     uint64_t packets_ = 0;                 // at the last look
     bool delivers_ = false;                // media has come since it plays
+    std::vector<std::string> unmet_;       // what was said of it
     std::optional<rtsp::Failure> said_{};  // in the log, since it delivered last
     bool draining_ = false, left_ = false;
 };
