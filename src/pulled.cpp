@@ -79,7 +79,6 @@ void Pulled::drain() {
     while (const auto output = pull_.poll(Clock::now()))
         std::visit([this](const auto& wanted) { on(wanted); }, *output);
     draining_ = false;
-    if (pull_.idle()) give_ports_back();
 }
 
 void Pulled::on(const rtsp::client::Connect& connect) {
@@ -205,6 +204,7 @@ void Pulled::on(const rtsp::client::Received& received) {
 }
 
 void Pulled::on(const rtsp::client::Over& over) {
+    give_ports_back();  // a camera that was not told goes on to send there: the next session has others
     if (!over.failure) return;
     const rtsp::PullFacts& facts = pull_.facts();
     const bool at_once = facts.next && *facts.next <= Clock::now();  // the other way, instead

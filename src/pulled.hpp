@@ -91,7 +91,7 @@ private:
     io::TcpClient tcp_;
     Endpoint remote_, local_;
     std::vector<Track> tracks_;
-    std::vector<uint16_t> ports_;  // by track; the same ones from one connection to the next, as far as it goes
+    std::vector<uint16_t> ports_;  // by track, of one session
     Ip ports_at_;                  // whose they are
     std::vector<Waiting> waiting_;
     Instant watched_{};                    // when somebody did, last
