@@ -7,6 +7,7 @@
 
 #include "cores.hpp"
 #include "doctor/read.hpp"
+#include "random_bits.hpp"
 #include "version.hpp"
 
 namespace penstock {
@@ -195,7 +196,7 @@ Result<void> Node::open_pulls() {
 }
 
 Result<void> Node::open_rtsp() {
-    port_pairs_.emplace(config_.media.first_port, config_.media.last_port);
+    port_pairs_.emplace(config_.media.first_port, config_.media.last_port, random_bits());
     if (!config_.rtsp.on()) return {};
     auto rtsp =
         Rtsp::open(config_, {.loop = loop_,

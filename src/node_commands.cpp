@@ -71,7 +71,7 @@ std::vector<std::string> Node::names(std::string_view placeholder, std::span<con
         if (const mesh::Stream* stream = mesh_->stream(before.front())) return cli::receivers_of(*stream);
     if (placeholder == "OUTPUT" || placeholder == "SOURCE" || placeholder == "TRACK")
         if (const mesh::Stream* stream = mesh_->stream(before.front()))
-            return cli::deletable(stream->running(), placeholder);
+            return cli::deletable(stream->editable(), placeholder);
     return all;
 }
 
@@ -184,15 +184,22 @@ Result<std::string> Node::edit(const cli::Command& command) {
     const std::string& name = command.arguments[0];
     const mesh::Stream* stream = mesh_->stream(name);
     if (!stream) return fail(fmt::format("there is no stream '{}'; try show stream all", name));
-    const bool brought = !stream->brought.empty();
+    const bool brought = stream->pulled() || !stream->brought.empty();
     if (brought && command.action != Action::add_output && command.action != Action::del_output)
         return fail(
             fmt::format("the tracks of stream '{}' are those of its publisher or camera; outputs can be added "
                         "and deleted",
                         name));
-    const auto edit = cli::edit(stream->running(), command, config_.ports);
+    auto edit = cli::edit(stream->editable(), command, config_.ports);
     if (!edit) return fail(edit.error().text);
-    if (auto put = brought ? mesh_->bring(name, edit->stream.tracks) : mesh_->put(edit->stream); !put)
+    if (stream->pulled()) {
+        edit->stream = config::trimmed(std::move(edit->stream));
+        if (!stream->brought.empty())
+            for (const std::string& unmet : config::planned(edit->stream, stream->brought).unmet)
+                if (std::ranges::find(stream->unmet, unmet) == stream->unmet.end()) return fail(unmet);
+    }
+    if (auto put = brought && !stream->pulled() ? mesh_->bring(name, edit->stream.tracks) : mesh_->put(edit->stream);
+        !put)
         return fail(put.error().text);
     follow_changes();
     return fmt::format("stream '{}': {}", name, edit->what);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "control/config/differences.hpp"
 #include "control/rtsp/announce.hpp"
 #include "control/sdp/groups.hpp"
 #include "control/sdp/track.hpp"
@@ -80,7 +79,6 @@ void Pulled::drain() {
     while (const auto output = pull_.poll(Clock::now()))
         std::visit([this](const auto& wanted) { on(wanted); }, *output);
     draining_ = false;
-    if (pull_.idle()) give_ports_back();
 }
 
 void Pulled::on(const rtsp::client::Connect& connect) {
@@ -177,21 +175,11 @@ void Pulled::find_sources(const rtsp::client::Granted& granted) {
 }
 
 Result<void> Pulled::bring() {
-    const mesh::Stream* before = around_.mesh.stream(stream_);
     std::vector<rtsp::ArrivingMedia> media;
     for (const Track& track : tracks_)
         media.push_back({track.config, track.source, track.copy_of, track.repairs, track.repair});
     auto arriving = rtsp::tracks_of(media);
-    config::Stream now;
-    now.tracks = std::move(arriving.tracks);
-    // Outputs that operators added stay with the track of their name.
-    if (before != nullptr) {
-        const auto names = config::track_names(now);
-        for (const auto& track : before->tracks)
-            for (size_t t = 0; t < names.size(); t++)
-                if (names[t] == track->name) now.tracks[t].outputs = track->config.outputs;
-    }
-    if (auto brought = around_.mesh.bring(stream_, now.tracks); !brought) return brought;
+    if (auto brought = around_.mesh.bring(stream_, std::move(arriving.tracks)); !brought) return brought;
     for (size_t t = 0; t < tracks_.size(); t++) tracks_[t].place = arriving.places[t];
     if (pull_.way() != rtsp::Way::tcp) return {};
     const auto& made = around_.mesh.stream(stream_)->tracks;
@@ -216,6 +204,7 @@ void Pulled::on(const rtsp::client::Received& received) {
 }
 
 void Pulled::on(const rtsp::client::Over& over) {
+    give_ports_back();  // a camera that was not told goes on to send there: the next session has others
     if (!over.failure) return;
     const rtsp::PullFacts& facts = pull_.facts();
     const bool at_once = facts.next && *facts.next <= Clock::now();  // the other way, instead
@@ -231,9 +220,9 @@ void Pulled::on(const rtsp::client::Over& over) {
 bool Pulled::watched() const {
     if (!waiting_.empty()) return true;
     const mesh::Stream* stream = around_.mesh.stream(stream_);
-    return stream != nullptr && std::ranges::any_of(stream->tracks, [](const auto& track) {
-               return !track->viewers.empty() || !track->outputs.empty();
-           });
+    if (stream == nullptr) return false;
+    return std::ranges::any_of(stream->tracks, [](const auto& track) { return !track->viewers.empty(); }) ||
+           std::ranges::any_of(stream->config.tracks, [](const auto& entry) { return !entry.outputs.empty(); });
 }
 
 void Pulled::tick() {
@@ -246,12 +235,23 @@ void Pulled::tick() {
     waiting_.erase(late.begin(), late.end());
     const auto& failure = pull_.facts().failure;
     for (const Waiting& w : over) w.told(failure && pull_.facts().tries != 0 ? status_of(*failure) : 504);
-    if (!config_.on_demand || left_ || !pull_.wanted()) return;
-    if (watched()) watched_ = now;
-    if (now - watched_ >= config_.linger) {
+    say_unmet();
+    if (!config_.on_demand || left_) return;
+    if (watched()) return start();
+    if (pull_.wanted() && now - watched_ >= config_.linger) {
         around_.log.info("RTSP pull '{}': nobody has watched for {} s: stopped", stream_, config_.linger.count());
         stop();
     }
+}
+
+// Once, for as long as it is so.
+void Pulled::say_unmet() {
+    const mesh::Stream* stream = around_.mesh.stream(stream_);
+    if (stream == nullptr || left_ || stream->unmet == unmet_) return;
+    for (const std::string& why : stream->unmet)
+        if (std::ranges::find(unmet_, why) == unmet_.end())
+            around_.log.warning("RTSP pull '{}': {}: its outputs get nothing", stream_, why);
+    unmet_ = stream->unmet;
 }
 
 void Pulled::look_for_media() {

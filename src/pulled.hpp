@@ -45,6 +45,7 @@ public:
     const config::Pull& config() const noexcept { return config_; }
     const std::string& stream() const noexcept { return stream_; }
     const rtsp::PullFacts& facts() const noexcept { return pull_.facts(); }
+    const std::vector<std::string>& unmet() const noexcept { return unmet_; }  // as mesh::Stream has it
 
 private:
     struct Waiting {
@@ -80,6 +81,7 @@ private:
     void stop();
     bool watched() const;
     void look_for_media();
+    void say_unmet();
     void latch(const mesh::Stream& stream);
 
     const std::string stream_;
@@ -89,12 +91,13 @@ private:
     io::TcpClient tcp_;
     Endpoint remote_, local_;
     std::vector<Track> tracks_;
-    std::vector<uint16_t> ports_;  // by track; the same ones from one connection to the next, as far as it goes
+    std::vector<uint16_t> ports_;  // by track, of one session
     Ip ports_at_;                  // whose they are
     std::vector<Waiting> waiting_;
     Instant watched_{};                    // when somebody did, last
     uint64_t packets_ = 0;                 // at the last look
     bool delivers_ = false;                // media has come since it plays
+    std::vector<std::string> unmet_;       // what was said of it
     std::optional<rtsp::Failure> said_{};  // in the log, since it delivered last
     bool draining_ = false, left_ = false;
 };

@@ -1,5 +1,8 @@
 #include "pulls.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <utility>
 
 #include "control/metrics/pulls.hpp"
@@ -69,14 +72,15 @@ cli::Report Pulls::sources() const {
                        .tries = f.tries,
                        .next_seconds = f.next ? std::optional(seconds(*f.next - now)) : std::nullopt,
                        .failure = f.failure ? std::string(name(*f.failure)) : std::string(),
-                       .why = f.why});
+                       .why = f.why,
+                       .unmet = fmt::format("{}", fmt::join(pulled->unmet(), "; "))});
     }
     return cli::show_rtsp_sources(all);
 }
 
 std::string Pulls::metrics() const {
     std::vector<metrics::PullOf> all;
-    for (const auto& [stream, pulled] : pulled_) all.push_back({stream, pulled->facts()});
+    for (const auto& [stream, pulled] : pulled_) all.push_back({stream, pulled->facts(), pulled->unmet().size()});
     return metrics::render(all);
 }
 

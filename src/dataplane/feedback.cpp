@@ -15,6 +15,7 @@
 #include "rtp/rtcp/description.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"
+#include "rtp/rtcp/shift.hpp"
 #include "rtp/rtcp/writer.hpp"
 
 namespace penstock::dataplane {
@@ -199,25 +200,8 @@ void Worker::hear_source(const RxQueue& from, const rte_mbuf* m, const Classifie
 // left. Its times are the source's, as those of the packets are.
 void Worker::restate(rte_mbuf* m, Classified& in, const Flow& f) noexcept {
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
-    const uint32_t theirs = f.path->reception.ssrc(), ours = f.ssrc();
-    const auto rename = [&](const std::byte* at) {
-        if (wire::load32(at) == theirs) alter32(m, in, static_cast<size_t>(at - payload.data()), ours);
-    };
-    rtp::each_packet(payload, [&](const rtp::RtcpPacket& packet) {
-        const std::byte* const body = packet.body.data();
-        if (packet.body.size() < 4) return;
-        const auto info = rtp::sender_info(packet);
-        if (info && info->ssrc == theirs) {
-            const auto at = static_cast<size_t>(body - payload.data());
-            alter32(m, in, at, ours);
-            alter32(m, in, at + 16, f.sent->packets());
-            alter32(m, in, at + 20, f.sent->octets());
-        } else if (packet.type == rtp::RtcpType::bye) {
-            for (size_t i = 0; i < packet.count && 4 * i + 4 <= packet.body.size(); i++) rename(body + 4 * i);
-        } else if (packet.type == rtp::RtcpType::sdes) {
-            rename(body);  // of the first chunk: a source speaks for itself
-        }
-    });
+    rtp::each_restated(payload, f.path->reception.ssrc(), f.ssrc(), f.sent->packets(), f.sent->octets(),
+                       [&](size_t at, uint32_t word) { alter32(m, in, at, word); });
 }
 
 // A table that is new: who is told that a track ends.

@@ -51,14 +51,63 @@ def pulled(lab):
 
 def assert_one_source(capture, port):
     """As tshark sees it: one SSRC, each number one more than the one before, and no time that goes back or leaps."""
-    rows = capture.fields(f"rtp && udp.dstport == {port}", "rtp.ssrc", "rtp.seq", "rtp.timestamp", options=("-d", f"udp.port=={port},rtp"))
+    rows = capture.fields(f"rtp && udp.dstport == {port} && ip.src == {WAN[4]}", "rtp.ssrc", "rtp.seq", "rtp.timestamp", options=("-d", f"udp.port=={port},rtp"))
     assert len({ssrc for ssrc, *_ in rows}) == 1, f"port {port}: {set(ssrc for ssrc, *_ in rows)}"
     for (_, seq, time), (_, after, later) in zip(rows, rows[1:]):
         assert (int(after) - int(seq)) % 0x10000 == 1, f"port {port}: {after} comes after {seq}"
         assert (int(later) - int(time)) % 0x100000000 < FAR * 90000, f"port {port}: {later} comes after {time}"
-    said = {ssrc for ssrc, in capture.fields(f"rtcp && udp.dstport == {port + 1} && rtcp.pt == 200", "rtcp.senderssrc", options=("-d", f"udp.port=={port + 1},rtcp"))}
+    said = {ssrc for ssrc, in capture.fields(f"rtcp && udp.dstport == {port + 1} && ip.src == {WAN[4]} && rtcp.pt == 200", "rtcp.senderssrc", options=("-d", f"udp.port=={port + 1},rtcp"))}
     assert said <= {rows[0][0]}, f"port {port + 1}: reports are of {said}"
     return len(rows)
+
+
+MULTICAST = "listen: [\":554\"], multicast: { groups: 239.10.0.0/24, port: wan }"
+
+
+def multicast_encoder(lab):
+    penstock = lab.start_penstock(lab.node, config(lab, MULTICAST))
+    return penstock, "camera-1", lambda: start_source(lab.source, LAN[4], 20000, 20002, pattern="testsrc2=size=320x180:rate=25")
+
+
+def multicast_pulled(lab):
+    penstock = lab.start_penstock(lab.node, pull_config(lab, {"gate": f"url: \"rtsp://{SOURCE[4]}:8554/live\", transport: udp"}).replace(
+        "listen: [\":554\"]", MULTICAST))
+    return penstock, "gate", lambda: camera.start(lab.source)
+
+
+@cases(source=("multicast_encoder", "multicast_pulled"))
+def test_multicast(source):
+    """ffmpeg and GStreamer share a group; the source is killed and started again: both decode what it then sends, in the sessions that
+    they had, and the group carries one source without a gap."""
+    with Relay(3) as lab:
+        penstock, stream, begin = globals()[source](lab)
+        process = begin()
+        wait_media(penstock, stream)
+        wire = Capture(lab.receivers[2], "eth0")  # the switch floods groups: this one watches nothing itself
+        url = f"rtsp://{WAN[4]}/{stream}"
+        players = [ffmpeg(lab, 0, url, "udp_multicast"), gstreamer(lab, 1, url, "udp-mcast")]
+
+        def both_have(more, before=(0, 0)):
+            wait_for(lambda: all(len(pictures()) >= had + more for (_, pictures), had in zip(players, before)),
+                     f"{more} pictures more than {before}; there are {[len(pictures()) for _, pictures in players]}\n"
+                     + "\n".join(player.text()[-300:] for player, _ in players) + penstock.text()[-800:], 40)
+        both_have(PICTURES)
+        shown = penstock.show("rtsp sessions")
+        groups = {row["to"] for row in shown["tracks"]}
+        assert len(groups) == 2 and [row["transport"] for row in shown["sessions"]] == ["multicast"] * 2, shown
+        process.child.kill()
+        process.child.wait()
+        before = [len(pictures()) for _, pictures in players]
+        process = begin()
+        both_have(PICTURES, before)
+        assert {row["session"] for row in sessions(penstock)} == {row["session"] for row in shown["sessions"]}
+        assert {row["to"] for row in penstock.show("rtsp sessions")["tracks"]} == groups
+        for player, _ in players:
+            assert player.running()
+            player.child.send_signal(signal.SIGINT)
+        for group in groups:
+            assert assert_one_source(wire, int(group.rsplit(":", 1)[1])) >= 10, group
+        assert_ledger(penstock.metrics())
 
 
 @cases(source=("encoder", "publisher", "pulled"))

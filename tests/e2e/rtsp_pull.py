@@ -253,3 +253,28 @@ def test_from_penstock():
         second.stop()
         wait_sessions(first, 0)  # by TEARDOWN
         assert first.metrics().sum("penstock_rtsp_sessions_ended_total", reason="teardown") == 1
+
+
+def test_connection_lost():
+    """The connection to a camera is cut while it goes on: what it sends for the former session is not taken for the new one's, and the
+    viewer sees one source."""
+    with Relay(1) as lab:
+        camera.start(lab.source)
+        penstock = lab.start_penstock(lab.node, config(lab, {"gate": f"url: \"rtsp://{SOURCE[4]}:8554/live\", transport: udp"}))
+        wait_media(penstock)
+        viewer = Client(lab.receivers[0], name="gate")
+        assert viewer.setup("video").status == 200 and viewer.request("PLAY").status == 200
+        first = viewer.packet("video")[0]
+        # Nothing gets through to it that could end the session there, and nothing comes back.
+        lab.node.run("nft", "add table inet cut; add chain inet cut out { type filter hook output priority 0; }; add rule inet cut out tcp dport 8554 drop")
+        lab.node.run("ss", "-K", "dport", "=", ":8554")
+        wait_for(lambda: source(penstock)["state"] != "playing", state_of(penstock))
+        lab.node.run("nft", "delete", "table", "inet", "cut")
+        wait_for(lambda: source(penstock)["state"] == "playing" and penstock.metrics().sum("penstock_path_packets_total", stream="gate") > 60, state_of(penstock), 40)
+        metrics = penstock.metrics()
+        for what in ("duplicate_packets", "ssrc_changes", "reordered_packets"):
+            assert metrics.sum(f"penstock_path_{what}_total", stream="gate") == 0, what
+        assert metrics.drops().get("no_flow", 0) > 30, metrics.drops()  # the former session's
+        last = viewer.drain("video").packet("video")[0]
+        assert last[8:12] == first[8:12]
+        assert_ledger(penstock.metrics())

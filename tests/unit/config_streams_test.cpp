@@ -293,6 +293,40 @@ TEST_CASE("repair ports collide as RTP and RTCP ports do") {
     expect(with_output(many), {{13, 9, "more than 8 different settings of `fec`"}});
 }
 
+TEST_CASE("what is wanted of a camera's tracks stands beside rtsp") {
+    const auto with = [](const std::string& tracks) {
+        return "ports: [{ name: lan, driver: \"null\" }]\nstreams:\n  - name: gate\n    rtsp: { url: rtsp://h/ }\n"
+               "    tracks: [\n " +
+               tracks + "]\n";
+    };
+    CHECK(right(with("")).streams[0].tracks.empty());
+    const auto stream =
+        right(with("{ media: video, encoding: H264/90000, delay: 50ms, feedback: {}, outputs: ["
+                   "{ rtp: 10.0.1.20:6000, rtx: { payload_type: 97 } },"
+                   "{ live_live: [{ rtp: 10.0.1.20:7000 }, { rtp: 10.0.2.20:7000, port: lan }] }] },\n "
+                   "{ media: audio, payload_type: 8, skew: B, outputs: [{ rtp: 239.1.1.1:5004, port: lan }] }"))
+            .streams[0];
+    REQUIRE(stream.tracks.size() == 2);
+    const Track &video = stream.tracks[0], &audio = stream.tracks[1];
+    CHECK((video.encoding == "H264/90000" && !video.payload_type && video.sources.empty()));
+    CHECK((video.delay.count() == 50 && video.feedback && video.outputs.size() == 3));
+    CHECK((audio.payload_type == 8 && audio.encoding.empty() && audio.skew == kClassB));
+    expect(std::vector<Case>{
+        {with("{ media: video, sources: [] }"), {{6, 18, "does not go beside `rtsp`, where the camera says it"}}},
+        {with("{ media: video, fmtp: a=b }"), {{6, 18, "Allowed: media, payload_type, encoding"}}},
+        {with("{ outputs: [{ rtp: 10.0.1.20:6000 }] }"), {{6, 2, "'media' is missing"}}},
+        {with("{ media: video, encoding: H264 }"), {{6, 28, "NAME/CLOCK"}}},
+        {with("{ media: smell }"), {{6, 11, "one of video, audio, application"}}},
+        {with("{ media: video, outputs: [\n { rtp: 10.0.1.20:6000 }, { rtp: 10.0.1.20:6000 }] }"),
+         {{7, 34, "is an output of this track already"}}},
+        {with("{ media: video, outputs: [\n { rtp: 10.0.1.20:6000, rtx: { payload_type: 97 } }] }"),
+         {{7, 9, "say in `feedback`"}}},
+        {with("{ media: video, outputs: [\n { rtp: 10.0.0.1:5000 }] }") +
+             "  - { name: b, tracks: [{ media: video, encoding: a/1, sources: [{ rtp: 10.0.0.1:5000 }] }] }\n",
+         {{7, 9, "a loop"}}},
+    });
+}
+
 TEST_CASE("a stream is a camera's, or has tracks") {
     const auto with = [](const std::string& settings) {
         return "ports: [{ name: lan, driver: \"null\" }]\nstreams:\n  - name: gate\n    rtsp: { " + settings + " }\n";
@@ -326,7 +360,6 @@ TEST_CASE("a stream is a camera's, or has tracks") {
         {with("url: rtsp://h/, wait: 61s"), {{4, 35, "a time from 1s to 60s"}}},
         {with("url: rtsp://h/, from: me"), {{4, 35, "one of announced, first, any"}}},
         {with("url: rtsp://h/, linger: 5s"), {{4, 29, "goes with `start: on_demand` only"}}},
-        {with("url: rtsp://h/") + "    tracks: []\n", {{5, 5, "the camera says which tracks there are"}}},
     });
     const auto wrong = load(with("url: \"rtsp://u:secret%@h/\""), environment, "host");
     CHECK(wrong.error()[0].text.find("secret") == std::string::npos);

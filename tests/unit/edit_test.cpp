@@ -5,6 +5,7 @@
 
 #include "control/cli/reloaded.hpp"
 #include "control/config/differences.hpp"
+#include "control/config/planned.hpp"
 
 using namespace penstock;
 using namespace penstock::cli;
@@ -176,4 +177,30 @@ TEST_CASE("a reload is told in words and as an object", "[edit]") {
     CHECK_THAT(reloaded.json(), Contains(R"("added":["a","b"],"removed":["c"],"touched":[{"stream":"cam","changes":)"
                                          R"(["output 10.0.1.21:6000 added","source 10.0.0.1:5 removed"]}],)"
                                          R"("at_next_start":["ports"],"taken_over":["rtsp"]})"));
+}
+
+TEST_CASE("outputs of a camera's tracks, before it brings them and while it does", "[edit]") {
+    const auto idle = load(R"({rtsp: {url: "rtsp://10.0.0.7/live", start: on_demand}})");
+    refused(idle, Action::add_output, "rtp://10.0.1.20:6000", {"has not said yet", "?track=video"});
+    refused(idle, Action::add_output, "rtp://10.0.1.20:6000?track=smell", {"no track 'smell'"});
+    refused(idle, Action::add_output, "rtp://10.0.1.20:6000?track=video-99", {"no track 'video-99'"});
+    const auto second =
+        done(idle, Action::add_output, "rtp://10.0.1.20:6000?track=video-2", "output 10.0.1.20:6000 added");
+    REQUIRE(second.tracks.size() == 2);
+    CHECK((second.tracks[0].outputs.empty() && second.tracks[1].outputs.size() == 1));
+    CHECK(config::trimmed(second) == second);
+    const auto none =
+        done(second, Action::del_output, "rtp://10.0.1.20:6000?track=video-2", "output 10.0.1.20:6000 deleted");
+    CHECK(config::trimmed(none) == idle);
+
+    std::vector<config::Track> brought(2);
+    brought[0].media = "video";
+    brought[1].media = "audio";
+    const auto known = config::with_entries(idle, brought);
+    CHECK(deletable(known, "TRACK") == Words{"video", "audio"});
+    refused(known, Action::add_output, "rtp://10.0.1.20:6000", {"several tracks", "video, audio"});
+    CHECK(done(known, Action::add_output, "rtp://10.0.1.20:6000?track=audio", "output 10.0.1.20:6000 added")
+              .tracks[1]
+              .outputs.size() == 1);
+    CHECK(config::trimmed(known) == idle);
 }

@@ -183,4 +183,6 @@ TEST_CASE("pairs of ports", "[rtsp]") {
     CHECK(round.take(any) == 20000);
     round.give_back(20000);
     CHECK(round.take(any) == 20002);  // not the one that was just given back
+    CHECK(PortPairs(20000, 20003, 7).take(any) == 20002);
+    CHECK(PortPairs(20000, 20000, 7).size() == 0);
 }

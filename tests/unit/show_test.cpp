@@ -251,8 +251,15 @@ TEST_CASE("cameras are shown without their passwords", "[show]") {
     config::Stream gate;
     gate.name = "gate";
     gate.rtsp = config::Pull{*config::location_of("rtsp://eve:sesame@10.0.0.7/live"), config::Reach::tcp, true};
+    gate.tracks.emplace_back();
+    gate.tracks[0].media = "video";
+    gate.tracks[0].outputs = {to("10.0.1.20:6000")};
     REQUIRE(mesh.put(gate));
     const auto report = cli::show_config(mesh);
+    REQUIRE(report.sections[0].rows.size() == 1);
+    CHECK(text(report.sections[0], 0, "track") == "video");
+    CHECK(text(report.sections[0], 0, "rtp") == "10.0.1.20:6000");
+    CHECK(unknown(report.sections[0], 0, "encoding"));
     const Section& pulls = report.sections[2];
     REQUIRE(pulls.rows.size() == 1);
     CHECK(text(pulls, 0, "url") == "rtsp://10.0.0.7/live");
@@ -265,8 +272,9 @@ TEST_CASE("cameras are shown without their passwords", "[show]") {
     facts.state = "playing";
     facts.connects = 3;
     facts.failures[static_cast<size_t>(rtsp::Failure::closed)] = 2;
-    const std::string all = metrics::render(std::vector<metrics::PullOf>{{"gate", facts}});
+    const std::string all = metrics::render(std::vector<metrics::PullOf>{{"gate", facts, 2}});
     CHECK(all.find("penstock_rtsp_pull_playing{stream=\"gate\"} 1\n") != std::string::npos);
     CHECK(all.find("penstock_rtsp_pull_connects_total{stream=\"gate\"} 3\n") != std::string::npos);
     CHECK(all.find("penstock_rtsp_pull_failures_total{stream=\"gate\",reason=\"closed\"} 2\n") != std::string::npos);
+    CHECK(all.find("penstock_rtsp_pull_unmet_tracks{stream=\"gate\"} 2\n") != std::string::npos);
 }

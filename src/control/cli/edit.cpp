@@ -8,6 +8,7 @@
 
 #include "control/cli/url.hpp"
 #include "control/config/differences.hpp"
+#include "control/config/planned.hpp"
 
 namespace penstock::cli {
 namespace {
@@ -55,6 +56,11 @@ std::vector<std::string> urls_of(const Stream& stream) {
 Result<size_t> track_for(const Stream& stream, const std::string& wanted) {
     const auto names = config::track_names(stream);
     if (wanted.empty() && names.size() == 1) return 0u;
+    if (wanted.empty() && stream.rtsp && names.empty())
+        return fail(
+            fmt::format("the camera of stream '{}' has not said yet which tracks it has: say for which one it is "
+                        "by ?track=video, ?track=audio or, for the second of a kind, ?track=video-2",
+                        stream.name));
     if (wanted.empty())
         return fail(
             fmt::format("stream '{}' has several tracks: say which by ?track=NAME; {}", stream.name, some(names)));
@@ -83,7 +89,9 @@ size_t tellings(const Entry& entry) {
 }
 
 template <class Entry>
-Result<Edit> add_entry(const Stream& stream, const Url& url, const config::Loaded<Entry>& entry) {
+Result<Edit> add_entry(const Stream& of, const Url& url, const config::Loaded<Entry>& entry) {
+    // A track that a camera may bring can be named before it does.
+    const Stream stream = of.rtsp ? config::with_entry(of, url.track) : of;
     const auto t = track_for(stream, url.track);
     if (!t) return fail(t.error().text);
     if (!entry) return fail(text_of(entry.error(), false));

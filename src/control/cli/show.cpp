@@ -7,6 +7,8 @@
 #include <array>
 #include <utility>
 
+#include "control/config/differences.hpp"
+
 namespace penstock::cli {
 namespace {
 
@@ -317,8 +319,8 @@ Report show_port_info(const std::vector<PortFacts>& ports) {
                              uint64_t{port.tx_queues}, optional_text(port.steering), optional_text(port.zero_copy),
                              optional_text(port.segmentation), numa(port.numa_node), optional_text(port.device),
                              optional_text(port.firmware), optional_text(port.offloads), optional_text(port.multicast),
-                             port.info.multi_segment,
-                             port.info.partial_checksums, port.flow_rules ? Cell{uint64_t{*port.flow_rules}} : Cell{}});
+                             port.info.multi_segment, port.info.partial_checksums,
+                             port.flow_rules ? Cell{uint64_t{*port.flow_rules}} : Cell{}});
     return {{std::move(s)}};
 }
 
@@ -355,29 +357,35 @@ Report show_config(const mesh::Mesh& mesh) {
               {}};
     const auto number = [](const auto& optional) { return optional ? Cell{uint64_t{*optional}} : Cell{}; };
     const auto vlan = [](uint16_t id) { return id == 0 ? Cell{} : Cell{uint64_t{id}}; };
-    for (const mesh::Track* track : mesh.tracks()) {
-        if (!mesh.stream(track->stream)->brought.empty()) continue;  // a protocol's: no configuration
+    const auto add = [&](const std::string& stream, const std::string& name, const config::Track& track) {
         const auto row = [&](std::string kind, const Endpoint& rtp) {
-            return Row{track->stream,          track->name,
-                       track->config.media,    number(track->config.payload_type),
-                       track->config.encoding, optional_text(track->config.fmtp),
-                       std::move(kind),        rtp.text()};
+            return Row{stream,
+                       name,
+                       track.media,
+                       number(track.payload_type),
+                       optional_text(track.encoding),
+                       optional_text(track.fmtp),
+                       std::move(kind),
+                       rtp.text()};
         };
-        for (const mesh::Path& path : track->paths) {
-            const config::Source& source = path.source;
+        for (const config::Source& source : track.sources) {
             Row r = row("source", source.rtp);
             r.insert(r.end(), {source.from ? Cell{source.from->text()} : Cell{},
                                source.port ? Cell{*source.port} : Cell{}, vlan(source.vlan), Cell{}, Cell{}, Cell{},
                                source.fec ? Cell{text(source.fec->carriage)} : Cell{}});
             s.rows.push_back(std::move(r));
         }
-        for (const mesh::Output& output : track->outputs) {
-            Row r = row("output", output.to.rtp);
-            r.insert(r.end(), {Cell{}, output.to.port ? Cell{*output.to.port} : Cell{}, vlan(output.to.vlan),
-                               number(output.to.ttl), number(output.to.dscp), Cell{output.to.rtcp_mux},
-                               output.to.fec ? Cell{text(output.to.fec->code)} : Cell{}});
+        for (const config::Output& output : track.outputs) {
+            Row r = row("output", output.rtp);
+            r.insert(r.end(),
+                     {Cell{}, output.port ? Cell{*output.port} : Cell{}, vlan(output.vlan), number(output.ttl),
+                      number(output.dscp), Cell{output.rtcp_mux}, output.fec ? Cell{text(output.fec->code)} : Cell{}});
             s.rows.push_back(std::move(r));
         }
+    };
+    for (const auto& [name, stream] : mesh.streams()) {
+        const auto names = config::track_names(stream.config);  // tracks of a protocol are no configuration
+        for (size_t t = 0; t < names.size(); t++) add(name, names[t], stream.config.tracks[t]);
     }
     Section pulls{"pulls",
                   "from cameras",

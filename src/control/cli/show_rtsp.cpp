@@ -58,12 +58,13 @@ Report show_rtsp_sources(const std::vector<RtspSource>& all) {
                      {"next_seconds", "next in"},
                      {"url", "url"},
                      {"failure", "last failure"},
-                     {"why", "why"}},
+                     {"why", "why"},
+                     {"unmet", "tracks unmet"}},
                     {}};
     for (const RtspSource& s : all)
         sources.rows.push_back(Row{s.stream, s.state, s.seconds, s.transport, s.start, s.connects, s.tries,
-                                   s.next_seconds ? Cell{*s.next_seconds} : Cell{}, s.url, text(s.failure),
-                                   text(s.why)});
+                                   s.next_seconds ? Cell{*s.next_seconds} : Cell{}, s.url, text(s.failure), text(s.why),
+                                   text(s.unmet)});
     return {{std::move(sources)}};
 }
 

@@ -27,6 +27,7 @@ struct RtspSource {
     uint64_t connects = 0, tries = 0;
     std::optional<double> next_seconds;
     std::string failure, why;
+    std::string unmet;  // entries of its `tracks` that do nothing, and why; empty: none
 };
 
 Report show_rtsp_sources(const std::vector<RtspSource>& sources);

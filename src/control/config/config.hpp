@@ -213,7 +213,8 @@ struct Stream {
     std::string name;
     Mark at;
     std::vector<Track> tracks;
-    std::optional<Pull> rtsp{};  // instead of tracks: the camera describes them
+    // A camera brings the tracks: those above have no sources then, and say what is wanted of them (planned.hpp).
+    std::optional<Pull> rtsp{};
     bool operator==(const Stream&) const = default;
 };
 

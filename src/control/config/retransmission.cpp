@@ -19,8 +19,9 @@ std::optional<std::chrono::milliseconds> milliseconds(const Value& value, unsign
                         });
 }
 
-void check_types(const Track& track, Problems& problems) {
+void check_types(const Track& track, bool of_camera, Problems& problems) {
     const auto check = [&](const Mark& at, uint8_t rtx, std::string_view key) {
+        if (!track.payload_type && of_camera) return;  // which says it later
         if (!track.payload_type) {
             problems.add(
                 at, fmt::format("`{}` is told by its payload type: say the `payload_type` of the track, too", key));
@@ -98,7 +99,7 @@ void check_retransmission(const Config& config, Problems& problems) {
     uint64_t kept = 0;
     for (const Stream& stream : config.streams)
         for (const Track& track : stream.tracks) {
-            check_types(track, problems);
+            check_types(track, stream.rtsp.has_value(), problems);
             const uint64_t before = kept, most = config.memory.mbufs / 2;
             if (track.feedback) kept += track.feedback->retransmit;
             if (before <= most && kept > most)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/text.hpp"
 #include "control/config/words.hpp"
 
 namespace penstock::config {
@@ -44,6 +45,15 @@ std::optional<uint32_t> clock_rate(std::string_view encoding) {
         if (!channels || *channels == 0 || *channels > 255) return std::nullopt;
     }
     return static_cast<uint32_t>(*clock);
+}
+
+bool same_encoding(std::string_view a, std::string_view b) {
+    const auto essence = [](std::string_view encoding) {
+        constexpr std::string_view kOneChannel = "/1";
+        const bool one = std::ranges::count(encoding, '/') == 2 && encoding.ends_with(kOneChannel);
+        return one ? encoding.substr(0, encoding.size() - kOneChannel.size()) : encoding;
+    };
+    return same_name(essence(a), essence(b));
 }
 
 std::optional<uint8_t> dscp(std::string_view text) {

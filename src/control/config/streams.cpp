@@ -162,16 +162,34 @@ void read_encoding(const Map& map, Track& track) {
     track.clock_rate = clock_rate(*encoding).value_or(track.clock_rate);
 }
 
-Track read_track(const Value& value, const PortNames& ports) {
-    static constexpr std::string_view kKeys[] = {"media", "payload_type", "encoding", "fmtp", "sources",
-                                                 "skew",  "outputs",      "feedback", "delay"};
+constexpr std::string_view kTrackKeys[] = {"media", "payload_type", "encoding", "fmtp", "sources",
+                                           "skew",  "outputs",      "feedback", "delay"};
+
+// What it is of, and to whom it goes and how.
+void read_media(const Map& map, Track& track) {
     static constexpr Name<std::string_view> kMedia[] = {
         {"video", "video"}, {"audio", "audio"}, {"application", "application"}};
-    Track track;
-    track.at = value.at();
-    const Map map{value, kKeys};
+    track.at = map.value().at();
     track.media = map.required("media").one_of<std::string_view>(kMedia).value_or("");
     track.payload_type = read_payload_type(map["payload_type"]);
+}
+
+void read_ways_out(const Map& map, Track& track, const PortNames& ports) {
+    if (const Value apart = map["skew"])
+        track.skew = apart.parsed("a class of ST 2022-7, A, B, C or D, or a time from 150us to 500ms", skew)
+                         .value_or(track.skew);
+    if (const Value wait = map["delay"])
+        track.delay = wait.parsed("a time from 1ms to 1000ms such as 50ms",
+                                  [](std::string_view text) { return milliseconds(text, 1000); })
+                          .value_or(track.delay);
+    read_outputs(map["outputs"], track, ports);
+    track.feedback = read_feedback(map["feedback"]);
+}
+
+Track read_track(const Value& value, const PortNames& ports) {
+    Track track;
+    const Map map{value, kTrackKeys};
+    read_media(map, track);
     read_encoding(map, track);
     track.fmtp =
         map["fmtp"]
@@ -187,25 +205,29 @@ Track read_track(const Value& value, const PortNames& ports) {
     const size_t paths = sources.each([&](const Value& entry) { track.sources.push_back(read_source(entry, ports)); });
     if (paths > 2 || (paths == 0 && (sources.is(Kind::list) || sources.is(Kind::null))))
         sources.problem(fmt::format("{} entries: one, or two for live-live, are allowed", paths));
-    if (const Value apart = map["skew"]) {
-        track.skew = apart.parsed("a class of ST 2022-7, A, B, C or D, or a time from 150us to 500ms", skew)
-                         .value_or(track.skew);
-        if (paths == 1) apart.problem(apart.key_at(), "says nothing where there is one source");
-    }
-    if (const Value wait = map["delay"])
-        track.delay = wait.parsed("a time from 1ms to 1000ms such as 50ms",
-                                  [](std::string_view text) { return milliseconds(text, 1000); })
-                          .value_or(track.delay);
-    read_outputs(map["outputs"], track, ports);
-    track.feedback = read_feedback(map["feedback"]);
+    if (const Value apart = map["skew"]; apart && paths == 1)
+        apart.problem(apart.key_at(), "says nothing where there is one source");
+    read_ways_out(map, track, ports);
+    return track;
+}
+
+// Beside `rtsp`: what is wanted of a track that the camera describes.
+Track read_wanted(const Value& value, const PortNames& ports) {
+    static constexpr std::string_view kKeys[] = {"media", "payload_type", "encoding", "skew",
+                                                 "delay", "outputs",      "feedback"};
+    Track track;
+    const Map map{value, kTrackKeys};
+    map.narrow(kTrackKeys, kKeys, "beside `rtsp`, where the camera says it");
+    read_media(map, track);
+    if (map["encoding"]) read_encoding(map, track);
+    read_ways_out(map, track, ports);
     return track;
 }
 
 void read_tracks(const Map& map, Stream& stream, const PortNames& ports) {
     if (const Value rtsp = map["rtsp"]) {
         stream.rtsp = read_pull(rtsp);
-        if (const Value tracks = map["tracks"])
-            tracks.problem(tracks.key_at(), "does not go with `rtsp`: the camera says which tracks there are");
+        map["tracks"].each([&](const Value& entry) { stream.tracks.push_back(read_wanted(entry, ports)); });
         return;
     }
     const Value tracks = map.required("tracks");

@@ -7,21 +7,24 @@
 
 namespace penstock::mesh {
 
+config::Stream Stream::editable() const { return pulled() ? config::with_entries(config, brought) : running(); }
+
 Result<void> Mesh::bring(const std::string& name, std::vector<config::Track> tracks) {
     const Stream* known = stream(name);
-    if (known != nullptr && !known->config.tracks.empty())
+    if (known != nullptr && !known->pulled() && !known->config.tracks.empty())
         return fail(fmt::format("stream '{}' has tracks of its own", name));
     config::Stream wanted = known ? known->config : config::Stream{};
     wanted.name = name;
-    wanted.tracks = std::move(tracks);
+    auto planned = config::planned(wanted, tracks);
+    wanted.tracks = planned.tracks;
     if (auto why = objection(wanted)) return fail(std::move(*why));
     Stream& now = streams_[name];
     if (known == nullptr) {
         now.config.name = name;
         now.of_protocol = true;
     }
-    now.brought = wanted.tracks;
-    run(now, wanted, false);
+    now.brought = std::move(tracks);
+    run_brought(now, planned);
     return {};
 }
 
@@ -30,8 +33,15 @@ void Mesh::withdraw(const std::string& name) {
     if (found == streams_.end() || found->second.brought.empty()) return;
     Stream& now = found->second;
     now.brought.clear();
-    run(now, now.config, false);
+    run_brought(now, {});
     if (now.of_protocol) streams_.erase(found);
+}
+
+void Mesh::run_brought(Stream& now, const config::Planned& planned) {
+    config::Stream wanted = now.config;
+    wanted.tracks = planned.tracks;
+    now.unmet = planned.unmet;
+    run(now, wanted, false);
 }
 
 }  // namespace penstock::mesh

@@ -68,14 +68,18 @@ Mesh::Changes Mesh::replace(const std::vector<config::Stream>& streams) {
 
 void Mesh::set(const config::Stream& stream) {
     Stream& now = streams_[stream.name];
+    const bool published = std::exchange(now.of_protocol, false);
     now.config = stream;
-    now.of_protocol = false;
     if (!now.brought.empty()) {
-        if (stream.tracks.empty()) return;
+        if (stream.rtsp && !published) return run_brought(now, config::planned(stream, now.brought));
+        if (stream.tracks.empty() && !published) return;
         now.brought.clear();
         displaced_.push_back(stream.name);
     }
-    run(now, stream);
+    now.unmet.clear();
+    config::Stream wanted = stream;
+    if (stream.rtsp) wanted.tracks.clear();  // there is nothing yet of which it is wanted
+    run(now, wanted);
 }
 
 // Makes the tracks be like those of `stream`. `ends`: who receives one that nothing follows is told so. A protocol's

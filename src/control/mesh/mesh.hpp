@@ -13,6 +13,7 @@
 
 #include "base/result.hpp"
 #include "control/config/config.hpp"
+#include "control/config/planned.hpp"
 #include "flow/fec.hpp"
 #include "flow/late.hpp"
 #include "flow/next_hop.hpp"
@@ -123,12 +124,16 @@ struct Track {
 };
 
 struct Stream {
-    config::Stream config;               // of the file or of operators
-    bool of_protocol = false;            // neither has it: it goes with the tracks that were brought
+    config::Stream config;     // of the file or of operators; a pulled one's tracks want those that are brought
+    bool of_protocol = false;  // neither has it: it goes with the tracks that were brought
     std::vector<config::Track> brought;  // by a protocol: what a publisher announced, what a camera described
     std::vector<std::unique_ptr<Track>> tracks;
+    std::vector<std::string>
+        unmet;  // of a pulled one: entries of its configuration that the camera's tracks do not meet
 
-    config::Stream running() const;  // with the tracks that it has now, whoever they are of
+    bool pulled() const { return config.rtsp.has_value(); }
+    config::Stream running() const;   // with the tracks that it has now, whoever they are of
+    config::Stream editable() const;  // what operators change: as it runs, or what is wanted of a camera's tracks
 };
 
 // What a worker was given to do.
@@ -166,9 +171,9 @@ public:
     Changes replace(const std::vector<config::Stream>& streams);
 
     // Tracks that a protocol brings at run time, for a stream of the file that has none of its own, or for one that is
-    // made for them. Once more for the same stream: they become like this. A reload leaves them alone, unless its file
-    // has other tracks for that name. Refused, with nothing changed, as put() is, or when the stream has tracks
-    // already.
+    // made for them. Once more for the same stream: they become like this. Outputs and settings of a camera's are those
+    // of the configuration, at any time. A reload leaves them alone, unless its file has other tracks for that name.
+    // Refused, with nothing changed, as put() is, or when the stream has tracks already.
     Result<void> bring(const std::string& stream, std::vector<config::Track> tracks);
     void withdraw(const std::string& stream);  // they go, and with them a stream that was made for them
     // Streams whose brought tracks went by other hands since the last call: deleted, or replaced by the file.
@@ -271,6 +276,7 @@ private:
 
     std::optional<std::string> objection(const config::Stream& stream) const;
     void set(const config::Stream& stream);
+    void run_brought(Stream& now, const config::Planned& planned);
     void run(Stream& now, const config::Stream& stream, bool ends = true);
     std::unique_ptr<Track> make_track(const std::string& stream, const std::string& name, const config::Track& of,
                                       const Track* before);

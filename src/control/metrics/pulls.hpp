@@ -10,6 +10,7 @@ namespace penstock::metrics {
 struct PullOf {
     std::string stream;
     const rtsp::PullFacts& facts;
+    size_t unmet = 0;  // entries of its `tracks` that do nothing
 };
 
 std::string render(std::span<const PullOf> pulls);  // nothing when there are none

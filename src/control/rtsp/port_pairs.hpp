@@ -8,12 +8,15 @@ namespace penstock::rtsp {
 
 class PortPairs {
 public:
-    PortPairs(uint16_t first, uint16_t last)
+    // `begin` is any number: which pair is the first to be taken.
+    PortPairs(uint16_t first, uint16_t last, uint64_t begin = 0)
         : first_(static_cast<uint32_t>(first) + first % 2),
-          used_(last > first_ ? (static_cast<size_t>(last) - first_ + 1) / 2 : 0) {}
+          used_(last > first_ ? (static_cast<size_t>(last) - first_ + 1) / 2 : 0),
+          next_(used_.empty() ? 0 : begin % used_.size()) {}
 
     // The even port of a pair that is free and that `usable` agrees to. Pairs go round, so that the last packets for
-    // who had one do not meet who gets it next.
+    // who had one do not meet who gets it next; and they begin anywhere, since a camera goes on for a minute to send to
+    // who had one before penstock was killed.
     template <class Usable>
     std::optional<uint16_t> take(Usable usable) {
         for (size_t i = 0; i < used_.size(); i++) {
@@ -37,7 +40,7 @@ public:
 private:
     uint32_t first_;
     std::vector<bool> used_;
-    size_t next_ = 0, taken_ = 0;
+    size_t next_, taken_ = 0;
 };
 
 }  // namespace penstock::rtsp
