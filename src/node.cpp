@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "control/io/kept_neighbours.hpp"
 #include "cores.hpp"
 #include "doctor/read.hpp"
 #include "random_bits.hpp"
@@ -127,7 +128,10 @@ Result<void> Node::open_dataplane() {
     auto started = dataplane::Eal::start(eal, log_);
     if (!started) return fail(started.error().text);
     eal_ = std::move(*started);
-    auto opened = dataplane::Dataplane::open(plan, *eal_, log_);
+    auto opened = [&] {
+        const io::KeptNeighbours kept;
+        return dataplane::Dataplane::open(plan, *eal_, log_);
+    }();
     if (!opened) return fail(opened.error().text);
     dataplane_ = std::move(*opened);
     cores_ = cores->workers;

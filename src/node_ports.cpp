@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "control/io/kept_neighbours.hpp"
 #include "node.hpp"
 #include "privileges.hpp"
 
@@ -84,6 +85,7 @@ void Node::port_gone(const flow::PortInfo& port, const std::string& why) {
 
 bool Node::port_back(const flow::PortInfo& port) {
     const Raised raised;  // opening takes capabilities that are not in effect otherwise
+    const io::KeptNeighbours kept;
     if (auto opened = dataplane_->rejoin(port.index, log_); !opened) {
         std::string& why = down_[port.index];
         if (why != opened.error().text) log_.warning("port '{}': still down: {}", port.name, opened.error().text);

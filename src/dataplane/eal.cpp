@@ -15,11 +15,23 @@ namespace {
 
 constexpr size_t kHugepage = size_t{2} << 20;
 
+// What drivers of virtual functions say, as information, when their reset was not answered or gave no MAC address; they
+// go on as if it had.
+constexpr std::string_view kInvented = "MAC address not assigned by Host PF";
+
 // DPDK writes to a FILE*; its lines become ours. The cookie is the Log, which outlives the Eal.
 ssize_t write_line(void* cookie, const char* text, size_t size) {
+    Log& log = *static_cast<Log*>(cookie);
     std::string_view line{text, size};
+    if (line.contains(kInvented))
+        log.warning(
+            "a virtual function was given no MAC address, and its driver invents one: its physical function has none "
+            "for "
+            "it ('ip link set PF vf N mac ...'), or is down; then nothing passes until it is up");
+    if (rte_log_cur_msg_loglevel() > static_cast<int>(RTE_LOG_WARNING) && !log.enabled(Level::debug))
+        return static_cast<ssize_t>(size);
     while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
-    if (!line.empty()) static_cast<Log*>(cookie)->line(Level::warning, fmt::format("dpdk: {}", line));
+    if (!line.empty()) log.line(Level::warning, fmt::format("dpdk: {}", line));
     return static_cast<ssize_t>(size);
 }
 
@@ -55,7 +67,9 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log& log) {
     // With devices it is DPDK's choice: virtual addresses behind an IOMMU, physical ones where there is none.
     if (plan.pci_devices.empty()) args.insert(args.end(), {"--no-pci", "--iova-mode=va"});
     for (const std::string& device : plan.pci_devices) args.insert(args.end(), {"-a", device});
-    args.push_back(fmt::format("--log-level={}", plan.verbose ? "info" : "warning"));
+    const bool functions = !plan.pci_devices.empty();  // for kInvented; the rest of it is left out by write_line()
+    args.push_back(fmt::format("--log-level={}", plan.verbose || functions ? "info" : "warning"));
+    if (functions) args.emplace_back("--log-level=pmd.net.*.init:info");
 
     if (!plan.telemetry) args.emplace_back("--no-telemetry");
 

@@ -30,6 +30,8 @@ struct Interface {
     std::optional<bool> native;     // XDP by the driver; absent: the kernel does not say (before 6.3)
     std::optional<bool> zero_copy;  // AF_XDP without copying; likewise
     std::string xdp_refusal;        // why it cannot have our XDP program; empty: it can
+    unsigned deferred = 0;          // of its interrupts, so many wait for a timer (napi_defer_hard_irqs)
+    unsigned deferred_ns = 0;       // of so long (gro_flush_timeout)
     bool is_tap = false;
     int numa_node = -1;  // -1: none
     std::vector<Route> routes;

@@ -23,7 +23,7 @@ void judge_cores(const Facts& facts, const Plan& plan, Findings& out);
 void judge_bpf(const Facts& facts, Findings& out);
 void judge_port(const config::Port& port, const config::Config& config, const Facts& facts, const Plan& plan,
                 Findings& out);
-void judge_interface(const config::Port& port, const Interface& interface, const std::string& kernel, Findings& out);
+void judge_interface(const config::Port& port, const Interface& interface, const Facts& facts, Findings& out);
 void judge_pci(const config::Port& port, const Facts& facts, Findings& out);
 void judge_capabilities(std::string_view of, Capabilities needed, const Facts& facts, Findings& out);
 void judge_numa(const config::Port& port, int node, const Facts& facts, const Plan& plan, Findings& out);

@@ -1,4 +1,4 @@
-// An interface that stays with the kernel: XDP, queues, MTU, and whether the node hangs on it.
+// An interface that stays with the kernel: XDP, queues, interrupts, MTU, and whether the node hangs on it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,7 +20,7 @@ public:
         : port_(port), interface_(interface), out_(out) {}
 
     void link() {
-        if (interface_.up) return met("interface", fmt::format("{}, driver {}, up", port_.interface, driver()));
+        if (interface_.up) return met("interface", fmt::format("{}, driver {}, up", port_.interface, kernel_driver()));
         say(Status::degraded, "interface", fmt::format("{} is down", port_.interface),
             "nothing arrives and nothing leaves", fmt::format("ip link set dev {} up", port_.interface));
     }
@@ -32,10 +32,10 @@ public:
         mode();
         if (port_.zero_copy == config::ZeroCopy::off || port_.mode == config::XdpMode::generic) return;
         if (interface_.zero_copy == false && port_.zero_copy == config::ZeroCopy::on)
-            say(Status::missing, "zero-copy", fmt::format("driver {} does not offer it", driver()), "zero_copy is on",
-                "set zero_copy: auto");
+            say(Status::missing, "zero-copy", fmt::format("driver {} does not offer it", kernel_driver()),
+                "zero_copy is on", "set zero_copy: auto");
         else if (interface_.zero_copy == false)
-            say(Status::degraded, "zero-copy", fmt::format("driver {} does not offer it", driver()),
+            say(Status::degraded, "zero-copy", fmt::format("driver {} does not offer it", kernel_driver()),
                 "the kernel copies each packet", "a NIC whose driver has it (ice, i40e, mlx5_core), or driver: pci");
         else
             met("zero-copy", interface_.zero_copy ? "the driver offers it" : "the kernel tells when it is tried");
@@ -77,6 +77,26 @@ public:
         met("queues", fmt::format("{} of {}", port_.queues, there));
     }
 
+    // With need_wakeup the driver's own NAPI brings packets to the socket, which nobody polls: a tenth at most was to
+    // be had by polling (decision 0019), for a system call in each turn that finds nothing.
+    void interrupts() {
+        if (interface_.deferred == 0 || interface_.deferred_ns == 0)
+            return met("interrupts", "not deferred: packets come as they arrive");
+        const std::string settings = fmt::format("/sys/class/net/{}/", port_.interface);
+        say(Status::degraded, "interrupts",
+            fmt::format("{} are deferred, by {} µs each time", interface_.deferred, interface_.deferred_ns / 1000),
+            "that is for sockets that are polled busily; ours are not, and packets wait for the timer",
+            fmt::format("echo 0 > {0}napi_defer_hard_irqs; echo 0 > {0}gro_flush_timeout", settings));
+    }
+
+    // Decision 0019: the rings of a packet socket cost the kernel more for a packet than anything else.
+    void driver(const Facts& facts) {
+        if (!facts.xdp_sockets || interface_.native != true)
+            return met("driver", "af_packet: native XDP is not to be had here");
+        say(Status::degraded, "driver", fmt::format("af_packet, though driver {} has native XDP", kernel_driver()),
+            "a packet costs the kernel one and a half to ten times what it does by AF_XDP", "set driver: af_xdp");
+    }
+
     void mtu() {
         const bool native = port_.driver == config::Driver::af_xdp && port_.mode == config::XdpMode::native;
         if (native && interface_.mtu > kLargestXdpMtu)
@@ -110,16 +130,16 @@ private:
             return say(Status::degraded, "XDP", "mode is generic", "each packet takes the kernel's slow path first",
                        "set mode: auto");
         if (interface_.native == false && port_.mode == config::XdpMode::native)
-            return say(Status::missing, "XDP", fmt::format("driver {} has no native XDP", driver()), "mode is native",
-                       "set mode: auto, or driver: af_packet");
+            return say(Status::missing, "XDP", fmt::format("driver {} has no native XDP", kernel_driver()),
+                       "mode is native", "set mode: auto, or driver: af_packet");
         if (interface_.native == false)
-            return say(Status::degraded, "XDP", fmt::format("generic: driver {} has no native XDP", driver()),
+            return say(Status::degraded, "XDP", fmt::format("generic: driver {} has no native XDP", kernel_driver()),
                        "each packet takes the kernel's slow path first",
                        "a NIC whose driver has it (ice, i40e, mlx5_core)");
-        met("XDP",
-            interface_.native ? fmt::format("native, driver {}", driver()) : "the kernel tells when it is tried");
+        met("XDP", interface_.native ? fmt::format("native, driver {}", kernel_driver())
+                                     : "the kernel tells when it is tried");
     }
-    std::string driver() const { return interface_.driver.empty() ? "unknown" : interface_.driver; }
+    std::string kernel_driver() const { return interface_.driver.empty() ? "unknown" : interface_.driver; }
     void met(const char* check, std::string found) {
         out_.push_back({check, port_.name, Status::met, std::move(found), "", ""});
     }
@@ -134,13 +154,16 @@ private:
 
 }  // namespace
 
-void judge_interface(const config::Port& port, const Interface& interface, const std::string& kernel, Findings& out) {
+void judge_interface(const config::Port& port, const Interface& interface, const Facts& facts, Findings& out) {
     Judge judge{port, interface, out};
     judge.link();
     if (port.driver == config::Driver::af_xdp) {
         judge.xdp();
-        judge.segmentation(kernel);
+        judge.segmentation(facts.kernel);
         judge.queues();
+        judge.interrupts();
+    } else {
+        judge.driver(facts);
     }
     judge.mtu();
     judge.uplink();

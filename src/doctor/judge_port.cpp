@@ -59,7 +59,7 @@ void judge_netdev(const config::Port& port, const config::Config& config, const 
         return out.push_back({"interface", port.name, Status::missing,
                               fmt::format("there is no interface {}", port.interface), "the port sits on it",
                               "set interface to one of those that `ip link` lists"});
-    judge_interface(port, found->second, facts.kernel, out);
+    judge_interface(port, found->second, facts, out);
     judge_numa(port, found->second.numa_node, facts, plan, out);
     if (port.driver == Driver::af_packet) judge_claims(port, config, facts, out);
 }

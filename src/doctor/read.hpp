@@ -18,6 +18,7 @@ bool without_iommu(const config::Config& config);
 void read_machine(const std::string& root, Facts& facts);  // kernel, memory, cores, limits
 void read_device(const std::string& root, const std::string& address, Facts& facts);
 void read_interfaces(const config::Config& config, Facts& facts);
+void read_interrupts(const std::string& root, const std::string& name, unsigned index, Interface& interface);
 void read_bpf(Facts& facts);
 void read_paths(const config::Config& config, Facts& facts);    // files, devices and directories of the ports
 void read_sockets(const config::Config& config, Facts& facts);  // control.socket, metrics.listen

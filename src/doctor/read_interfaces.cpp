@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -162,11 +163,24 @@ Interface read_interface(int socket, const std::string& name) {
         if (!node.empty()) interface.numa_node = std::atoi(node.c_str());
     }
     interface.queues = dataplane::receive_queues(name);
-    read_xdp_features(if_nametoindex(name.c_str()), interface);
+    const unsigned index = if_nametoindex(name.c_str());
+    read_xdp_features(index, interface);
+    read_interrupts("", name, index, interface);
     return interface;
 }
 
 }  // namespace
+
+// A mounted /sys shows the interfaces of the network namespace in which it was mounted: maybe another than ours.
+void read_interrupts(const std::string& root, const std::string& name, unsigned index, Interface& interface) {
+    const auto number = [&](const char* file) {
+        return static_cast<unsigned>(
+            std::strtoul(first_line(fmt::format("{}/sys/class/net/{}/{}", root, name, file)).c_str(), nullptr, 10));
+    };
+    if (number("ifindex") != index) return;
+    interface.deferred = number("napi_defer_hard_irqs");
+    interface.deferred_ns = number("gro_flush_timeout");
+}
 
 void read_interfaces(const config::Config& config, Facts& facts) {
     const io::Fd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};

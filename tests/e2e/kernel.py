@@ -167,6 +167,25 @@ def test_changed_neighbour(driver):
 
 
 @cases(driver=BOTH)
+def test_neighbour_that_is_written_down(driver):
+    """Nobody answers for them: packets go where an operator said, and what was written stays, over start and stop."""
+    written = {4: "10.2.0.77", 6: "fd02::77"}
+    with Relay(1, driver) as lab:
+        mac = lab.receivers[0].mac("eth0")
+        for address in written.values():
+            lab.node.ip("neigh", "add", address, "lladdr", mac, "dev", "wan0", "nud", "permanent")
+        penstock = lab.relay([endpoint(LAN[4], 20000)], [endpoint(written[4], 6000), endpoint(written[6], 6002)])
+        heard = Capture(lab.receivers[0], "eth0")
+        sender = Sender(lab.source, LAN[4], 20000).send(50)
+        wait_forwarded(penstock, 100)
+        assert heard.payloads(6000) == sender.sent == heard.payloads(6002)
+        assert penstock.stop(signal.SIGTERM) == 0, penstock.text()
+        for address in written.values():
+            shown = lab.node.ip("neigh", "show", "to", address)
+            assert f"lladdr {mac} PERMANENT" in shown, shown
+
+
+@cases(driver=BOTH)
 def test_late_neighbour(driver):
     """A receiver that is not there yet: its leg waits, is asked for through the kernel, and starts when it answers."""
     with Relay(2, driver) as lab:

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <random>
 #include <set>
+#include <utility>
 
 #include "netns/namespaces.hpp"
 
@@ -179,6 +180,34 @@ TEST_CASE("a neighbour that is stale when it is first wanted is made sure of, a 
     CHECK(run_until(node.loop, reachable, 5s, 20ms));
     CHECK(node.hop(to("10.0.0.5"))->mac == mac("02:00:00:00:00:05"));
     CHECK(std::system((kStates + "10.0.0.5 | grep -q PERMANENT").c_str()) == 0);
+}
+
+TEST_CASE("a neighbour that was written down a moment ago, unheard of yet, is left alone") {
+    if (needs_root()) return;
+    const Namespaces namespaces;
+    EventLoop loop;
+    Log log{Level::warning, LogFormat::text};
+    std::map<flow::Destination, flow::Resolution> told;
+    bool first = true;
+    auto opened = NextHops::open(
+        loop, log, {twin(0, "eth1")},
+        [&](const flow::Destination& destination, const flow::Resolution& resolution) {
+            // All are looked up in one turn; what happens between is read only after it.
+            if (std::exchange(first, false))
+                for (const auto& address : {"10.0.0.5", "fd00::5"})
+                    namespaces.node(
+                        fmt::format("ip neigh replace {} dev eth1 lladdr 02:00:00:00:00:05 nud permanent", address));
+            told[destination] = resolution;
+            loop.stop();
+        },
+        [](const std::string&) {});
+    REQUIRE(opened);
+    for (const auto& wanted : {to("10.0.0.7"), to("10.0.0.5"), to("fd00::5")}) (*opened)->want(wanted);
+    for (const auto& written : {to("10.0.0.5"), to("fd00::5")}) {
+        CHECK(run_until(
+            loop, [&] { return told[written].hop && told[written].hop->mac == mac("02:00:00:00:00:05"); }, 1s));
+        CHECK(std::system((kStates + written.ip.text() + " | grep -q PERMANENT").c_str()) == 0);
+    }
 }
 
 TEST_CASE("routes are followed: none, by a gateway, by another, prohibited, gone") {

@@ -57,6 +57,7 @@ class Bed(Lab):
     def __init__(self, name, wires, iommu=True):
         super().__init__(f"sriov-{name}")
         self.sequence = 1000  # of RTP: what came before is a duplicate
+        self.served = None  # what penstock was started with
         try:
             self.outside = self.namespace("outside")
             self.guest = Guest(self, name, self.outside, wires, iommu)
@@ -75,10 +76,17 @@ class Bed(Lab):
 
     # penstock in the guest
 
+    def serve(self, config, environment=""):
+        """As start(), unless it runs with that already: cases follow each other, and each can be run by itself."""
+        if self.served != (config, environment) or not self.running():
+            self.start(config, environment)
+        return self
+
     def start(self, config, environment="", ready=True):
         """Starts it, in place of one that runs, and waits until it is ready."""
         if self.running():
             self.stop()
+        self.served = (config, environment)
         self.guest.write("/run/penstock.yaml", config)
         self.guest.run(f"rm -f {LOG}; {environment} setsid penstock run -c /run/penstock.yaml > {LOG} 2>&1 & echo $! > /run/penstock.pid")
         if ready:
@@ -88,6 +96,7 @@ class Bed(Lab):
     def reload(self, config):
         """Not by the CLI, whose patience is that of an operator."""
         done = self.text().count("SIGHUP: ")
+        self.served = None
         self.guest.write("/run/penstock.yaml", config)
         self.guest.run("kill -HUP $(cat /run/penstock.pid)")
         self.wait_for(lambda: self.text().count("SIGHUP: ") > done, "the reload")
@@ -118,6 +127,7 @@ class Bed(Lab):
         return Metrics(self.guest.run("wget -qO- http://127.0.0.1:9464/metrics", seconds=PATIENCE))
 
     def stop(self, signal="TERM"):
+        self.served = None
         self.guest.run(f"kill -{signal} $(cat /run/penstock.pid)", check=False)
         self.wait_for(lambda: not self.running(), f"penstock to end by SIG{signal}")
 
@@ -126,6 +136,7 @@ class Bed(Lab):
     def forwards(self, count, to=NODE, port=20000, wire="wire1"):
         """Everything that is sent comes back on both legs, byte by byte and with right checksums."""
         self.wait_legs(2)
+        self.wait_ping("before media: who has no neighbour yet keeps few packets for it")
         before = self.metrics().sum("penstock_leg_packets_total")
         heard = Capture(self.outside, wire)
         sender = Sender(self.outside, to, port, first=self.sequence).send(count, per_second=1000)

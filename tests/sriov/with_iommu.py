@@ -13,31 +13,46 @@ INSIDE = "10.9.2.2"
 RSS_PORT = f"{{ name: wan, driver: pci, device: {RSS}, queues: 1, addresses: [{INSIDE}/24] }}"
 OUTPUTS = [f"{OUTSIDE}:6000", f"{OUTSIDE}:6100"]
 CONFIG = relay([f"{NODE}:20000", f'{{ rtp: "{GROUP}:5004", port: wan }}'], OUTPUTS, VFIO).replace("DEVICE", VF)
+# As the SR-IOV device plugin has it.
+PLUGIN = CONFIG.replace(VF, '"${PCIDEVICE_INTEL_COM_SRIOV}"'), f"PCIDEVICE_INTEL_COM_SRIOV={VF}"
 TCP_BYTES = 8_000_000
 
 
 def boot():
-    bed = Bed("iommu", [("wire1", "igb"), ("wire2", "igb")])
+    return Bed("iommu", [("wire1", "igb"), ("wire2", "igb")])
+
+
+def prepare(bed):
     bed.guest.run(f"""
         echo 0 > /sys/bus/pci/devices/{PF}/sriov_drivers_autoprobe
         ip link set "$(netdev {PF})" up
         echo 3 > /sys/bus/pci/devices/{PF}/sriov_numvfs
         ip link set "$(netdev {PF})" vf 0 mac {MAC}
-        wait_for 20 is_up "$(netdev {PF})" """, seconds=60)
-    return bed
+        wait_for 20 is_up "$(netdev {PF})"
+        bind {VF} vfio-pci
+        bind {RSS} vfio-pci""", seconds=90)
+
+
+def physical_function(bed, state):
+    """Down, or up and with a link."""
+    bed.guest.run(f"""I=$(netdev {PF}); ip link set "$I" {state}; {'wait_for 20 is_up "$I"' if state == "up" else ""}""", seconds=60)
 
 
 def test_unbound_device_is_refused_in_words(bed):
+    if bed.running():
+        bed.stop()
     bed.guest.run(f"bind {VF} igbvf", seconds=60)
-    bed.start(CONFIG, ready=False)
-    bed.wait_for(lambda: not bed.running(), "penstock to refuse")
+    try:
+        bed.start(CONFIG, ready=False)
+        bed.wait_for(lambda: not bed.running(), "penstock to refuse")
+    finally:
+        bed.guest.run(f"bind {VF} vfio-pci", seconds=60)
     text = bed.text()
     assert f"{VF} is bound to igbvf" in text and f"dpdk-devbind.py --bind=vfio-pci {VF}" in text, text
-    bed.guest.run(f"bind {VF} vfio-pci", seconds=60)
 
 
 def test_starts_by_the_variable_of_the_device_plugin(bed):
-    bed.start(CONFIG.replace(VF, '"${PCIDEVICE_INTEL_COM_SRIOV}"'), environment=f"PCIDEVICE_INTEL_COM_SRIOV={VF}")
+    bed.start(*PLUGIN)
     port = bed.show("port info wan")["ports"][0]
     assert port["driver"] == "net_e1000_igb_vf" and port["state"] == "up" and port["mac"] == MAC, port
     assert port["device"] == f"{VF} 8086:10ca, virtual function" and "MULTI_SEGS" in port["offloads"], port
@@ -45,11 +60,13 @@ def test_starts_by_the_variable_of_the_device_plugin(bed):
 
 
 def test_twin_answers_ping(bed):
+    bed.serve(*PLUGIN)
     bed.wait_ping("by the twin")
     assert MAC in bed.outside.ip("neigh", "show", NODE), "ARP was not answered by the twin"
 
 
 def test_twin_carries_rtsp(bed):
+    bed.serve(*PLUGIN).wait_ping("by the twin")
     said = bed.outside.run("curl", "-s", "-i", "-m", "30", f"rtsp://{NODE}/camera-1")  # asks for OPTIONS
     assert "RTSP/1.0 200 OK" in said and "DESCRIBE" in said, said
     line = bed.outside.socket(kind=socket.SOCK_STREAM)
@@ -65,39 +82,67 @@ def test_twin_carries_rtsp(bed):
 
 
 def test_media_is_replicated(bed):
+    bed.serve(*PLUGIN)
     bed.forwards(200)
 
 
 def test_group_arrives(bed):
+    bed.serve(*PLUGIN)
     bed.guest.run(f"ip maddress show dev wan | grep -q {GROUP}")
     bed.outside.ip("route", "replace", f"{GROUP}/32", "dev", "wire1")
     bed.forwards(200, GROUP, 5004)
 
 
 def test_function_comes_back_with_its_physical_function(bed):
-    bed.guest.run(f"""I=$(netdev {PF}); ip link set "$I" down; sleep 2""")
-    bed.wait_for(lambda: "the NIC has no link" in bed.text(), "the link to be seen down")
-    assert "state DOWN" in bed.guest.run("ip link show wan") or "NO-CARRIER" in bed.guest.run("ip link show wan"), "the twin has a carrier still"
-    bed.guest.run(f"""I=$(netdev {PF}); ip link set "$I" up; wait_for 20 is_up "$I" """, seconds=60)
+    bed.serve(*PLUGIN)
+    physical_function(bed, "down")
+    try:
+        bed.wait_for(lambda: "the NIC has no link" in bed.text(), "the link to be seen down")
+        bed.wait_for(lambda: "NO-CARRIER" in bed.guest.run("ip link show wan"), "the twin to lose its carrier")
+    finally:
+        physical_function(bed, "up")
     bed.wait_ping("after the physical function came back")
     bed.wait_ready()
     bed.forwards(50)
 
 
+def test_function_that_is_opened_while_its_physical_function_is_down(bed):
+    """Its driver goes on as if it had been opened, with a MAC address of its own invention: that is said, and mended when it is up."""
+    if bed.running():
+        bed.stop()
+    physical_function(bed, "down")
+    try:
+        bed.start(CONFIG)
+        assert "a virtual function was given no MAC address" in bed.text(), bed.text()
+        invented = bed.show("port info wan")["ports"][0]["mac"]
+    finally:
+        physical_function(bed, "up")
+    bed.wait_for(lambda: bed.show("port info wan")["ports"][0]["mac"] == MAC, "the function's own MAC address")
+    bed.wait_ping("after the physical function came up")
+    bed.wait_ready()
+    bed.forwards(50)
+    return f"{invented} until then"
+
+
 def test_function_that_is_taken_away_comes_back_with_another_mac(bed):
     other = MAC[:-2] + "77"
+    bed.serve(*PLUGIN)
     bed.guest.run(f"""
         echo 0 > /sys/bus/pci/devices/{PF}/sriov_numvfs
         echo 3 > /sys/bus/pci/devices/{PF}/sriov_numvfs
         ip link set "$(netdev {PF})" vf 0 mac {other}
         bind {VF} vfio-pci""", seconds=90)
-    bed.wait_for(lambda: bed.show("port info wan")["ports"][0]["mac"] == other, "the port with the new MAC address")
-    assert f"link/ether {other}" in bed.guest.run("ip link show wan")
-    bed.wait_ping("at the new MAC address")
-    assert other in bed.outside.ip("neigh", "show", NODE)
+    try:
+        bed.wait_for(lambda: bed.show("port info wan")["ports"][0]["mac"] == other, "the port with the new MAC address")
+        assert f"link/ether {other}" in bed.guest.run("ip link show wan")
+        bed.wait_ping("at the new MAC address")
+        assert other in bed.outside.ip("neigh", "show", NODE)
+    finally:
+        bed.guest.run(f"""ip link set "$(netdev {PF})" vf 0 mac {MAC}""")  # from the next start on
 
 
 def test_kill_and_restart(bed):
+    bed.serve(CONFIG)
     bed.stop("KILL")
     assert "wan" not in bed.guest.run("ip -br link"), "a killed penstock left its twin behind"
     bed.start(CONFIG)
@@ -105,6 +150,7 @@ def test_kill_and_restart(bed):
 
 
 def test_term_removes_the_twin(bed):
+    bed.serve(CONFIG)
     bed.stop("TERM")
     assert "wan" not in bed.guest.run("ip -br link")
     assert "stopping" in bed.text()
@@ -149,7 +195,6 @@ def test_two_queues_of_a_function(bed):
 
 def test_queues_of_a_physical_function(bed):
     """RSS over two queues of as many workers; what comes to another's is handed over, or guided to its own by the NIC."""
-    bed.guest.run(f"bind {RSS} vfio-pci", seconds=60)
     bed.outside.ip("address", "replace", "10.9.2.1/24", "dev", "wire2")
     config = relay([f"{INSIDE}:20000"], ["10.9.2.1:6000", "10.9.2.1:6100"], RSS_PORT.replace("queues: 1", "queues: 2"))
     bed.start(config.replace("memory:", "workers: { cores: [0, 1] }\nmemory:"))
@@ -192,7 +237,6 @@ def test_more_groups_than_can_be_named(bed):
         return bed.received() - received >= 40
 
     groups = [f"239.9.8.{number}" for number in range(1, 42)]
-    bed.guest.run(f"bind {RSS} vfio-pci", seconds=60)
     bed.outside.ip("address", "replace", "10.9.2.1/24", "dev", "wire2")
     bed.outside.ip("route", "replace", "239.0.0.0/8", "dev", "wire2")
     few, many = (streams([(f'{{ rtp: "{group}:5004", port: wan }}', f"10.9.2.1:{6000 + 2 * number}") for number, group in enumerate(list_)],

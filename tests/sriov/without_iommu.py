@@ -10,14 +10,16 @@ PORT = f"{{ name: wan, driver: pci, device: {VF}, addresses: [{NODE}/24] }}"
 
 
 def boot():
-    bed = Bed("no-iommu", [("wire1", "igb"), ("wire2", "virtio-net-pci")], iommu=False)
+    return Bed("no-iommu", [("wire1", "igb"), ("wire2", "virtio-net-pci")], iommu=False)
+
+
+def prepare(bed):
     bed.guest.run(f"""
         echo 0 > /sys/bus/pci/devices/{PF}/sriov_drivers_autoprobe
         ip link set "$(netdev {PF})" up
         echo 1 > /sys/bus/pci/devices/{PF}/sriov_numvfs
         ip link set "$(netdev {PF})" vf 0 mac {MAC}
         wait_for 20 is_up "$(netdev {PF})" """, seconds=60)
-    return bed
 
 
 def test_doctor_says_how_to_go_without_an_iommu(bed):
@@ -41,9 +43,9 @@ def test_function_without_an_iommu(bed):
 
 def test_native_xdp_on_virtio(bed):
     interface = bed.guest.run(f"netdev {VIRTIO}").strip()
-    bed.guest.run(f"ip link set {interface} up; ip address add {NODE}/24 dev {interface}; ulimit -l unlimited")
-    bed.outside.ip("address", "del", f"{OUTSIDE}/24", "dev", "wire1")
-    bed.outside.ip("address", "add", f"{OUTSIDE}/24", "dev", "wire2")
+    bed.guest.run(f"ip link set {interface} up; ip address replace {NODE}/24 dev {interface}")
+    bed.outside.ip("address", "flush", "dev", "wire1")
+    bed.outside.ip("address", "replace", f"{OUTSIDE}/24", "dev", "wire2")
     bed.outside.ip("neigh", "flush", "all")
     bed.start(relay([f"{NODE}:20000"], OUTPUTS, f"{{ name: wan, driver: af_xdp, interface: {interface}, mode: native }}"))
     bed.wait_ping("by the kernel beside XDP")

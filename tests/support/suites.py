@@ -264,7 +264,7 @@ def fuzz(builds):
 
 
 def scenarios(name):
-    """The suite of tests/NAME/run: it prints `ok|FAIL|skip NAME SECONDS` itself."""
+    """The suite of tests/NAME/run: it prints `ok|FAIL|skip|again NAME SECONDS` itself."""
     def suite_of(builds):
         directory = builds.get("plain")
         suite = Suite(name)
@@ -282,7 +282,7 @@ def scenarios(name):
                 words[word] += 1
         suite.passed, suite.failed, suite.skipped = words["ok"], words["FAIL"], words["skip"]
         if words["again"]:
-            print(f"note  {words['again']} failed beside others and were run again, alone; the first logs: {logs / 'again'}")
+            print(f"note  {words['again']} failed at first and were run again; the logs: {logs}")
         if tests.wait() and not words["FAIL"] or not sum(words.values()):
             suite.fail(name, f"tests/{name}/run ended with {tests.returncode}", logs)
         return suite.done()
@@ -316,8 +316,6 @@ def alerts(builds):
 TWICE = ("unit", "property", "dataplane")
 SUITES = {"layers": layers, "alerts": alerts, "unit": plain("unit"), "property": plain("property"), "dataplane": plain("dataplane"),
           "netns": plain("netns", privileged=True), "e2e": scenarios("e2e"), "sriov": scenarios("sriov"), "sanitizers": sanitizers, "fuzz": fuzz}
-# Not part of a run of everything: an emulated core that others load is late, and a guest that is late cannot be told from one that fails.
-WHEN_NAMED = {"sriov"}
 
 
 def main():
@@ -325,7 +323,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--suite", nargs="+", choices=list(SUITES), action="extend", metavar="NAME")
     given = parser.parse_args()
-    wanted = given.suite or (list(TWICE) if given.quick else [name for name in SUITES if name not in WHEN_NAMED.union(TWICE)])
+    wanted = given.suite or (list(TWICE) if given.quick else [name for name in SUITES if name not in TWICE])
     builds = Builds(whole=not (given.suite or given.quick))
     done = [SUITES[name](builds) for name in dict.fromkeys(wanted)]
     print(f"\n{'suite':12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")

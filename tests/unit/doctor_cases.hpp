@@ -14,8 +14,8 @@ using namespace doctor;
 
 constexpr Capabilities kAll{~uint64_t{0}};
 
-// A machine on which nothing is amiss.
-inline Facts ready() {
+// A machine on which nothing is amiss for a port of that driver.
+inline Facts ready(config::Driver driver = config::Driver::af_xdp) {
     Facts facts;
     facts.kernel = "6.12.0-18-amd64";
     facts.hugepages = facts.hugepages_free = 128;
@@ -33,7 +33,7 @@ inline Facts ready() {
     eth1.mtu = 1500;
     eth1.driver = "ice";
     eth1.queues = 1;
-    eth1.native = eth1.zero_copy = true;
+    eth1.native = eth1.zero_copy = driver != config::Driver::af_packet;  // it is for those that have no XDP
     eth1.numa_node = 0;
     facts.interfaces["eth1"] = eth1;
     PciDevice nic;
@@ -396,6 +396,37 @@ inline const std::vector<Case>& cases() {
          [](Machine& m) { m.facts.interfaces["eth1"].queues = 8; },
          {"degraded queues"},
          "ethtool -L eth1 combined 1, or set queues: 8"},
+        {"interrupts that wait for a timer",
+         af_xdp,
+         [](Machine& m) {
+             m.facts.interfaces["eth1"].deferred = 2;
+             m.facts.interfaces["eth1"].deferred_ns = 200000;
+         },
+         {"degraded interrupts"},
+         "echo 0 > /sys/class/net/eth1/napi_defer_hard_irqs; echo 0 > /sys/class/net/eth1/gro_flush_timeout"},
+        {"a timer for which no interrupt waits",
+         af_xdp,
+         [](Machine& m) { m.facts.interfaces["eth1"].deferred_ns = 200000; },
+         {},
+         ""},
+        {"af_packet where XDP is to be had",
+         af_packet,
+         [](Machine& m) { m.facts.interfaces["eth1"].native = true; },
+         {"degraded driver"},
+         "driver: af_xdp"},
+        {"af_packet of a kernel without XDP sockets",
+         af_packet,
+         [](Machine& m) {
+             m.facts.interfaces["eth1"].native = true;
+             m.facts.xdp_sockets = false;
+         },
+         {},
+         ""},
+        {"af_packet of a kernel that does not say what the driver has",
+         af_packet,
+         [](Machine& m) { m.facts.interfaces["eth1"].native.reset(); },
+         {},
+         ""},
         {"large MTU",
          af_packet,
          [](Machine& m) { m.facts.interfaces["eth1"].mtu = 9000; },
@@ -524,7 +555,7 @@ inline const std::vector<Case>& cases() {
 }
 
 inline Findings judged(const Case& c) {
-    Machine machine{ready(), with(port(c.driver)), plan()};
+    Machine machine{ready(c.driver), with(port(c.driver)), plan()};
     c.spoil(machine);
     return judge(machine.config, machine.facts, machine.plan);
 }

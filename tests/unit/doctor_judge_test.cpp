@@ -12,7 +12,7 @@ using Catch::Matchers::Contains;
 TEST_CASE("a machine that is ready", "[doctor]") {
     using enum config::Driver;
     const auto driver = GENERATE(pci, af_xdp, af_packet, vhost, tap, pcap, ring, null);
-    const Findings findings = judge(with(port(driver)), ready(), plan());
+    const Findings findings = judge(with(port(driver)), ready(driver), plan());
     CHECK(not_met(findings) == std::vector<std::string>{});
     CHECK(would_start(findings));
     for (const Finding& f : findings) {
@@ -62,7 +62,7 @@ TEST_CASE("a device with the default route is not to be bound", "[doctor]") {
 }
 
 TEST_CASE("claims of low ports", "[doctor]") {
-    Facts facts = ready();
+    Facts facts = ready(config::Driver::af_packet);
     facts.capabilities = kAll.without({Capability::net_bind_service});
     config::Config config = with(port(config::Driver::af_packet));
     config.streams.push_back({.name = "s", .at = {}, .tracks = {config::Track{}}});

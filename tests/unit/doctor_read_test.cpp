@@ -30,6 +30,7 @@ public:
         fs::create_directory_symlink(path_ / to, path_ / name);
         return *this;
     }
+    std::string path() const { return path_; }
     Facts machine() const {
         Facts facts;
         read_machine(path_, facts);
@@ -109,6 +110,20 @@ TEST_CASE("a machine that says nothing, or no limits", "[doctor]") {
     CHECK_FALSE(open.machine().memlock);
     CHECK_FALSE(open.machine().quota);
     CHECK(open.machine().hugepages_within_reach() == 7);
+}
+
+TEST_CASE("interrupts that are deferred, of the interface that we mean", "[doctor]") {
+    const auto read = [](const Root& root) {
+        Interface interface;
+        read_interrupts(root.path(), "eth1", 7, interface);
+        return std::pair{interface.deferred, interface.deferred_ns};
+    };
+    Root root;
+    CHECK(read(root) == std::pair{0u, 0u});
+    root.file("sys/class/net/eth1/napi_defer_hard_irqs", "2\n")
+        .file("sys/class/net/eth1/gro_flush_timeout", "200000\n");
+    CHECK(read(root.file("sys/class/net/eth1/ifindex", "7\n")) == std::pair{2u, 200000u});
+    CHECK(read(root.file("sys/class/net/eth1/ifindex", "8\n")) == std::pair{0u, 0u});  // another namespace's
 }
 
 TEST_CASE("lists of cores", "[doctor]") {

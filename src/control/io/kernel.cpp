@@ -29,6 +29,7 @@ public:
     Header* operator->() { return header_; }
     nlmsghdr& message() { return *message_; }
     void put(uint16_t type, const Ip& ip) { mnl_attr_put(message_, type, ip.wire().size(), ip.wire().data()); }
+    void put(uint16_t type, const Mac& mac) { mnl_attr_put(message_, type, mac.bytes.size(), mac.bytes.data()); }
     void put(uint16_t type, uint32_t value) { mnl_attr_put_u32(message_, type, value); }
 
 private:
@@ -79,12 +80,38 @@ RouteAnswer Kernel::route(const Ip& to, int by) {
     return *route;
 }
 
+// Asked of the kernel itself: what our view has of it may be older than what an operator wrote down a moment ago.
+bool Kernel::is_permanent(const NeighbourKey& key) {
+    Request<ndmsg> request{RTM_GETNEIGH, 0};
+    request->ndm_family = family(key.ip);
+    request->ndm_ifindex = key.index;
+    request.put(NDA_DST, key.ip);
+    bool permanent = false;
+    requests_.ask(request.message(), [&](const nlmsghdr& message) {
+        if (message.nlmsg_type != RTM_NEWNEIGH) return;
+        const auto found = parse_neighbour(message);
+        permanent = found && found->permanent();
+    });
+    return permanent;
+}
+
 int Kernel::use(const NeighbourKey& neighbour) {
+    if (is_permanent(neighbour)) return 0;
     Request<ndmsg> request{RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_ACK};
     request->ndm_family = family(neighbour.ip);
     request->ndm_ifindex = neighbour.index;
     request->ndm_flags = NTF_USE;
     request.put(NDA_DST, neighbour.ip);
+    return requests_.ask(request.message(), [](const nlmsghdr&) {});
+}
+
+int Kernel::write(const Neighbour& permanent) {
+    Request<ndmsg> request{RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK};
+    request->ndm_family = family(permanent.key.ip);
+    request->ndm_ifindex = permanent.key.index;
+    request->ndm_state = NUD_PERMANENT;
+    request.put(NDA_DST, permanent.key.ip);
+    if (permanent.mac) request.put(NDA_LLADDR, *permanent.mac);
     return requests_.ask(request.message(), [](const nlmsghdr&) {});
 }
 

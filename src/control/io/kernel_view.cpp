@@ -118,6 +118,13 @@ const Neighbour* KernelView::neighbour(const NeighbourKey& key) const {
     return found == neighbours_.end() ? nullptr : &found->second;
 }
 
+std::vector<Neighbour> KernelView::permanent() const {
+    std::vector<Neighbour> all;
+    for (const auto& [key, neighbour] : neighbours_)
+        if (neighbour.permanent()) all.push_back(neighbour);
+    return all;
+}
+
 void KernelView::delay(const NeighbourKey& key) {
     if (const auto found = neighbours_.find(key); found != neighbours_.end() && found->second.state == NUD_STALE)
         found->second.state = NUD_DELAY;

@@ -24,6 +24,7 @@ public:
     const Link* link(const std::string& name) const;
     std::vector<Address> addresses(int index) const;  // only usable ones
     const Neighbour* neighbour(const NeighbourKey& key) const;
+    std::vector<Neighbour> permanent() const;  // those that somebody wrote down
     // The kernel was told that a stale neighbour is in use; it does not say so itself.
     void delay(const NeighbourKey& key);
 

@@ -101,6 +101,8 @@ bool Neighbour::usable() const noexcept {
     return mac && (state & kUsable) != 0;
 }
 
+bool Neighbour::permanent() const noexcept { return state == NUD_PERMANENT; }
+
 std::optional<Link> parse_link(const nlmsghdr& message) {
     const auto parts = parts_of<ifinfomsg>(message);
     // AF_BRIDGE: a port joined or left a bridge; RTM_DELLINK then does not mean that the interface is gone.

@@ -44,6 +44,7 @@ struct Neighbour {
     uint16_t state = 0;      // NUD_*
     std::optional<Mac> mac;  // absent: not known (yet)
     bool usable() const noexcept;
+    bool permanent() const noexcept;  // written down by somebody: never asked for
     bool operator==(const Neighbour&) const = default;
 };
 
