@@ -1,4 +1,5 @@
 """Streams that penstock fetches from cameras: a gst-rtsp-server, another penstock, and one of few words; players watch them."""
+import hashlib
 import socket
 import threading
 
@@ -238,17 +239,28 @@ def test_other_ways():
         assert_ledger(penstock.metrics())
 
 
-def test_from_penstock():
-    """One penstock fetches from another, packet by packet."""
+def hashed(algorithm):
+    return hashlib.new(algorithm, b"eve:penstock:open sesame").hexdigest()
+
+
+WANTED = {"nothing": "", "md5": f", users: [{{ name: eve, digest: {{ md5: {hashed('md5')} }} }}]",
+          "sha_256": f", users: [{{ name: eve, digest: {{ sha-256: {hashed('sha256')} }} }}]",
+          "basic": ", users: [{ name: eve, password: open sesame }], auth: [basic]"}
+
+
+@cases(wanted=tuple(WANTED))
+def test_from_penstock(wanted):
+    """One penstock fetches from another, packet by packet, with whatever proof that wants."""
     with Relay(1) as lab:
-        first = lab.start_penstock(lab.node, camera_1(lab))
+        first = lab.start_penstock(lab.node, camera_1(lab, f"listen: [\":554\"]{WANTED[wanted]}"))
         ports = "  - { name: lan, driver: af_packet, interface: eth0 }\n"
         with Steady(lab):
             wait_for(lambda: first.metrics().sum("penstock_path_packets_total", track="video") > 20, "media")
-            second = lab.start_penstock(lab.receivers[0], config(lab, {"far": f"url: \"rtsp://{WAN[4]}/camera-1\", transport: udp"}).replace(lab.ports(), ports))
+            second = lab.start_penstock(lab.receivers[0], config(lab, {"far": f"url: \"rtsp://eve:open%20sesame@{WAN[4]}/camera-1\", transport: udp"}).replace(lab.ports(), ports))
             wait_media(second, "far")
             second.wait_for_text("RTSP pull 'far': video, audio comes from")  # PLAY is answered when the silent track was waited for
             assert source(second, "far")["state"] == "playing"
+            assert first.metrics().sum("penstock_rtsp_requests_total", method="DESCRIBE", status="401") == (0 if wanted == "nothing" else 1)
             assert second.metrics().sum("penstock_path_lost_packets_total", stream="far") == 0
         second.stop()
         wait_sessions(first, 0)  # by TEARDOWN

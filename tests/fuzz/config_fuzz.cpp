@@ -37,10 +37,10 @@ void check_config(const Config& config) {
     require(config.media.first_port > 0 && config.media.first_port < config.media.last_port);
     for (const Port& port : config.ports) require(!port.name.empty() && port.queues >= 1 && port.queues <= 64);
     for (const Stream& stream : config.streams) {
-        require(!stream.name.empty() && !stream.tracks.empty());
+        require(!stream.name.empty() && (stream.rtsp || !stream.tracks.empty()));
         for (const Track& track : stream.tracks) {
             require(!track.media.empty() && track.clock_rate > 0);
-            require(track.sources.size() == 1 || track.sources.size() == 2);
+            require(stream.rtsp ? track.sources.empty() : track.sources.size() == 1 || track.sources.size() == 2);
             for (const Source& source : track.sources) require(source.rtp.port > 0 && source.rtp.port < 65535);
             for (const Output& output : track.outputs) require(output.rtp.port > 0 && output.vlan <= 4094);
         }

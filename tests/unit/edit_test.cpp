@@ -182,8 +182,8 @@ TEST_CASE("a reload is told in words and as an object", "[edit]") {
 TEST_CASE("outputs of a camera's tracks, before it brings them and while it does", "[edit]") {
     const auto idle = load(R"({rtsp: {url: "rtsp://10.0.0.7/live", start: on_demand}})");
     refused(idle, Action::add_output, "rtp://10.0.1.20:6000", {"has not said yet", "?track=video"});
-    refused(idle, Action::add_output, "rtp://10.0.1.20:6000?track=smell", {"no track 'smell'"});
-    refused(idle, Action::add_output, "rtp://10.0.1.20:6000?track=video-99", {"no track 'video-99'"});
+    refused(idle, Action::add_output, "rtp://10.0.1.20:6000?track=smell", {"has not said yet", "?track=video"});
+    refused(idle, Action::add_output, "rtp://10.0.1.20:6000?track=video-99", {"?track=video-2"});
     const auto second =
         done(idle, Action::add_output, "rtp://10.0.1.20:6000?track=video-2", "output 10.0.1.20:6000 added");
     REQUIRE(second.tracks.size() == 2);

@@ -199,6 +199,14 @@ TEST_CASE("what a camera's tracks do not meet is told, and does nothing", "[mesh
         CHECK_THAT(mesh.stream("gate")->unmet[0], Catch::StartsWith(why));
         CHECK(legs(mesh).empty());
     }
+    // Not to what comes for another track of it, either.
+    put(mesh, gate({wanted({to("10.0.0.1:20002")}, "", "audio")}));
+    REQUIRE(mesh.bring(
+        "gate", {brought("10.0.0.1:20000", "H264/90000", 96), brought("10.0.0.1:20002", "PCMA/8000", 8, "audio")}));
+    CHECK_THAT(mesh.stream("gate")->unmet.at(0), Catch::StartsWith("audio: ") && Catch::Contains("a loop"));
+    put(mesh, gate({wanted({to("10.0.0.1:20002")})}));
+    CHECK_THAT(mesh.stream("gate")->unmet.at(0), Catch::StartsWith("video: ") && Catch::Contains("a loop"));
+    REQUIRE(mesh.bring("gate", {brought("10.0.0.1:20000", "H264/90000", 96)}));
     repaired.outputs[0].fec->port = 0;
     put(mesh, gate({repaired}));
     CHECK_THAT(mesh.stream("gate")->unmet.at(0), Catch::Contains("payload type 96 is that of the media"));

@@ -56,7 +56,7 @@ std::vector<std::string> urls_of(const Stream& stream) {
 Result<size_t> track_for(const Stream& stream, const std::string& wanted) {
     const auto names = config::track_names(stream);
     if (wanted.empty() && names.size() == 1) return 0u;
-    if (wanted.empty() && stream.rtsp && names.empty())
+    if (stream.rtsp && names.empty())
         return fail(
             fmt::format("the camera of stream '{}' has not said yet which tracks it has: say for which one it is "
                         "by ?track=video, ?track=audio or, for the second of a kind, ?track=video-2",

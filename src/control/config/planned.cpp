@@ -56,21 +56,20 @@ Planned planned(const Stream& stream, const std::vector<Track>& brought) {
             out.unmet.push_back(fmt::format("{}: the camera has no such track", names[e]));
             continue;
         }
-        Track& track = out.tracks[static_cast<size_t>(found - there.begin())];
-        auto why = mismatch(entry, track);
-        Track wanted = joined(entry, track);
+        const auto t = static_cast<size_t>(found - there.begin());
+        auto why = mismatch(entry, out.tracks[t]);
         if (!why) {
             Stream alone;
             alone.name = stream.name;
-            alone.tracks = {wanted};
-            if (auto problems = check_alone(std::move(alone), {Port{}}); !problems.empty())
+            alone.tracks = out.tracks;
+            alone.tracks[t] = joined(entry, std::move(alone.tracks[t]));
+            if (auto problems = check_alone(alone, {Port{}}); problems.empty()) {
+                out.tracks = std::move(alone.tracks);
+            } else {
                 why = std::move(problems.front().text);
+            }
         }
-        if (why) {
-            out.unmet.push_back(fmt::format("{}: {}", names[e], *why));
-        } else {
-            track = std::move(wanted);
-        }
+        if (why) out.unmet.push_back(fmt::format("{}: {}", names[e], *why));
     }
     return out;
 }
