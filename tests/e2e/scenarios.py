@@ -32,7 +32,7 @@ def test_small_overload():
 
 
 @alone
-@cases(name=("relay", "fec-2d"))
+@cases(name=("relay", "fec-2d", "many-streams"))
 def test_pktgen(name):
     if not shutil.which(os.environ.get("PKTGEN", "pktgen")):
         raise Skip("Pktgen-DPDK is not installed: no `pktgen` on the path, nor one that PKTGEN names")

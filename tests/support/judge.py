@@ -5,14 +5,15 @@ from collections import namedtuple
 
 from lab import run, wait_for
 
-Datagram = namedtuple("Datagram", "sender to port vlan payload")
+# The last three: what tshark says of the UDP and IP checksums, and the UDP checksum.
+Datagram = namedtuple("Datagram", "sender to port vlan payload udp ip checksum")
 RtpStream = namedtuple("RtpStream", "source destination port ssrc packets lost")
 
 
 class Capture:
     """tcpdump on one interface of a namespace. Started when the constructor returns; reading it stops it."""
 
-    datagrams = None  # read once
+    datagrams = None  # read once: to start tshark takes longer than what it does
 
     def __init__(self, namespace, interface, what="udp or (vlan and udp)", bytes_each=4096):
         # The kernel's ring has as many frames as go into the buffer at this size each: whole ones of 256 KiB would be 128.
@@ -49,11 +50,16 @@ class Capture:
 
     def payloads(self, port, **where):
         """The UDP payloads sent to a port, in order, as hexadecimal text; `to`, `sender` and `vlan` ("": untagged) narrow it."""
-        if self.datagrams is None:
-            self.datagrams = [Datagram(row[0] or row[1], row[2] or row[3], int(row[4]), row[5], row[6]) for row in self.fields(
-                "udp", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "udp.dstport", "vlan.id", "udp.payload")]
-        return [datagram.payload for datagram in self.datagrams
+        return [datagram.payload for datagram in self._udp()
                 if datagram.port == port and all(getattr(datagram, key) == value for key, value in where.items())]
+
+    def _udp(self):
+        if self.datagrams is None:
+            self.datagrams = [Datagram(row[0] or row[1], row[2] or row[3], int(row[4]), *row[5:]) for row in self.fields(
+                "udp", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "udp.dstport", "vlan.id", "udp.payload",
+                "udp.checksum.status", "ip.checksum.status", "udp.checksum",
+                options=("-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"))]
+        return self.datagrams
 
     def rtp_streams(self, *ports):
         """tshark's own accounting of RTP: -z rtp,streams."""
@@ -66,8 +72,7 @@ class Capture:
 
     def bad_checksums(self):
         """(all UDP packets, those whose IP or UDP checksum is wrong or missing): tshark adds them up anew."""
-        rows = self.fields("udp", "udp.checksum.status", "ip.checksum.status", "udp.checksum", "udp.dstport", options=(
-            "-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"))
+        rows = [(datagram.udp, datagram.ip, datagram.checksum, str(datagram.port)) for datagram in self._udp()]
         return len(rows), [row for row in rows if row[0] != "1" or row[1] not in ("1", "")]
 
 

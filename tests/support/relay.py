@@ -41,21 +41,20 @@ class Relay(Lab):
         self.veth(self.node, "wan0", self.switch, "uplink")
         # Captures behind it shall see what a wire would have: trains cut, checksums finished.
         self.node.run("ethtool", "-K", "wan0", "tx-udp-segmentation", "off", "tx", "off")
-        # Without snooping the bridge floods multicast: no querier is needed for it to arrive.
-        self.switch.ip("link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
-        self.switch.ip("link", "set", "br0", "up")
-        self.switch.ip("link", "set", "uplink", "master", "br0")
         for number, receiver in enumerate(self.receivers, 1):
             self.veth(receiver, "eth0", self.switch, f"port{number}")
-            self.switch.ip("link", "set", f"port{number}", "master", "br0")
-        for family, length in ((4, 24), (6, 64)):
-            self.source.ip("address", "add", f"{SOURCE[family]}/{length}", "dev", "eth0")
-            self.source.ip("route", "add", "default", "via", LAN[family], "dev", "eth0")
-            self.node.ip("address", "add", f"{LAN[family]}/{length}", "dev", "lan0")
-            self.node.ip("address", "add", f"{WAN[family]}/{length}", "dev", "wan0")
-            for number, receiver in enumerate(self.receivers, 1):
-                receiver.ip("address", "add", f"{receiver_address(number, family)}/{length}", "dev", "eth0")
-                receiver.ip("route", "add", "default", "via", WAN[family], "dev", "eth0")
+        # Without snooping the bridge floods multicast: no querier is needed for it to arrive.
+        self.switch.batch("link add br0 type bridge mcast_snooping 0", "link set br0 up", "link set uplink master br0",
+                          *(f"link set port{number} master br0" for number in range(1, len(self.receivers) + 1)))
+        prefixes = ((4, 24), (6, 64))
+        self.node.batch(*(f"address add {end[family]}/{length} dev {interface}" for family, length in prefixes
+                          for end, interface in ((LAN, "lan0"), (WAN, "wan0"))))
+        ends = [(self.source, SOURCE, LAN)]
+        ends += [(receiver, {family: receiver_address(number, family) for family, _ in prefixes}, WAN)
+                 for number, receiver in enumerate(self.receivers, 1)]
+        for namespace, own, gateway in ends:
+            namespace.batch(*(f"address add {own[family]}/{length} dev eth0" for family, length in prefixes),
+                            *(f"route add default via {gateway[family]} dev eth0" for family, _ in prefixes))
 
     def ports(self, **more):
         """The `ports:` of a configuration: lan and wan on the driver under test."""
