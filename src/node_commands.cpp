@@ -184,7 +184,7 @@ Result<std::string> Node::edit(const cli::Command& command) {
     const std::string& name = command.arguments[0];
     const mesh::Stream* stream = mesh_->stream(name);
     if (!stream) return fail(fmt::format("there is no stream '{}'; try show stream all", name));
-    const bool brought = !stream->brought.empty();
+    const bool brought = stream->brought;
     if (brought && command.action != Action::add_output && command.action != Action::del_output)
         return fail(
             fmt::format("the tracks of stream '{}' are those of its publisher or camera; outputs can be added "
