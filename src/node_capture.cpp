@@ -36,7 +36,7 @@ Result<std::string> Node::start_capture(const cli::Command& command) {
     plan.what = selected->what;
     plan.file = !options->file.empty()
                     ? options->file
-                    : capture::default_file(of_stream ? stream->config.name : "drops",
+                    : capture::default_file(of_stream ? stream->settings.name : "drops",
                                             std::chrono::duration_cast<std::chrono::seconds>(now).count());
     plan.count = options->count;
     plan.rate = options->rate;

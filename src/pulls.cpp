@@ -21,7 +21,7 @@ Pulls::Pulls(Pulled::Surroundings around) : around_(std::move(around)) {
 void Pulls::follow_model() {
     for (auto it = pulled_.begin(); it != pulled_.end();) {
         const mesh::Stream* stream = around_.mesh.stream(it->first);
-        if (stream != nullptr && stream->config.rtsp == it->second->config()) {
+        if (stream != nullptr && stream->settings.rtsp == it->second->config()) {
             ++it;
             continue;
         }
@@ -32,7 +32,7 @@ void Pulls::follow_model() {
     }
     std::vector<std::pair<std::string, config::Pull>> fresh;
     for (const auto& [name, stream] : around_.mesh.streams())
-        if (stream.config.rtsp && !pulled_.contains(name)) fresh.emplace_back(name, *stream.config.rtsp);
+        if (stream.settings.rtsp && !pulled_.contains(name)) fresh.emplace_back(name, *stream.settings.rtsp);
     for (auto& [name, pull] : fresh) pulled_[name] = std::make_unique<Pulled>(name, std::move(pull), around_);
 }
 

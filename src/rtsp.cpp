@@ -135,7 +135,7 @@ void Rtsp::prepare(rtsp::SessionId session, bool from_key_frame) {
         if (watched.port != 0 || viewer == nullptr || viewer->track == nullptr) continue;
         const config::Track& of = viewer->track->config;
         plan.connection = watched.connection;
-        plan.from_key_frame |= from_key_frame && viewer->track->history;
+        plan.from_key_frame |= from_key_frame && viewer->track->extras().history;
         plan.lanes.emplace_back(rtsp::Lane{.feed = viewer->track->feed,
                                            .rtp = static_cast<uint8_t>(watched.channels.rtp),
                                            .rtcp = static_cast<uint8_t>(watched.channels.rtcp),
@@ -330,7 +330,7 @@ cli::Report Rtsp::sessions() const {
                 if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer)) {
                     flow::Participant::Voice said{0, viewer->feedback->packets.read(), viewer->feedback->lost.read()};
                     if (watched.shared) said = voice_of(id, watched);
-                    s.tracks.push_back({track, viewer->leg.name.substr(sizeof "rtsp:" - 1), watched.port,
+                    s.tracks.push_back({track, viewer->leg.name().substr(sizeof "rtsp:" - 1), watched.port,
                                         viewer->leg.rtp->packets.read(), viewer->leg.rtp->bytes.read(), said.packets,
                                         said.lost});
                 }

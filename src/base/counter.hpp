@@ -5,16 +5,17 @@
 
 namespace penstock {
 
-class Counter {
+template <class Number>
+class BasicCounter {
 public:
-    void add(uint64_t n = 1) noexcept {
-        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-    }
-    void set(uint64_t v) noexcept { value_.store(v, std::memory_order_relaxed); }
-    uint64_t read() const noexcept { return value_.load(std::memory_order_relaxed); }
+    void add(Number n = 1) noexcept { set(static_cast<Number>(read() + n)); }
+    void set(Number v) noexcept { value_.store(v, std::memory_order_relaxed); }
+    Number read() const noexcept { return value_.load(std::memory_order_relaxed); }
 
 private:
-    std::atomic<uint64_t> value_{0};
+    std::atomic<Number> value_{0};
 };
+
+using Counter = BasicCounter<uint64_t>;
 
 }  // namespace penstock

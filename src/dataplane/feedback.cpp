@@ -47,16 +47,19 @@ Endpoint sender_endpoint(const rte_mbuf* m, const Classified& in) noexcept {
 // Of a receiver: receiver reports, requests, and what players send to open the way through a NAT, which need not be RTP
 // at all. All of it says that the receiver is there.
 void Worker::hear(rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
-    if (f.participants) return hear_in_group(m, in, f);
+    const flow::Watching* const viewer = f.watching;
+    if (viewer != nullptr && viewer->participants != nullptr) return hear_in_group(m, in, f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     const bool rtcp = rtp::protocol_of(payload) == rtp::Protocol::rtcp;
     if (rtcp && !rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid, &f);
-    const bool viewer = f.feedback != nullptr;
-    const Flow* const track = viewer ? table_->find(f.track, f.track_sender, f.track_port) : &f;
-    const flow::Retransmission* const kept = track != nullptr ? track->retransmission.get() : nullptr;
-    const flow::Receiver* const receiver =
-        kept == nullptr ? nullptr : kept->find(viewer ? Endpoint{f.sender, f.sender_port} : sender_endpoint(m, in));
-    flow::Feedback* const feedback = viewer ? f.feedback : receiver != nullptr ? receiver->feedback : nullptr;
+    const Flow* const track =
+        viewer != nullptr ? table_->find(viewer->track, viewer->track_sender, viewer->track_port) : &f;
+    const flow::Retransmission* const kept = track != nullptr ? track->retransmission : nullptr;
+    const Endpoint from = viewer != nullptr ? Endpoint{f.sender, viewer->sender_port} : sender_endpoint(m, in);
+    const flow::Receiver* const receiver = kept != nullptr ? kept->find(from) : nullptr;
+    flow::Feedback* const feedback = viewer != nullptr     ? viewer->feedback
+                                     : receiver != nullptr ? receiver->feedback
+                                                           : nullptr;
     if (feedback == nullptr) return drop(m, Drop::no_flow, &f);
     feedback->packets.add();
     ledger_.feedback++;
@@ -282,15 +285,17 @@ void Worker::tell(PathState& path, More more) noexcept {
     const auto bytes = writer.written();
     up.reports.add();
     moved_ = true;
-    const std::span leg{&up.leg(), 1};
+    flow::LegState unread;  // up.reports counts it
+    std::array<std::byte, flow::kMaxHeader> header;
+    const flow::Leg leg = up.leg(unread, header);
     const Classified in = made({}, bytes.size());
     rte_mbuf* m = nullptr;
-    if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
-        ledger_.tx_wanted++;
-        return refuse(leg, Drop::no_buffer, nullptr, in, {});
-    }
+    ledger_.tx_wanted++;
+    if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]]
+        return refuse({&leg, 1}, Drop::no_buffer, nullptr, in, {});
     std::memcpy(extend(m, bytes.size()), bytes.data(), bytes.size());
-    fan_out(m, in, leg, 0, {wire::sum16(bytes), true});
+    send_in_place(m, in, leg, {wire::sum16(bytes), true});
+    plan_.tx[leg.tx_port].flush(ledger_);  // now: the leg does not last
 }
 
 // The source's answer in a stream of its own (RFC 4588): what it was goes on as if it had come so, where it is missing.

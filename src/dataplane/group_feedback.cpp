@@ -21,16 +21,17 @@ uint32_t ssrc_of(std::span<const std::byte> rtcp) noexcept { return rtcp.size() 
 // What receivers of a group ask to be sent again, all would get: that is not done. A key frame is for all.
 void Worker::hear_in_group(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept {
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
-    flow::Participant* const who = f.participants->find(flow::sender_of(bytes_of(m), in));
+    const flow::Watching& group = *f.watching;
+    flow::Participant* const who = group.participants->find(flow::sender_of(bytes_of(m), in));
     if (who == nullptr) return drop(m, Drop::no_flow, &f);
     if (rtp::protocol_of(payload) != rtp::Protocol::rtcp || !rtp::valid_rtcp(payload))
         return drop(m, Drop::rtcp_invalid, &f);
     const uint32_t ssrc = ssrc_of(payload);
     ledger_.feedback++;
     if (who->heard(ssrc, now_)) {
-        f.feedback->packets.add();
-        if (const flow::Flow* const track = table_->find(f.track, f.track_sender, f.track_port))
-            read_in_group(payload, ssrc, *track, *who, *f.feedback);
+        group.feedback->packets.add();
+        if (const flow::Flow* const track = table_->find(group.track, group.track_sender, group.track_port))
+            read_in_group(payload, ssrc, *track, *who, *group.feedback);
     }
     rte_pktmbuf_free(m);
 }

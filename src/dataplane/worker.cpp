@@ -259,7 +259,7 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     if (f.tells_sender) [[unlikely]]
         f.path->first_sender.note(flow::sender_of(bytes_of(m), in));
     if (f.constant_rate) [[unlikely]]
-        f.path->mdi.receive(in.payload_size, now_, f.path->reception.counters().lost.read());
+        f.path->mdi->receive(in.payload_size, now_, f.path->reception.counters().lost.read());
     if (f.merge != nullptr) return take_merged(from, m, in, f, *header);
     use(from, m, in, f);
 }

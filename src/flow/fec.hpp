@@ -29,7 +29,7 @@ struct Fec {
     rtp::fec::Decoder* decoder = nullptr;  // null: no path of the track brings repair
     bool renumbers = false;                // one of the encoders does
     std::vector<RepairRenditions> repairs;
-    std::vector<std::shared_ptr<void>> states;  // keeps encoders and decoder alive
+    Held held;
 };
 
 }  // namespace penstock::flow

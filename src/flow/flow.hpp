@@ -2,6 +2,7 @@
 // One arriving flow and what becomes of it: immutable once it is in a table.
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "flow/fec.hpp"
 #include "flow/key.hpp"
@@ -21,6 +22,18 @@ namespace penstock::flow {
 // feedback: of receivers; it ends here. repair: FEC, for the track's decoder.
 enum class Kind : uint8_t { rtp, rtcp, feedback, repair };
 
+// What receivers send back by a protocol that watches, on a flow of Kind::feedback of their own.
+struct Watching {
+    Feedback* feedback = nullptr;                // where it is counted
+    const Participants* participants = nullptr;  // of a group: who is heard there
+    // What finds the track, which may change meanwhile.
+    Key track;
+    Ip track_sender;
+    uint16_t track_port = 0xffff;
+    uint16_t sender_port = 0;  // of a viewer that is alone: from which it is expected
+};
+
+// Who holds a flow holds what it points at: one piece for all flows of a track.
 struct alignas(64) Flow {
     static constexpr uint16_t kAnyPort = 0xffff;
     static constexpr uint8_t kAnyPayloadType = 0xff;
@@ -55,36 +68,22 @@ struct alignas(64) Flow {
 
     // RTCP muxed on the RTP port (RFC 5761) leaves by the RTCP legs: the flow that stands for them.
     const Flow* rtcp = nullptr;
-    FirstPacket* first = nullptr;  // rtp: legs came with this flow that want to know
-    Sent* sent = nullptr;          // null: all leaves as it came, sender reports too
-    Feedback* feedback = nullptr;  // feedback: of whom; null: of one of the receivers in `retransmission`
+    const Rendition* rendition = nullptr;   // of the legs
+    FirstPacket* first = nullptr;           // rtp: legs came with this flow that want to know
+    Sent* sent = nullptr;                   // null: all leaves as it came, sender reports too
+    rtp::Continuity* continuity = nullptr;  // of RTP, RTCP and repair: what viewers see; null: nobody has watched yet
+    SampledLatency* latency = nullptr;      // of the track; null: nobody wants it measured
+    const Watching* watching = nullptr;     // feedback; null: it is of one of the receivers in `retransmission`
+    uint64_t feed = 0;                      // what the sender thread knows the track by
 
-    // Of RTP, RTCP and repair: what viewers see; null: nobody has watched the track yet.
-    rtp::Continuity* continuity = nullptr;
-
-    uint64_t feed = 0;  // what the sender thread knows the track by
-
-    LatencyHistogram* latency = nullptr;  // of the track; null: nobody wants it measured
-
+    const Fec* fec = nullptr;                        // of RTP and repair
+    const Late* late = nullptr;                      // of RTP and repair: kept for those who come late
+    const Repetition* repetition = nullptr;          // of RTP and repair: packets are sent once more, later
+    const Retransmission* retransmission = nullptr;  // of RTP, repair and feedback
+    const Delay* delay = nullptr;                    // of RTP and repair
+    Ip sender;                                       // when has_sender: only packets from here are the flow's
     // Repair that comes on this key: to a port of its own (Kind::repair), or by its payload type among the media.
     rtp::fec::Carriage repair{.payload_type = kAnyPayloadType};
-
-    // feedback of a viewer: from which port it is expected, and what finds its track, which may change meanwhile.
-    uint16_t sender_port = 0;
-    uint16_t track_port = kAnyPort;
-    Key track;
-    Ip track_sender;
-
-    Ip sender;                                             // when has_sender: only packets from here are the flow's
-    std::shared_ptr<const Fec> fec;                        // of RTP and repair
-    std::shared_ptr<const Late> late;                      // of RTP and repair: kept for those who come late
-    std::shared_ptr<const Repetition> repetition;          // of RTP and repair: packets are sent once more, later
-    std::shared_ptr<const Retransmission> retransmission;  // of RTP, repair and feedback
-    std::shared_ptr<const Participants> participants;      // feedback of a group: who is heard there
-    std::shared_ptr<const Delay> delay;                    // of RTP and repair
-    std::shared_ptr<const Rendition> rendition;            // keeps legs alive
-    std::shared_ptr<const Flow> rtcp_owner;                // keeps rtcp alive
-    std::shared_ptr<void> state;  // keeps path, merge, latency, first, feedback and continuity alive
 
     bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
         return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);
@@ -95,7 +94,17 @@ struct alignas(64) Flow {
     unsigned narrowness() const noexcept { return (has_sender ? 2u : 0u) + (rx_port != kAnyPort ? 1u : 0u); }
 };
 static_assert(offsetof(Flow, rtcp) == 64);  // one cache line holds what a usual packet needs
+static_assert(sizeof(Flow) == 192);
 
 using FlowPtr = std::shared_ptr<const Flow>;
+
+// Each of the flows of a piece: what it leads to, all of it, lives as long as one of them does.
+template <class Whole>
+std::vector<FlowPtr> shares_of(const std::shared_ptr<Whole>& whole) {
+    std::vector<FlowPtr> shares;
+    shares.reserve(whole->flows.size());
+    for (const Flow& f : whole->flows) shares.emplace_back(whole, &f);
+    return shares;
+}
 
 }  // namespace penstock::flow

@@ -158,7 +158,7 @@ struct Late {
     History* history = nullptr;  // never null
     Rendition joining;           // of those who are not known to be live yet; one shard
     std::vector<Join*> joins;    // one a leg, and behind them that of the viewers over TCP, who have none
-    std::vector<std::shared_ptr<void>> states;  // keeps history and joins alive
+    Held held;
 };
 
 }  // namespace penstock::flow

@@ -2,17 +2,22 @@
 // How long packets stay in a worker, from the rx burst that brought them to the end of the turn that sent them: a
 // histogram whose buckets are the quarters of octaves from 1 us, so that a percentile is known to within a quarter of
 // itself. Written by one worker, read by control.
+//
+// Of a track one packet in some sixteen bursts is counted, and there may be very many tracks: 32 bits do, which last
+// weeks at a million packets a second. Then it begins anew, as counters do after a restart.
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "base/counter.hpp"
 
 namespace penstock::flow {
 
-class LatencyHistogram {
+template <class Number>
+class BasicLatencyHistogram {
 public:
     static constexpr size_t kOctaves = 14, kParts = 4;  // 1 us to 16.384 ms
     static constexpr size_t kBuckets = 1 + kOctaves * kParts + 1;
@@ -20,8 +25,11 @@ public:
     using Counts = std::array<uint64_t, kBuckets>;
 
     // In the workers' clock: seconds as 32.32 fixed point.
-    void add(uint64_t duration, uint64_t packets = 1) noexcept {
-        counts_[bucket_of(duration)].add(packets);
+    void add(uint64_t duration, Number packets = 1) noexcept {
+        BasicCounter<Number>& count = counts_[bucket_of(duration)];
+        if (count.read() > std::numeric_limits<Number>::max() - packets) [[unlikely]]
+            begin_anew();
+        count.add(packets);
         sum_.add(duration * packets);
         if (duration > max_.read()) [[unlikely]]
             max_.set(duration);
@@ -52,11 +60,18 @@ public:
 private:
     static constexpr uint64_t kLongest = uint64_t{1} << 41;  // so that the product above fits
     static double seconds(uint64_t duration) noexcept { return static_cast<double>(duration) / 4294967296.0; }
+    void begin_anew() noexcept {
+        for (auto& count : counts_) count.set(0);
+        sum_.set(0);
+    }
 
-    std::array<Counter, kBuckets> counts_;
+    std::array<BasicCounter<Number>, kBuckets> counts_;
     Counter sum_;
     Counter max_;
 };
+
+using LatencyHistogram = BasicLatencyHistogram<uint64_t>;  // of a worker: all packets
+using SampledLatency = BasicLatencyHistogram<uint32_t>;    // of a track
 
 // A histogram as it was at one moment, for those who only read.
 struct Latency {
@@ -64,7 +79,10 @@ struct Latency {
     double sum = 0;  // seconds
     double max = 0;  // seconds
 
-    static Latency of(const LatencyHistogram& h) noexcept { return {h.counts(), h.sum_seconds(), h.max_seconds()}; }
+    template <class Number>
+    static Latency of(const BasicLatencyHistogram<Number>& h) noexcept {
+        return {h.counts(), h.sum_seconds(), h.max_seconds()};
+    }
     uint64_t packets() const noexcept {
         uint64_t total = 0;
         for (const uint64_t n : counts) total += n;

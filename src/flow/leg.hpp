@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "flow/held.hpp"
 #include "flow/next_hop.hpp"
 #include "flow/state.hpp"
 
@@ -86,9 +87,13 @@ struct Rendition {
     std::vector<Leg> legs;        // shard by shard
     std::vector<Shard> shards;    // the first is that of the track's owner and may be empty, the others are not
     bool needs_checksum = false;  // an IPv6 leg: a UDP checksum is not optional (RFC 8200 section 8.1)
-    std::vector<std::shared_ptr<void>> states;  // keeps Leg::state alive
     LongHeaders long_headers;
 
+    // `held`: of what the rendition is part of.
+    void add(const LegPlan& plan, const std::shared_ptr<LegState>& state, Held& held) {
+        legs.push_back(make_leg(plan, held.add(state), long_headers));
+        needs_checksum |= !plan.to.ip.is_v4();
+    }
     std::span<const Shard> others() const noexcept { return std::span(shards).subspan(1); }
     std::span<const Leg> legs_of(const Shard& shard) const noexcept {
         return std::span(legs).subspan(shard.first, shard.count);

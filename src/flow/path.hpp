@@ -1,6 +1,7 @@
 #pragma once
 // What changes while packets of one path of a track pass: as in state.hpp.
 #include <atomic>
+#include <memory>
 #include <optional>
 
 #include "base/address.hpp"
@@ -32,8 +33,8 @@ private:
 
 struct alignas(64) PathState {
     rtp::Reception reception;
-    rtp::Arrivals arrivals;  // of a track with a merge
-    rtp::Mdi mdi;            // of a track of constant rate
+    rtp::Arrivals arrivals;         // of a track with a merge
+    std::unique_ptr<rtp::Mdi> mdi;  // of a track of constant rate: made by control before Flow::constant_rate is set
     Counter rtcp_packets;
     Counter rtcp_bytes;
     Counter byes;              // by which the source said that it ends

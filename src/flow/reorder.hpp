@@ -178,7 +178,7 @@ private:
 struct Delay {
     Reorder* reorder = nullptr;  // null: the track has no delay any more
     Reorder* former = nullptr;   // of the track until now, from which everything leaves first; null: there was none
-    std::vector<std::shared_ptr<void>> states;  // keeps both alive
+    Held held;
 };
 
 }  // namespace penstock::flow

@@ -73,9 +73,9 @@ private:
 
 // Of one table: immutable but for the state.
 struct Repetition {
-    Repeat* repeat = nullptr;     // never null
-    Rendition to;                 // one shard, the owner's
-    std::shared_ptr<void> state;  // keeps repeat alive
+    Repeat* repeat = nullptr;  // never null
+    Rendition to;              // one shard, the owner's
+    Held held;
 };
 
 }  // namespace penstock::flow

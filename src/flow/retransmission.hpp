@@ -77,7 +77,7 @@ struct Retransmission {
     std::array<std::optional<uint8_t>, 2> rtx{};  // by path: the payload type in which it answers; absent: as it was
     uint8_t payload_type = 0;                     // of the media, when there is `rtx`
 
-    std::vector<std::shared_ptr<void>> states;  // keeps ring, asking and feedback alive
+    Held held;
 
     // Who sends RTCP from there: the one with this address and port or, where an address has but one, with the address.
     const Receiver* find(const Endpoint& from) const noexcept {

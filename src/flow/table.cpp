@@ -8,6 +8,7 @@
 namespace penstock::flow {
 
 Table::Shard::Shard(std::vector<FlowPtr> of) : flows(std::move(of)), slots(std::bit_ceil(flows.size() * 2 + 1)) {
+    flows.shrink_to_fit();  // it is there for long
     // Narrower flows go in first, so that linear probing meets them first.
     std::ranges::sort(flows, std::ranges::greater{}, [](const FlowPtr& f) { return f->narrowness(); });
     const uint64_t mask = slots.size() - 1;

@@ -83,7 +83,7 @@ TEST_CASE("viewers see a source that goes on, outputs see what came", "[continui
     for (const uint64_t viewer : viewers) check(stage.of(viewer));
     if (over_tcp) check(diverted);
     CHECK(stage.track().seen_ssrc() == ssrc);
-    CHECK(stage.track().continuity->restarts() == 3);
+    CHECK(stage.track().extras().continuity->restarts() == 3);
 }
 
 TEST_CASE("RTCP of a source that was restarted goes with its media", "[continuity]") {
@@ -157,7 +157,7 @@ TEST_CASE("who is catching up when the source is restarted gets all of both, in 
         REQUIRE(numbers_of(got[i]).sequence == static_cast<uint16_t>(65500 + i));
         REQUIRE(numbers_of(got[i]).ssrc == ssrc);
     }
-    CHECK(stage.track().history->packets().counters().restarts.read() == 0);
+    CHECK(stage.track().extras().history->packets().counters().restarts.read() == 0);
 }
 
 TEST_CASE("what a viewer asks for again is found, before a restart and after", "[continuity]") {

@@ -264,7 +264,7 @@ TEST_CASE("where control asks, it is told who sent the first packet", "[copies]"
     lab.publish(track.flows());
     send("10.0.0.7");
     CHECK_FALSE(track.path->first_sender.read());
-    auto rtp = std::make_shared<flow::Flow>(*track.rtp);
+    auto rtp = altered(track.rtp);
     rtp->tells_sender = true;
     lab.publish({rtp, track.rtcp});
     send("10.0.0.8");
@@ -302,7 +302,7 @@ TEST_CASE("what a viewer sends back ends here, and the first packet is noted", "
     TrackPlan plan;
     plan.legs = {leg_to("10.0.1.20:6000", 1)};
     const Track track = make_track(plan);
-    auto rtp = std::make_shared<flow::Flow>(*track.rtp);
+    auto rtp = altered(track.rtp);
     rtp->first = &first;
     rtp->notes_first = true;
     auto heard = std::make_shared<flow::Flow>();
@@ -310,7 +310,9 @@ TEST_CASE("what a viewer sends back ends here, and the first packet is noted", "
     heard->kind = flow::Kind::feedback;
     heard->has_sender = true;
     heard->sender = test::ip("10.0.0.9");
-    heard->feedback = &feedback;
+    flow::Watching watching;
+    watching.feedback = &feedback;
+    heard->watching = &watching;
     lab.publish({rtp, track.rtcp, heard});
 
     const auto back = [&](const char* payload) {

@@ -19,14 +19,13 @@ Track watched(unsigned outputs, bool shareable, uint64_t feed = 7) {
     for (unsigned i = 0; i < outputs; i++) plan.legs.push_back(leg_to("10.0.1.20:" + std::to_string(6000 + 2 * i), 1));
     plan.shareable = shareable ? outputs : 0;
     Track track = make_track(plan);
-    auto rtp = std::make_shared<flow::Flow>(*track.rtp);
-    auto rtcp = std::make_shared<flow::Flow>(*track.rtcp);
+    auto rtp = altered(track.rtp);
+    auto rtcp = altered(track.rtcp);
     for (flow::Flow* f : {rtp.get(), rtcp.get()}) {
         f->diverted = true;
         f->feed = feed;
     }
     rtp->rtcp = rtcp.get();
-    rtp->rtcp_owner = rtcp;
     track.rtp = rtp;
     track.rtcp = rtcp;
     return track;

@@ -19,7 +19,7 @@ namespace {
 
 struct Watched : Modelled {
     explicit Watched(const config::Track& track) { put(track); }
-    const flow::Feedback& feedback(size_t output = 0) { return *track().outputs[output].feedback; }
+    const flow::Feedback& feedback(size_t output = 0) { return *track().outputs[output].extras().feedback; }
     void media(unsigned sequence, unsigned payload_type = 96) {
         lab.arrive(
             packet().udp(7000, 20000).payload(rtp_packet({.sequence = sequence, .payload_type = payload_type})).build(),
@@ -211,8 +211,8 @@ TEST_CASE("the source is asked for what is missing, and what it sends again goes
     stage.media(102);
     stage.media(103);
     CHECK(stage.out(kOut).size() == 5);
-    CHECK(stage.track().asking->counters().recovered.read() == 2);
-    CHECK(stage.track().asking->counters().round_trip.read() > 0);
+    CHECK(stage.track().extras().asking->counters().recovered.read() == 2);
+    CHECK(stage.track().extras().asking->counters().round_trip.read() > 0);
 }
 
 TEST_CASE("what the source sends again in a stream of its own goes on as what it was", "[feedback]") {
@@ -231,7 +231,7 @@ TEST_CASE("what the source sends again in a stream of its own goes on as what it
     const auto sent = stage.out(kOut);
     REQUIRE(sent.size() == 1);
     CHECK(sent[0].payload == was);
-    CHECK(stage.track().asking->counters().recovered.read() == 1);
+    CHECK(stage.track().extras().asking->counters().recovered.read() == 1);
     CHECK(stage.lab.ledger().repair == 1);
     Bytes padding = rtp_packet({.sequence = 8, .ssrc = 0x99887766, .payload_type = 97, .size = 12});
     stage.lab.arrive(packet().udp(7000, 20000).payload(padding).build(), kIn);
@@ -252,7 +252,7 @@ TEST_CASE("what is sent again is taken when the skew is over, until the deadline
     stage.media(101);
     CHECK(stage.out(kOut).size() == 3);
     CHECK(stage.lab.ledger().duplicate == 1);
-    CHECK(stage.track().asking->counters().recovered.read() == 1);
+    CHECK(stage.track().extras().asking->counters().recovered.read() == 1);
     CHECK(stage.track().merge->counters().by_path.read() == 0);
 }
 

@@ -38,7 +38,7 @@ TEST_CASE("a viewer that comes late begins with the key frame and goes on with w
     CHECK(difference(stage.of(viewer), stage.since(begin)) == "");
     CHECK(stage.mesh.viewer(viewer)->leg.rtp->packets.read() == stage.of(viewer).size());
     CHECK(stage.mesh.first_packet(viewer)->sequence == first->sequence);
-    CHECK(stage.track().history->counters().with_picture.read() == 1);
+    CHECK(stage.track().extras().history->counters().with_picture.read() == 1);
 }
 
 TEST_CASE("RTCP comes to a viewer that is catching up", "[late]") {
@@ -76,7 +76,7 @@ TEST_CASE("without a key frame to begin with a viewer is live at once", "[late]"
     stage.picture(false);
     CHECK(difference(stage.of(viewer), stage.since(begin)) == "");
     CHECK(stage.mesh.first_packet(viewer)->sequence == at16(stage.arrived[begin], 2));
-    const auto& history = stage.track().history;
+    const auto& history = stage.track().extras().history;
     const bool keeps = c.history != 0 && std::string_view(c.encoding) == "H264/90000";
     CHECK((history != nullptr) == keeps);
     if (keeps) CHECK(history->counters().without_picture.read() == 1);
@@ -125,7 +125,7 @@ TEST_CASE("what FEC recovers is kept, too", "[late]") {
         lab.arrive(packet().udp(6000, row ? 20004 : 20002).payload(whole).build(), kIn);
     }
     lab.run();
-    const rtp::History& kept = mesh.tracks()[0]->history->packets();
+    const rtp::History& kept = mesh.tracks()[0]->extras().history->packets();
     REQUIRE(kept.beginning());  // at a packet that never arrived
     for (unsigned n = 0; n < 12; n++) CHECK(std::ranges::equal(kept.packet(*kept.beginning() + n - 1), sent[n]));
 }
@@ -194,7 +194,7 @@ TEST_CASE("any number of viewers under traffic and changes", "[late]") {
         stage.picture(false);
         check(viewer, true);
     }
-    CHECK(stage.track().history->counters().overtaken.read() == 0);
+    CHECK(stage.track().extras().history->counters().overtaken.read() == 0);
 }
 
 TEST_CASE("whom the memory's end overtakes goes on with the next key frame, or live", "[late]") {
@@ -212,7 +212,7 @@ TEST_CASE("whom the memory's end overtakes goes on with the next key frame, or l
     stage.until([&] { return stage.live(viewer); });
     stage.picture(false);
     stage.until([&] { return stage.of(viewer).back() == stage.arrived.back(); });
-    const auto& counters = stage.track().history->counters();
+    const auto& counters = stage.track().extras().history->counters();
     CHECK(counters.overtaken.read() != 0);
     auto& got = stage.of(viewer);
     const auto rest = stage.since(begin);

@@ -29,7 +29,7 @@ struct Order : Stage {
     std::vector<unsigned> got;  // numbers that left, of one copy each
 
     using Stage::Stage;
-    const flow::ReorderCounters& counters() { return track().reorder->counters(); }
+    const flow::ReorderCounters& counters() { return track().extras().reorder->counters(); }
     void media(unsigned sequence, unsigned port = 20000) { arrive(rtp_packet({.sequence = sequence}), port); }
     const std::vector<unsigned>& left() {
         for (const Dissected& d : out(kOut)) {
@@ -148,8 +148,8 @@ TEST_CASE("repair for outputs, and packets that are sent again, follow the order
         for (const unsigned more : {0u, 3u, 2u, 1u}) stage.media(n + more);
     CHECK(std::ranges::is_sorted(stage.left()));
     CHECK(stage.left().size() == 40);
-    CHECK(stage.track().encodings[0].encoder->counters().abandoned.read() == 0);
-    CHECK(stage.track().outputs[0].repair->packets.read() >= 4);
+    CHECK(stage.track().extras().encodings[0].encoder->counters().abandoned.read() == 0);
+    CHECK(stage.track().outputs[0].extras().repair->packets.read() >= 4);
 }
 
 TEST_CASE("another delay, or none: what waits leaves before what comes then", "[reorder]") {

@@ -128,7 +128,7 @@ TEST_CASE("reports of a thousand receivers cost the source one", "[reports]") {
     }
     stage.lab.run();
     CHECK(stage.lab.ledger().feedback == 1000);
-    for (const mesh::Output& output : stage.track().outputs) CHECK(output.feedback->lost.read() == 42);
+    for (const mesh::Output& output : stage.track().outputs) CHECK(output.extras().feedback->lost.read() == 42);
     const auto began = Steady::now();
     for (unsigned turns = 0; told == 0 && Steady::now() - began < 20s; turns++) {
         if (turns % 1000 == 0) {  // it is not silent

@@ -95,7 +95,7 @@ TEST_CASE("shards cover each leg once, and no leg ever changes its worker", "[sp
                     REQUIRE(workers.at(port == 20000 ? o.rtp.get() : o.rtcp.get()) == o.worker);
             }
             for (const mesh::Output& o : now.outputs)
-                REQUIRE(served.emplace(o.name, o.worker).first->second == o.worker);
+                REQUIRE(served.emplace(o.name(), o.worker).first->second == o.worker);
             size_t outputs = 0, tracks = 0;
             for (uint16_t w = 0; w < kWorkers; w++) {
                 outputs += mesh.placed()[w].outputs;

@@ -41,7 +41,7 @@ struct TrackPlan {
 
 struct Track {
     std::shared_ptr<flow::PathState> path = std::make_shared<flow::PathState>();
-    std::shared_ptr<flow::LatencyHistogram> latency = std::make_shared<flow::LatencyHistogram>();
+    std::shared_ptr<flow::SampledLatency> latency = std::make_shared<flow::SampledLatency>();
     std::vector<std::shared_ptr<flow::LegState>> legs, rtcp_legs;
     flow::FlowPtr rtp, rtcp;
     std::vector<flow::FlowPtr> repair;  // when there is a decoder
@@ -54,60 +54,73 @@ struct Track {
 };
 
 inline Track make_track(const TrackPlan& plan) {
+    struct Whole {
+        flow::Rendition rtp, rtcp;
+        flow::Held held;
+        std::vector<flow::Flow> flows;
+    };
+    const auto whole = std::make_shared<Whole>();
     Track track;
-    const auto flow_of = [&](flow::Kind kind, auto& states, uint16_t further) {
-        auto rendition = std::make_shared<flow::Rendition>();
+    const auto flow_of = [&](flow::Kind kind, flow::Rendition& rendition, auto& states, uint16_t further) {
         for (flow::LegPlan leg : plan.legs) {
             leg.to.port = static_cast<uint16_t>(leg.to.port + further);
             states.push_back(std::make_shared<flow::LegState>());
-            rendition->legs.push_back(make_leg(leg, states.back().get(), rendition->long_headers));
-            rendition->states.push_back(states.back());
-            rendition->needs_checksum |= !leg.to.ip.is_v4();
+            rendition.add(leg, states.back(), whole->held);
         }
-        auto f = std::make_shared<flow::Flow>();
-        f->key = plan.at;
-        f->key.port = static_cast<uint16_t>(f->key.port + further);
-        f->kind = kind;
-        f->owner = plan.owner;
-        f->payload_type = plan.payload_type;
-        f->rx_port = plan.rx_port;
-        f->has_sender = plan.has_sender;
-        f->sender = plan.sender;
-        f->path = track.path.get();
-        f->merge = plan.merge.get();
-        f->second_path = plan.second_path;
-        f->two_paths = plan.merge != nullptr;
-        f->latency = track.latency.get();
-        f->state = std::make_shared<std::vector<std::shared_ptr<void>>>(
-            std::vector<std::shared_ptr<void>>{track.path, plan.merge, track.latency});
-        rendition->shards = plan.shards;
+        flow::Flow f;
+        f.key = plan.at;
+        f.key.port = static_cast<uint16_t>(f.key.port + further);
+        f.kind = kind;
+        f.owner = plan.owner;
+        f.payload_type = plan.payload_type;
+        f.rx_port = plan.rx_port;
+        f.has_sender = plan.has_sender;
+        f.sender = plan.sender;
+        f.path = whole->held.add(track.path);
+        f.merge = whole->held.add(plan.merge);
+        f.second_path = plan.second_path;
+        f.two_paths = plan.merge != nullptr;
+        f.latency = whole->held.add(track.latency);
+        rendition.shards = plan.shards;
         if (plan.shards.empty())
-            rendition->shards.push_back({plan.owner, 0, static_cast<uint32_t>(rendition->legs.size()), plan.shareable});
-        f->spread = rendition->shards.size() > 1;
-        f->legs = rendition->legs.data();
-        f->leg_count = rendition->shards[0].count;
-        f->shareable = rendition->shards[0].shareable;
-        f->needs_checksum = rendition->needs_checksum;
-        if (kind != flow::Kind::rtcp) f->fec = plan.fec;
-        f->has_fec = f->fec != nullptr;
-        f->repair = plan.repair;
-        f->rendition = std::move(rendition);
+            rendition.shards.push_back({plan.owner, 0, static_cast<uint32_t>(rendition.legs.size()), plan.shareable});
+        f.spread = rendition.shards.size() > 1;
+        f.legs = rendition.legs.data();
+        f.leg_count = rendition.shards[0].count;
+        f.shareable = rendition.shards[0].shareable;
+        f.needs_checksum = rendition.needs_checksum;
+        if (kind != flow::Kind::rtcp) f.fec = whole->held.add(plan.fec);
+        f.has_fec = f.fec != nullptr;
+        f.repair = plan.repair;
+        f.rendition = &rendition;
         return f;
     };
-    auto rtcp = flow_of(flow::Kind::rtcp, track.rtcp_legs, 1);
-    auto rtp = flow_of(flow::Kind::rtp, track.legs, 0);
-    rtp->rtcp = rtcp.get();
-    rtp->rtcp_owner = rtcp;
+    whole->flows = {flow_of(flow::Kind::rtp, whole->rtp, track.legs, 0),
+                    flow_of(flow::Kind::rtcp, whole->rtcp, track.rtcp_legs, 1)};
     if (plan.fec && plan.fec->decoder)
         for (const uint16_t port : {rtp::fec::kColumnPort, rtp::fec::kRowPort}) {
-            auto repair = std::make_shared<flow::Flow>(*rtp);
-            repair->kind = flow::Kind::repair;
-            repair->key.port = static_cast<uint16_t>(repair->key.port + port);
-            track.repair.push_back(std::move(repair));
+            flow::Flow repair = whole->flows[0];
+            repair.kind = flow::Kind::repair;
+            repair.key.port = static_cast<uint16_t>(repair.key.port + port);
+            whole->flows.push_back(repair);
         }
-    track.rtp = std::move(rtp);
-    track.rtcp = std::move(rtcp);
+    for (flow::Flow& f : whole->flows)
+        if (f.kind != flow::Kind::rtcp) f.rtcp = &whole->flows[1];
+    std::vector<flow::FlowPtr> flows = flow::shares_of(whole);
+    track.rtp = std::move(flows[0]);
+    track.rtcp = std::move(flows[1]);
+    track.repair.assign(flows.begin() + 2, flows.end());
     return track;
+}
+
+// A copy that may be altered, and holds what the original does.
+inline std::shared_ptr<flow::Flow> altered(const flow::FlowPtr& original) {
+    struct Altered {
+        flow::Flow flow;
+        flow::FlowPtr original;
+    };
+    const auto copy = std::make_shared<Altered>(Altered{*original, original});
+    return {copy, &copy->flow};
 }
 
 }  // namespace penstock::test

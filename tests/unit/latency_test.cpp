@@ -51,6 +51,19 @@ TEST_CASE("percentiles are within a quarter, and never more than the maximum", "
     CHECK(Latency{}.percentile(0.99) == 0);
 }
 
+TEST_CASE("a count of 32 bits that is full begins anew, with all others", "[latency]") {
+    SampledLatency h;
+    h.add(us(5), 7);
+    h.add(us(100), 0xffff'fffe);
+    h.add(us(100));
+    CHECK(Latency::of(h).packets() == 7 + uint64_t{0xffff'ffff});
+    h.add(us(100));
+    const auto seen = Latency::of(h);
+    CHECK(seen.packets() == 1);
+    CHECK(seen.sum == Approx(100e-6).epsilon(1e-4));
+    CHECK(seen.max == Approx(100e-6).epsilon(1e-4));
+}
+
 TEST_CASE("what is beyond the last bound is told by the maximum", "[latency]") {
     LatencyHistogram h;
     h.add(us(1), 3);

@@ -96,7 +96,7 @@ TEST_CASE("whose brought tracks go by other hands is told", "[mesh]") {
     const auto changes = mesh.replace({of_file});
     CHECK(changes.added == Names{"camera"});
     CHECK(mesh.take_displaced() == Names{"camera"});
-    CHECK(mesh.stream("camera")->config == of_file);
+    CHECK(mesh.stream("camera")->configured() == of_file);
     CHECK_FALSE(mesh.stream("camera")->of_protocol);
     CHECK(mesh.tracks()[0]->paths[0].source == from("10.0.0.1:5000"));
     CHECK(mesh.replace({}).removed == Names{"camera"});

@@ -25,15 +25,12 @@ TEST_CASE("an output is added beside one that goes on counting", "[mesh]") {
     mesh.take_destinations();
     mesh.resolve(way("10.0.1.20"), by(0));
     mesh.compile();
-    const mesh::Track before = [&] {
-        const mesh::Track& t = *mesh.tracks()[0];
-        mesh::Track copy;
-        copy.paths = t.paths;
-        copy.outputs = t.outputs;
-        copy.merge = t.merge;
-        copy.owner = t.owner;
-        return copy;
-    }();
+    const struct {  // the states; the track itself goes
+        std::vector<mesh::Path> paths;
+        std::vector<mesh::Output> outputs;
+        std::shared_ptr<flow::MergeState> merge;
+        uint16_t owner;
+    } before{mesh.tracks()[0]->paths, mesh.tracks()[0]->outputs, mesh.tracks()[0]->merge, mesh.tracks()[0]->owner};
     before.outputs[0].rtp->packets.add(7);
 
     put(mesh, stream({track({from("10.0.0.1:20000"), from("10.0.0.1:20010")},
@@ -93,7 +90,7 @@ TEST_CASE("what did not change is not even made anew", "[mesh]") {
     CHECK(mesh.tracks()[0]->flows == flows);
 
     mesh.take_sources();
-    put(mesh, mesh.stream("camera")->config);  // as it is
+    put(mesh, mesh.stream("camera")->configured());  // as it is
     CHECK(mesh.compile() == nullptr);
     const auto sources = mesh.take_sources();
     CHECK(sources.added.empty());
@@ -233,7 +230,7 @@ TEST_CASE("what collides is refused and changes nothing", "[mesh]") {
     wrong(track({group_in}, {receiver}), "loop");
 
     CHECK(mesh.tracks() == tracks);
-    CHECK(mesh.stream("b")->config == stream({track({from("10.0.0.1:20002")}, {to("10.0.1.20:6000")})}, "b"));
+    CHECK(mesh.stream("b")->configured() == stream({track({from("10.0.0.1:20002")}, {to("10.0.1.20:6000")})}, "b"));
     CHECK(mesh.take_destinations().wanted.empty());
     CHECK(mesh.take_sources().added.empty());
     CHECK(mesh.compile() == nullptr);

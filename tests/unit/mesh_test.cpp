@@ -155,8 +155,8 @@ TEST_CASE("two paths have states of their own, share the merge and the legs", "[
     CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.7", 1, 9) == nullptr);  // another sender
     CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.8", 0, 9) == nullptr);  // another port
     CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.8", 1, 0) == nullptr);  // another VLAN
-    CHECK(mesh.tracks()[0]->paths[0].name == "1");
-    CHECK(mesh.tracks()[0]->paths[1].name == "2");
+    CHECK(mesh.tracks()[0]->paths[0].name() == "1");
+    CHECK(mesh.tracks()[0]->paths[1].name() == "2");
 }
 
 TEST_CASE("a port is steered what can arrive there", "[mesh]") {
@@ -277,10 +277,10 @@ TEST_CASE("repair that arrives goes to the decoder of its track, by every path t
     CHECK_THAT(refused(from("10.0.0.1:20103")), Catch::Contains("stream 'camera' has it"));
     CHECK(refused(from("10.0.0.1:20106")).empty());
     // Who keeps the path keeps what it has learnt.
-    const auto* decoder = mesh.tracks()[0]->decoder.get();
+    const auto* decoder = mesh.tracks()[0]->extras().decoder.get();
     video.outputs.clear();
     put(mesh, stream({video}));
-    CHECK(mesh.stream("camera")->tracks[0]->decoder.get() == decoder);
+    CHECK(mesh.stream("camera")->tracks[0]->extras().decoder.get() == decoder);
 }
 
 TEST_CASE("the two legs of a live-live output know each other, and packets to send once more have a rendition",
@@ -301,6 +301,6 @@ TEST_CASE("the two legs of a live-live output know each other, and packets to se
     REQUIRE(flow->repetition);
     CHECK(flow->keeps);
     REQUIRE(flow->repetition->to.legs.size() == 1);
-    CHECK(flow->repetition->to.legs[0].state == made.outputs[2].repeated.get());
+    CHECK(flow->repetition->to.legs[0].state == made.outputs[2].extras().repeated.get());
     CHECK(table->served().size() == 1);
 }

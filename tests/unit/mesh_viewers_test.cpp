@@ -39,7 +39,7 @@ TEST_CASE("a viewer's leg comes with PLAY, and its feedback is expected before",
         const flow::Flow* feedback = arriving(*table, at, "10.0.1.30");
         REQUIRE(feedback);
         CHECK(feedback->kind == flow::Kind::feedback);
-        CHECK(feedback->feedback == mesh.viewer(id)->feedback.get());
+        CHECK(feedback->watching->feedback == mesh.viewer(id)->feedback.get());
         CHECK_FALSE(arriving(*table, at, "10.0.1.31"));  // of nobody else
     }
 
@@ -57,7 +57,7 @@ TEST_CASE("a viewer's leg comes with PLAY, and its feedback is expected before",
     CHECK(udp_port(rtcp->legs[1], true) == 5003);
     CHECK(mesh.tracks()[0]->legs().size() == 2);
     CHECK(mesh.tracks()[0]->outputs.size() == 1);
-    CHECK(mesh.tracks()[0]->legs()[1]->name == "rtsp:10.0.1.30:5000");
+    CHECK(mesh.tracks()[0]->legs()[1]->name() == "rtsp:10.0.1.30:5000");
     CHECK(mesh.placed()[0].outputs == 2);
 
     mesh.play(id, false);
@@ -128,9 +128,9 @@ TEST_CASE("a group is joined and its RTCP port steered while it is there, for th
         const flow::Flow* heard = arriving(*table, at, "10.0.1.30", 1);
         REQUIRE(heard);
         CHECK(heard->kind == flow::Kind::feedback);
-        CHECK(heard->participants->find(ip("10.0.1.30")) == one.get());
-        CHECK(heard->participants->find(ip("10.0.1.31")) == two.get());
-        CHECK(heard->participants->find(ip("10.0.1.32")) == nullptr);
+        CHECK(heard->watching->participants->find(ip("10.0.1.30")) == one.get());
+        CHECK(heard->watching->participants->find(ip("10.0.1.31")) == two.get());
+        CHECK(heard->watching->participants->find(ip("10.0.1.32")) == nullptr);
     }
     CHECK_FALSE(arriving(*table, "10.0.1.1:21000"));
     mesh.depart(id, ip("10.0.1.30"));
@@ -139,7 +139,8 @@ TEST_CASE("a group is joined and its RTCP port steered while it is there, for th
     table = mesh.compile();
     CHECK_FALSE(arriving(*table, "239.10.0.1:21001", "10.0.1.31", 0));
     REQUIRE(arriving(*table, "239.10.0.1:21001", "10.0.1.31", 1));
-    CHECK(arriving(*table, "239.10.0.1:21001", "10.0.1.31", 1)->participants->find(ip("10.0.1.30")) == nullptr);
+    CHECK(arriving(*table, "239.10.0.1:21001", "10.0.1.31", 1)->watching->participants->find(ip("10.0.1.30")) ==
+          nullptr);
 
     mesh.remove_viewer(id);
     CHECK_FALSE(arriving(*mesh.compile(), "239.10.0.1:21001", "10.0.1.31", 1));

@@ -289,10 +289,10 @@ TEST_CASE("FEC is told by track and by leg", "[metrics]") {
     mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}, 1};
     REQUIRE(mesh.put({"camera-1", {}, {track}}));
     const auto& made = *mesh.tracks()[0];
-    made.outputs[1].repair->packets.add(3);
-    made.outputs[1].rows->packets.add(4);
-    made.outputs[1].rows->drop(flow::Drop::mtu).add(5);
-    made.decoder->repair({}, hex("8060 0000 00000000 00000000  0001 0000 80000000 00000000 40010a00"));
+    made.outputs[1].extras().repair->packets.add(3);
+    made.outputs[1].extras().rows->packets.add(4);
+    made.outputs[1].extras().rows->drop(flow::Drop::mtu).add(5);
+    made.extras().decoder->repair({}, hex("8060 0000 00000000 00000000  0001 0000 80000000 00000000 40010a00"));
     metrics::View view{.version = "1", .node = "n", .mesh = mesh};
     view.workers.resize(1);
     view.workers[0].ledger.repair = 6;
@@ -344,7 +344,7 @@ TEST_CASE("a track with a delay tells what waits, and what was not waited for", 
     track.delay = std::chrono::milliseconds(50);
     mesh::Mesh mesh{std::vector<flow::PortInfo>(1), {20000, 29999}, 1};
     REQUIRE(mesh.put({"camera-1", {}, {track}}));
-    flow::Reorder& reorder = *mesh.tracks()[0]->reorder;
+    flow::Reorder& reorder = *mesh.tracks()[0]->extras().reorder;
     const auto leave = [](const flow::Reorder::Packet&) {};
     for (const uint16_t n : std::initializer_list<uint16_t>{1, 3, 3000})
         if (reorder.arrived(n, 7, 0, leave) == flow::Reorder::Turn::waits) reorder.hold({}, 0, [](void*) {});

@@ -13,13 +13,13 @@ TEST_CASE("show stream repair tells what FEC made good, and what is made of it",
     video.outputs[0].ttl = 1;
     put(mesh, stream({video, track({from("10.0.0.1:20010")}, {}, "audio")}));
     const mesh::Track& t = *mesh.tracks()[0];
-    REQUIRE(t.decoder);
+    REQUIRE(t.extras().decoder);
     for (unsigned n = 0; n < 32; n++) {
         const Bytes packet = media_packet(n, 3000 * n, numbered(50));
-        const auto repair = t.encodings.at(0).encoder->protect(packet);
-        if (n != 5 && n != 6) t.decoder->media(packet);
-        if (repair) t.decoder->repair(kSt2022, whole(*repair));
-        while (t.decoder->recover()) {
+        const auto repair = t.extras().encodings.at(0).encoder->protect(packet);
+        if (n != 5 && n != 6) t.extras().decoder->media(packet);
+        if (repair) t.extras().decoder->repair(kSt2022, whole(*repair));
+        while (t.extras().decoder->recover()) {
         }
     }
     const auto report = cli::show_stream_repair(*mesh.stream("camera"));
@@ -30,7 +30,7 @@ TEST_CASE("show stream repair tells what FEC made good, and what is made of it",
     CHECK(text(in, 0, "by") == "fec");
     CHECK(number(in, 0, "recovered") == 2);
     CHECK(number(in, 0, "unrecovered") == 0);
-    CHECK(number(in, 0, "repair_columns") == t.decoder->counters().repair[0].read());
+    CHECK(number(in, 0, "repair_columns") == t.extras().decoder->counters().repair[0].read());
     CHECK(number(in, 0, "repair_rows") == 8);
     CHECK(number(in, 0, "refused") == 0);
     REQUIRE(out.rows.size() == 1);
@@ -49,14 +49,14 @@ TEST_CASE("show stream repair tells what was asked for again, and what was sent 
     video.feedback = config::Feedback{};
     put(mesh, stream({video, track({from("10.0.0.1:20010")}, {}, "audio")}));
     const mesh::Track& t = *mesh.tracks()[0];
-    t.asking->arrived(1, 7, 0);
-    t.asking->arrived(3, 7, 0);
+    t.extras().asking->arrived(1, 7, 0);
+    t.extras().asking->arrived(3, 7, 0);
     std::array<rtp::Asking::Due, 4> numbers;
-    REQUIRE(t.asking->due(uint64_t{1} << 27, numbers) == 1);
-    t.asking->arrived(2, 7, uint64_t{1} << 28);
-    t.outputs[0].feedback->asked.add(3);
-    t.outputs[0].feedback->not_kept.add();
-    t.outputs[0].feedback->round_trip.set(uint64_t{1} << 31);
+    REQUIRE(t.extras().asking->due(uint64_t{1} << 27, numbers) == 1);
+    t.extras().asking->arrived(2, 7, uint64_t{1} << 28);
+    t.outputs[0].extras().feedback->asked.add(3);
+    t.outputs[0].extras().feedback->not_kept.add();
+    t.outputs[0].extras().feedback->round_trip.set(uint64_t{1} << 31);
     const auto report = cli::show_stream_repair(*mesh.stream("camera"));
     CHECK(report.sections[0].rows.empty());
     CHECK(report.sections[2].rows.empty());  // one path: not live-live
@@ -76,7 +76,7 @@ TEST_CASE("show stream repair tells what waits for packets before it", "[show]")
     auto video = track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")});
     video.delay = std::chrono::milliseconds(50);
     put(mesh, stream({video, track({from("10.0.0.1:20010")}, {}, "audio")}));
-    flow::Reorder& reorder = *mesh.tracks()[0]->reorder;
+    flow::Reorder& reorder = *mesh.tracks()[0]->extras().reorder;
     const auto leave = [](const flow::Reorder::Packet&) {};
     const auto arrive = [&](uint16_t sequence, uint64_t now) {
         if (reorder.arrived(sequence, 7, now, leave) == flow::Reorder::Turn::waits) reorder.hold({}, now, [](void*) {});

@@ -17,11 +17,11 @@ struct Building {
         labels.push_back(std::move(label));
     }
     void add(const mesh::Track& track, const mesh::Path& path) {
-        add(fmt::format("stream {}, track {}, path {}", track.stream, track.name, path.name), {path.state});
+        add(fmt::format("stream {}, track {}, path {}", track.stream, track.name, path.name()), {path.state});
     }
     void add(const mesh::Track& track, const mesh::Output& output) {
-        add(fmt::format("stream {}, track {}, leg {}", track.stream, track.name, output.name),
-            {output.rtp, output.rtcp, output.repair, output.rows});
+        add(fmt::format("stream {}, track {}, leg {}", track.stream, track.name, output.name()),
+            {output.rtp, output.rtcp, output.extras().repair, output.extras().rows});
     }
     void add_all(const mesh::Track& track) {
         for (const mesh::Path& path : track.paths) add(track, path);
@@ -44,7 +44,7 @@ std::string some_of(const std::vector<std::string>& all) {
 }  // namespace
 
 Result<Selection> select(const mesh::Stream& stream, const Options& options) {
-    const std::string& name = stream.config.name;
+    const std::string& name = stream.settings.name;
     Building building;
     std::vector<std::string> there;
     if (options.drops) {
@@ -55,8 +55,8 @@ Result<Selection> select(const mesh::Stream& stream, const Options& options) {
     if (options.leg.empty()) {
         for (const auto& track : stream.tracks)
             for (const mesh::Path& path : track->paths) {
-                if (options.path.empty() || options.path == path.name) building.add(*track, path);
-                if (std::ranges::find(there, path.name) == there.end()) there.push_back(path.name);
+                if (options.path.empty() || options.path == path.name()) building.add(*track, path);
+                if (std::ranges::find(there, path.name()) == there.end()) there.push_back(path.name());
             }
         if (building.labels.empty())
             return fail(fmt::format("stream '{}' has no path {}; it has {}", name, options.path, some_of(there)));
@@ -67,13 +67,13 @@ Result<Selection> select(const mesh::Stream& stream, const Options& options) {
     std::string leg = options.leg;
     for (const auto& track : stream.tracks)
         for (const mesh::Output* output : track->legs()) {
-            there.push_back(fmt::format("{} ({})", there.size() + 1, output->name));
+            there.push_back(fmt::format("{} ({})", there.size() + 1, output->name()));
             // By its place in `show stream`, or as it is called there.
-            if (options.leg != std::to_string(there.size()) && options.leg != output->name) continue;
+            if (options.leg != std::to_string(there.size()) && options.leg != output->name()) continue;
             if (output->over_tcp)
-                return fail(fmt::format("leg {} goes over TCP: tcpdump on the interface shows it", output->name));
+                return fail(fmt::format("leg {} goes over TCP: tcpdump on the interface shows it", output->name()));
             building.add(*track, *output);
-            leg = output->name;
+            leg = output->name();
         }
     if (building.labels.empty())
         return fail(fmt::format("stream '{}' has no leg {}; it has {}", name, options.leg, some_of(there)));

@@ -21,9 +21,10 @@ double jitter_ms(const mesh::Track& track, const rtp::ReceptionCounters& c) {
 }
 
 uint64_t drops_of(const mesh::Output& output) {
+    const mesh::Output::Extras& more = output.extras();
     uint64_t sum = 0;
     for (const auto* state :
-         {output.rtp.get(), output.rtcp.get(), output.repair.get(), output.rows.get(), output.repeated.get()})
+         {output.rtp.get(), output.rtcp.get(), more.repair.get(), more.rows.get(), more.repeated.get()})
         for (size_t i = 0; state != nullptr && i < std::size(state->drops); i++) sum += state->drops[i].read();
     return sum;
 }
@@ -126,7 +127,7 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
         latency.rows.push_back(latency_row(track->name, flow::Latency::of(*track->latency)));
         for (const mesh::Path& path : track->paths) {
             const auto& c = path.state->reception.counters();
-            paths.rows.push_back(Row{track->name, path.name, path.source.rtp.text(), c.packets.read(), c.bytes.read(),
+            paths.rows.push_back(Row{track->name, path.name(), path.source.rtp.text(), c.packets.read(), c.bytes.read(),
                                      metrics::lost(c, now), c.reordered.read(), c.duplicate.read(),
                                      jitter_ms(*track, c), first_share(*track, path), behind_ms(*track, path),
                                      path.state->rtcp_packets.read(), c.ssrc_changes.read(), c.restarts.read(),
@@ -134,11 +135,12 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
         }
         for (const mesh::Output* output : track->legs()) {
             const mesh::Output* const other = track->other_leg(*output);
+            const auto& repeated = output->extras().repeated;
             const flow::Resolution way = output->over_tcp ? flow::Resolution{} : mesh.resolution(output->destination);
             legs.rows.push_back(Row{
-                track->name, output->name, output->rtp->packets.read(), output->rtp->bytes.read(), drops_of(*output),
-                output->rtcp->packets.read(), output->repeated ? Cell{output->repeated->packets.read()} : Cell{},
-                other != nullptr ? Cell{other->name} : Cell{}, way.hop ? Cell{mesh.port_name(way.hop->port)} : Cell{},
+                track->name, output->name(), output->rtp->packets.read(), output->rtp->bytes.read(), drops_of(*output),
+                output->rtcp->packets.read(), repeated ? Cell{repeated->packets.read()} : Cell{},
+                other != nullptr ? Cell{other->name()} : Cell{}, way.hop ? Cell{mesh.port_name(way.hop->port)} : Cell{},
                 way.hop ? Cell{way.hop->mac.text()} : Cell{}, way.hop ? Cell{way.hop->source.text()} : Cell{},
                 optional_text(way.why_not)});
         }
@@ -201,22 +203,22 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
         for (const mesh::Path& path : track->paths)
             for (const PortFacts& port : ports) {
                 if (path.source.port && *path.source.port != port.info.name) continue;
-                in.rows.push_back(Row{track->name, path.name, port.info.name, port.driver, optional_text(port.steering),
-                                      optional_text(port.zero_copy), uint64_t{track->owner},
-                                      worker ? Cell{uint64_t{worker->core}} : Cell{},
+                in.rows.push_back(Row{track->name, path.name(), port.info.name, port.driver,
+                                      optional_text(port.steering), optional_text(port.zero_copy),
+                                      uint64_t{track->owner}, worker ? Cell{uint64_t{worker->core}} : Cell{},
                                       worker ? numa(worker->numa_node) : Cell{}, worker ? Cell{worker->queues} : Cell{},
                                       optional_text(why_not_faster(port, track->owner, worker))});
             }
         for (const mesh::Output* output : track->legs()) {
             if (output->over_tcp) {
-                out.rows.push_back(Row{track->name, output->name, Cell{}, std::string("RTSP connection"),
+                out.rows.push_back(Row{track->name, output->name(), Cell{}, std::string("RTSP connection"),
                                        uint64_t{output->worker}, std::string("shared"),
                                        std::string("the kernel's TCP, written by the sender thread"), Cell{}});
                 continue;
             }
             const flow::Resolution& way = mesh.resolution(output->destination);
             if (!way.hop) {
-                out.rows.push_back(Row{track->name, output->name, Cell{}, Cell{}, uint64_t{output->worker}, Cell{},
+                out.rows.push_back(Row{track->name, output->name(), Cell{}, Cell{}, uint64_t{output->worker}, Cell{},
                                        way.why_not, Cell{}});
                 continue;
             }
@@ -225,7 +227,7 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
             const bool shared = !alone && port.info.multi_segment;
             const bool train = port.info.trains_from != 0 && track->legs().size() >= port.info.trains_from;
             out.rows.push_back(
-                Row{track->name, output->name, port.info.name, port.driver, uint64_t{output->worker},
+                Row{track->name, output->name(), port.info.name, port.driver, uint64_t{output->worker},
                     std::string(train    ? "train"
                                 : alone  ? "in place"
                                 : shared ? "shared"
@@ -393,7 +395,7 @@ Report show_config(const mesh::Mesh& mesh) {
                   {}};
     static constexpr std::string_view kReaches[] = {"auto", "udp", "tcp", "multicast"};
     for (const auto& [name, stream] : mesh.streams())
-        if (const auto& pull = stream.config.rtsp)
+        if (const auto& pull = stream.settings.rtsp)
             pulls.rows.push_back(Row{name, shown(pull->location),
                                      std::string(kReaches[static_cast<size_t>(pull->reach)]),
                                      std::string(pull->on_demand ? "on_demand" : "always")});

@@ -18,9 +18,9 @@ Section late_joiners(const mesh::Stream& stream) {
                {"overtaken", "overtaken"}},
               {}};
     for (const auto& track : stream.tracks) {
-        if (!track->history) continue;
-        const rtp::History& packets = track->history->packets();
-        const flow::LateCounters& c = std::as_const(*track->history).counters();
+        if (!track->extras().history) continue;
+        const rtp::History& packets = track->extras().history->packets();
+        const flow::LateCounters& c = std::as_const(*track->extras().history).counters();
         s.rows.push_back({track->name, uint64_t{packets.memory()}, packets.counters().key_frames.read(),
                           packets.counters().overruns.read(), packets.counters().restarts.read(), c.with_picture.read(),
                           c.without_picture.read(), c.overtaken.read()});

@@ -55,7 +55,7 @@ Section paths_of(const mesh::Stream& stream) {
         if (!track->two_paths()) continue;
         for (const mesh::Path& path : track->paths) {
             const rtp::Arrivals& a = path.state->arrivals;
-            s.rows.push_back({track->name, path.name, a.first.read(), first_share(*track, path), a.second.read(),
+            s.rows.push_back({track->name, path.name(), a.first.read(), first_share(*track, path), a.second.read(),
                               a.late.read(), a.apart.read(), behind_ms(*track, path), a.most_behind() * 1000,
                               static_cast<double>(track->config.skew.count()) / 1000});
         }
@@ -130,16 +130,16 @@ Report show_stream_repair(const mesh::Stream& stream) {
             row[0] = track->name;
             row[1] = std::string("path");
             row[2] = track->merge->counters().by_path.read();
-            if (!track->decoder && !track->asking) row[3] = track->unrecovered();
+            if (!track->extras().decoder && !track->extras().asking) row[3] = track->unrecovered();
             in.rows.push_back(std::move(row));
         }
-        if (track->asking) {
-            const auto& c = track->asking->counters();
+        if (track->extras().asking) {
+            const auto& c = track->extras().asking->counters();
             asked.rows.push_back(Row{track->name, c.asked.read(), c.recovered.read(), track->unrecovered(),
                                      c.over_budget.read(), seconds(c.round_trip.read())});
         }
-        if (track->reorder) {
-            const auto& c = track->reorder->counters();
+        if (track->extras().reorder) {
+            const auto& c = track->extras().reorder->counters();
             delayed.rows.push_back(Row{track->name, static_cast<uint64_t>(track->config.delay.count()), c.held.read(),
                                        c.reordered.read(), c.late.read(), c.missing.read(), c.cut_short.read()});
         }
@@ -149,10 +149,10 @@ Report show_stream_repair(const mesh::Stream& stream) {
                                       seconds(f.round_trip.read())});
         };
         for (const mesh::Output& output : track->outputs)
-            if (output.feedback) heard(output.name, *output.feedback);
-        for (const mesh::Viewer* viewer : track->viewers) heard(viewer->leg.name, *viewer->feedback);
-        if (track->decoder) {
-            const auto& c = track->decoder->counters();
+            if (const auto& feedback = output.extras().feedback) heard(output.name(), *feedback);
+        for (const mesh::Viewer* viewer : track->viewers) heard(viewer->leg.name(), *viewer->feedback);
+        if (track->extras().decoder) {
+            const auto& c = track->extras().decoder->counters();
             const auto came = [&](rtp::fec::Line line) { return c.repair[static_cast<size_t>(line)].read(); };
             Row row{track->name,
                     std::string("fec"),
@@ -166,10 +166,10 @@ Report show_stream_repair(const mesh::Stream& stream) {
                     c.useless.read(),
                     c.refused.read(),
                     c.restarts.read()};
-            if (!track->asking) row[3] = track->unrecovered();
+            if (!track->extras().asking) row[3] = track->unrecovered();
             in.rows.push_back(std::move(row));
         }
-        for (const mesh::Encoding& encoding : track->encodings) {
+        for (const mesh::Encoding& encoding : track->extras().encodings) {
             const auto legs = std::ranges::count_if(
                 track->outputs, [&](const mesh::Output& o) { return o.to.fec && o.to.fec->code == encoding.code; });
             const auto& c = encoding.encoder->counters();

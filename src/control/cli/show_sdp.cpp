@@ -35,7 +35,7 @@ Result<std::vector<Receiver>> receivers_in(std::string_view text) {
 
 std::vector<std::string> names_of(const std::vector<const mesh::Output*>& outputs) {
     std::vector<std::string> names;
-    for (const mesh::Output* output : outputs) names.push_back(output->name);
+    for (const mesh::Output* output : outputs) names.push_back(output->name());
     return names;
 }
 
@@ -58,7 +58,7 @@ std::vector<std::string> receivers_of(const mesh::Stream& stream) {
     std::vector<std::string> all;
     for (const auto& track : stream.tracks)
         for (const mesh::Output& output : track->outputs)
-            for (const std::string& name : {output.to.rtp.ip.text(), output.name})
+            for (const std::string& name : {output.to.rtp.ip.text(), output.name()})
                 if (std::ranges::find(all, name) == all.end()) all.push_back(name);
     return all;
 }

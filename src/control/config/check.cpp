@@ -71,7 +71,7 @@ public:
 
 private:
     void add(const Place& place, Problems& problems) {
-        const auto& [rtp, at, from, ssm, port, vlan, fec, nack, tells] = place.source;
+        const auto& [rtp, vlan, at, from, ssm, tells, port, fec, nack] = place.source;
         const flow::Key key{rtp.ip, rtp.port, vlan};
         by_key_.try_emplace(key, place);
         by_port_.try_emplace({key, port, std::nullopt}, place);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/address.hpp"
+#include "base/boxed.hpp"
 #include "base/log.hpp"
 #include "control/config/location.hpp"
 #include "flow/port.hpp"
@@ -117,33 +118,35 @@ struct Feedback {
     bool operator==(const Feedback&) const = default;
 };
 
+using PortName = Boxed<std::string>;  // of one of the ports; absent: any
+
 struct Source {
-    Endpoint rtp;  // where the packets are addressed to; RTCP is expected on the next port, or muxed
+    Endpoint rtp;       // where the packets are addressed to; RTCP is expected on the next port, or muxed
+    uint16_t vlan = 0;  // 802.1Q VLAN id 1-4094; 0: untagged
     Mark at;
-    std::optional<Ip> from;           // `from` or, for SSM, `source`: accept this sender only
-    bool ssm = false;                 // `source` was given: the group is joined for this sender only (RFC 4607)
-    std::optional<std::string> port;  // accept on this port only; multicast: join on this port
-    uint16_t vlan = 0;                // 802.1Q VLAN id 1-4094; 0: untagged
-    std::optional<SourceFec> fec{};   // repair packets come with it
-    std::optional<Nack> nack{};       // what does not come is asked for again
-    bool tells_sender = false;        // of a protocol that wants to know who sent the first packet
+    std::optional<Ip> from;     // `from` or, for SSM, `source`: accept this sender only
+    bool ssm = false;           // `source` was given: the group is joined for this sender only (RFC 4607)
+    bool tells_sender = false;  // of a protocol that wants to know who sent the first packet
+    PortName port{};            // accept on this port only; multicast: join on this port
+    Boxed<SourceFec> fec{};     // repair packets come with it
+    Boxed<Nack> nack{};         // what does not come is asked for again
     bool operator==(const Source&) const = default;
 };
 
 struct Output {
-    Endpoint rtp;  // RTCP goes to the next port unless rtcp_mux
+    Endpoint rtp;       // RTCP goes to the next port unless rtcp_mux
+    uint16_t vlan = 0;  // 802.1Q VLAN id 1-4094; 0: untagged
     Mark at;
-    std::optional<uint8_t> ttl;         // absent: kept from the arriving packet
-    std::optional<uint8_t> dscp;        // absent: kept from the arriving packet
-    std::optional<std::string> port;    // absent: by the kernel's routes
-    uint16_t vlan = 0;                  // 802.1Q VLAN id 1-4094; 0: untagged
-    bool rtcp_mux = false;              // RFC 5761: RTCP to the RTP port
-    std::optional<OutputFec> fec;       // repair packets go with it
-    std::optional<rtp::RtxStream> rtx;  // what is sent again goes in such a stream; SSRC 0: one is made
-    // The two outputs of a track that have the same number here are the legs of one live-live output; 0: it is none.
-    uint16_t live_live = 0;
+    std::optional<uint8_t> ttl;   // absent: kept from the arriving packet
+    std::optional<uint8_t> dscp;  // absent: kept from the arriving packet
+    PortName port{};              // absent: by the kernel's routes
+    Boxed<OutputFec> fec{};       // repair packets go with it
+    Boxed<rtp::RtxStream> rtx{};  // what is sent again goes in such a stream; SSRC 0: one is made
     std::chrono::milliseconds duplicate_after{
         0};  // RFC 7198: each packet is sent once more, so much later; 0: it is not
+    // The two outputs of a track that have the same number here are the legs of one live-live output; 0: it is none.
+    uint16_t live_live = 0;
+    bool rtcp_mux = false;  // RFC 5761: RTCP to the RTP port
     bool operator==(const Output&) const = default;
 };
 
@@ -186,7 +189,7 @@ struct Track {
     std::chrono::microseconds skew = kClassC;  // of two sources: how far they may be apart
     std::chrono::milliseconds delay{0};        // that a packet may wait for those before it; 0: none does
     std::vector<Output> outputs;
-    std::optional<Feedback> feedback{};
+    Boxed<Feedback> feedback{};
     bool operator==(const Track&) const = default;
 };
 
@@ -214,7 +217,7 @@ struct Stream {
     Mark at;
     std::vector<Track> tracks;
     // A camera brings the tracks: those above have no sources then, and say what is wanted of them (planned.hpp).
-    std::optional<Pull> rtsp{};
+    Boxed<Pull> rtsp{};
     bool operator==(const Stream&) const = default;
 };
 

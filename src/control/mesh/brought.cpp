@@ -7,20 +7,20 @@
 
 namespace penstock::mesh {
 
-config::Stream Stream::editable() const { return pulled() ? config::with_entries(config, brought) : running(); }
+config::Stream Stream::editable() const { return pulled() ? config::with_entries(settings, brought) : running(); }
 
 Result<void> Mesh::bring(const std::string& name, std::vector<config::Track> tracks) {
     const Stream* known = stream(name);
-    if (known != nullptr && !known->pulled() && !known->config.tracks.empty())
+    if (known != nullptr && !known->pulled() && known->brought.empty() && !known->tracks.empty())
         return fail(fmt::format("stream '{}' has tracks of its own", name));
-    config::Stream wanted = known ? known->config : config::Stream{};
+    config::Stream wanted = known ? known->settings : config::Stream{};
     wanted.name = name;
     auto planned = config::planned(wanted, tracks);
     wanted.tracks = planned.tracks;
     if (auto why = objection(wanted)) return fail(std::move(*why));
     Stream& now = streams_[name];
     if (known == nullptr) {
-        now.config.name = name;
+        now.settings.name = name;
         now.of_protocol = true;
     }
     now.brought = std::move(tracks);
@@ -38,7 +38,7 @@ void Mesh::withdraw(const std::string& name) {
 }
 
 void Mesh::run_brought(Stream& now, const config::Planned& planned) {
-    config::Stream wanted = now.config;
+    config::Stream wanted = now.settings;
     wanted.tracks = planned.tracks;
     now.unmet = planned.unmet;
     run(now, wanted, false);

@@ -18,18 +18,21 @@ size_t Mesh::largest_packet() const {
 void Mesh::take_fec(Track& track, const Track* before) const {
     const auto& config = track.config;
     if (std::ranges::any_of(config.sources, [](const config::Source& s) { return s.fec.has_value(); })) {
-        const bool fits = before && before->decoder && before->config.payload_type == config.payload_type;
-        track.decoder =
-            fits ? before->decoder : std::make_shared<rtp::fec::Decoder>(largest_packet(), config.payload_type);
+        const auto& known = before ? before->extras().decoder : nullptr;
+        const bool fits = known && before->config.payload_type == config.payload_type;
+        track.make_extras().decoder =
+            fits ? known : std::make_shared<rtp::fec::Decoder>(largest_packet(), config.payload_type);
     }
     for (const config::Output& output : config.outputs) {
         const auto has = [&](const Encoding& e) { return e.code == output.fec->code; };
-        if (!output.fec || std::ranges::any_of(track.encodings, has)) continue;
-        const auto known = before ? std::ranges::find_if(before->encodings, has) : track.encodings.end();
-        if (before && known != before->encodings.end()) {
-            track.encodings.push_back(*known);
+        if (!output.fec || std::ranges::any_of(track.extras().encodings, has)) continue;
+        std::vector<Encoding>& encodings = track.make_extras().encodings;
+        const auto* const former = before ? &before->extras().encodings : nullptr;
+        const auto known = former ? std::ranges::find_if(*former, has) : encodings.cend();
+        if (former && known != former->end()) {
+            encodings.push_back(*known);
         } else {
-            track.encodings.push_back(
+            encodings.push_back(
                 {output.fec->code, std::make_shared<rtp::fec::Encoder>(output.fec->code, largest_packet())});
         }
     }

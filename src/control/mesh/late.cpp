@@ -6,10 +6,11 @@ namespace penstock::mesh {
 void Mesh::take_history(Track& track, const Track* before) const {
     const auto codec = rtp::codec_of(track.config.encoding);
     if (history_bytes_ == 0 || codec == rtp::Codec::other) return;
-    const bool fits = before && before->history && rtp::codec_of(before->config.encoding) == codec;
-    track.history = fits ? before->history : std::make_shared<flow::History>(codec, history_bytes_);
+    const bool fits = before && before->extras().history && rtp::codec_of(before->config.encoding) == codec;
+    Track::Extras& extras = track.make_extras();
+    extras.history = fits ? before->extras().history : std::make_shared<flow::History>(codec, history_bytes_);
     // Who comes while the source is away begins with numbers of before.
-    track.continuity = fits ? before->continuity : std::make_shared<rtp::Continuity>(track.config.clock_rate);
+    extras.continuity = fits ? before->extras().continuity : std::make_shared<rtp::Continuity>(track.config.clock_rate);
 }
 
 bool Mesh::settle_viewers() {

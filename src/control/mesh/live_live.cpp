@@ -52,9 +52,11 @@ void Mesh::take_repeat(Track& track, const Track* before) const {
     };
     const auto wanted = delay(track);
     if (wanted.count() == 0) return;
-    track.repeat = before && before->repeat && delay(*before) == wanted
-                       ? before->repeat
-                       : std::make_shared<flow::Repeat>((static_cast<uint64_t>(wanted.count()) << 32) / 1000);
+    const auto& known = before ? before->extras().repeat : nullptr;
+    track.make_extras().repeat =
+        known && delay(*before) == wanted
+            ? known
+            : std::make_shared<flow::Repeat>((static_cast<uint64_t>(wanted.count()) << 32) / 1000);
 }
 
 }  // namespace penstock::mesh

@@ -3,19 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <ranges>
 #include <tuple>
 #include <utility>
 
 #include "control/config/differences.hpp"
-#include "control/mesh/keys.hpp"
 
 namespace penstock::mesh {
 Mesh::Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media, uint16_t workers)
     : ports_(std::move(ports)), placed_(workers), current_(media, {}) {}
 
-std::optional<uint16_t> Mesh::port_index(const std::optional<std::string>& name) const {
+std::optional<uint16_t> Mesh::port_index(const config::PortName& name) const {
     const auto port = name ? std::ranges::find(ports_, *name, &flow::PortInfo::name) : ports_.end();
     if (port == ports_.end()) return std::nullopt;
     return port->index;
@@ -34,10 +31,27 @@ std::vector<const Track*> Mesh::tracks() const {
 }
 
 config::Stream Stream::running() const {
-    config::Stream stream = config;
+    config::Stream stream = settings;
     stream.tracks.clear();
     for (const auto& track : tracks) stream.tracks.push_back(track->config);
     return stream;
+}
+
+config::Stream Stream::configured() const { return pulled() || !brought.empty() ? settings : running(); }
+
+std::string Output::name() const {
+    const std::string at = to.rtp.text();
+    return over_tcp ? fmt::format("rtsp:{}/{}", at, channel) : agreed ? "rtsp:" + at : at;
+}
+
+const Output::Extras& Output::extras() const {
+    static const Extras kNone;
+    return more ? *more : kNone;
+}
+
+const Track::Extras& Track::extras() const {
+    static const Extras kNone;
+    return more ? *more : kNone;
 }
 
 Result<void> Mesh::put(const config::Stream& stream) {
@@ -52,11 +66,11 @@ Mesh::Changes Mesh::replace(const std::vector<config::Stream>& streams) {
     for (const config::Stream& stream : streams) {
         kept.insert(stream.name);
         const Stream* now = this->stream(stream.name);
-        if (now != nullptr && !now->of_protocol && now->config == stream) continue;
+        if (now != nullptr && !now->of_protocol && now->configured() == stream) continue;
         if (now == nullptr || now->of_protocol) {
             changes.added.push_back(stream.name);
         } else {
-            changes.touched.push_back({stream.name, config::differences(now->config, stream)});
+            changes.touched.push_back({stream.name, config::differences(now->configured(), stream)});
         }
         set(stream);
     }
@@ -69,7 +83,8 @@ Mesh::Changes Mesh::replace(const std::vector<config::Stream>& streams) {
 void Mesh::set(const config::Stream& stream) {
     Stream& now = streams_[stream.name];
     const bool published = std::exchange(now.of_protocol, false);
-    now.config = stream;
+    now.settings = {stream.name, stream.at, {}, stream.rtsp};
+    if (stream.rtsp) now.settings.tracks = stream.tracks;
     if (!now.brought.empty()) {
         if (stream.rtsp && !published) return run_brought(now, config::planned(stream, now.brought));
         if (stream.tracks.empty() && !published) return;
@@ -131,116 +146,74 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
     track->config = of;
     track->owner = before ? before->owner : choose_owner(of);
     track->feed = before ? before->feed : next_feed_++;
-    for (const config::Source& source : of.sources) {
+    for (const config::Source& source : track->config.sources) {
         std::shared_ptr<flow::PathState> state;
         if (before)
             for (const Path& path : before->paths)
                 if (path.source == source) state = path.state;
         if (!state) state = std::make_shared<flow::PathState>();
-        track->paths.push_back({std::to_string(track->paths.size() + 1), source, std::move(state)});
+        if (track->constant_rate() && !state->mdi) state->mdi = std::make_unique<rtp::Mdi>();
+        track->paths.push_back({source, !track->paths.empty(), std::move(state)});
     }
     take_merge(*track, before);
-    track->latency = before ? before->latency : std::make_shared<flow::LatencyHistogram>();
+    track->latency = before ? before->latency : std::make_shared<flow::SampledLatency>();
     take_fec(*track, before);
     take_history(*track, before);
     take_repeat(*track, before);
     take_retransmission(*track, before);
     take_reorder(*track, before);
     take_sent(*track, before);
-    const auto receiver = [](const config::Output& output) { return std::tuple(output.rtp, output.vlan, output.port); };
-    std::map<decltype(receiver(config::Output{})), const Output*> known;
-    if (before)
-        for (const Output& output : before->outputs) known.emplace(receiver(output.to), &output);
-    // The counters of new legs lie in one piece: a worker walks them leg by leg.
-    const auto rtp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
-    const auto rtcp = std::shared_ptr<flow::LegState[]>(new flow::LegState[of.outputs.size()]);
-    std::vector<size_t> fresh;
-    for (size_t i = 0; i < of.outputs.size(); i++) {
-        const config::Output& output = of.outputs[i];
-        Output made{output.rtp.text(),
-                    output,
-                    {output.rtp.ip, port_index(output.port)},
-                    {rtp, rtp.get() + i},
-                    {rtcp, rtcp.get() + i},
-                    track->owner,
-                    std::nullopt};
-        // The owner sends what is numbered anew, so it has to be the one who writes the state.
-        const bool by_owner = output.fec && output.fec->code.carriage.among_media;
-        const auto stays = known.find(receiver(output));
-        if (stays != known.end() && (!by_owner || stays->second->worker == track->owner)) {
-            made.rtp = stays->second->rtp;
-            made.rtcp = stays->second->rtcp;
-            made.worker = stays->second->worker;
-            made.repair = stays->second->repair;
-            made.rows = stays->second->rows;
-            made.repeated = stays->second->repeated;
-            made.feedback = stays->second->feedback;
-        } else if (!by_owner) {
-            fresh.push_back(i);
-        }
-        const bool heard = of.feedback && !output.rtp.ip.is_multicast() && !by_owner;
-        if (!heard) made.feedback = nullptr;
-        if (heard && !made.feedback) made.feedback = std::make_shared<flow::Feedback>();
-        if (!output.fec) made.repair = made.rows = nullptr;
-        if (output.fec && !made.repair) {
-            made.repair = std::make_shared<flow::LegState>();
-            made.rows = std::make_shared<flow::LegState>();
-        }
-        if (output.duplicate_after.count() == 0) {
-            made.repeated = nullptr;
-        } else if (!made.repeated) {
-            made.repeated = std::make_shared<flow::LegState>();
-        }
-        track->outputs.push_back(std::move(made));
-    }
-    place(*track, fresh);
+    take_outputs(*track, before);
     account(*track, true);
     return track;
 }
 
-void Mesh::use(Track& track) {
-    for (const Path& path : track.paths) {
-        changed_sources_.added.push_back(path.source);
-        for (const flow::Key& key : keys_of(path.source)) {
-            sources_.emplace(key, &track);
-            changed_keys_.insert(key);
+// Receivers that the track had before, too, keep their states, and the worker that writes them.
+void Mesh::take_outputs(Track& track, const Track* before) const {
+    using Receiver = std::tuple<const Endpoint&, uint16_t, const config::PortName&>;
+    const auto receiver = [](const config::Output& output) { return Receiver(output.rtp, output.vlan, output.port); };
+    std::map<Receiver, const Output*> known;
+    if (before)
+        for (const Output& output : before->outputs) known.emplace(receiver(output.to), &output);
+    // The counters of new legs lie in one piece: a worker walks them leg by leg.
+    const size_t count = track.config.outputs.size();
+    const std::shared_ptr<flow::LegState[]> states(new flow::LegState[2 * count]);
+    std::vector<size_t> fresh;
+    track.outputs.reserve(count);
+    for (const config::Output& output : track.config.outputs) {
+        const size_t i = track.outputs.size();
+        Output made{.to = output, .destination = {output.rtp.ip, port_index(output.port)}, .worker = track.owner};
+        made.rtp = {states, &states[i]};
+        made.rtcp = {states, &states[count + i]};
+        Output::Extras more;
+        // The owner sends what is numbered anew, so it has to be the one who writes the state.
+        const bool by_owner = output.fec && output.fec->code.carriage.among_media;
+        const auto stays = known.find(receiver(output));
+        if (stays != known.end() && (!by_owner || stays->second->worker == track.owner)) {
+            made.rtp = stays->second->rtp;
+            made.rtcp = stays->second->rtcp;
+            made.worker = stays->second->worker;
+            more = stays->second->extras();
+        } else if (!by_owner) {
+            fresh.push_back(i);
         }
-    }
-    for (const Output& output : track.outputs) {
-        for (const flow::Key& key : keys_of(output.to)) targets_.emplace(key, &track);
-        use(track, output.destination);
-    }
-    touch(track);
-}
-
-void Mesh::use(Track& track, const flow::Destination& destination) {
-    const auto [way, fresh] = ways_.try_emplace(destination);
-    way->second.users[&track]++;
-    if (fresh) newly_wanted_.insert(destination);
-}
-
-void Mesh::disuse(Track& track, const flow::Destination& destination) {
-    auto& users = ways_.at(destination).users;
-    if (const auto user = users.find(&track); --user->second == 0) users.erase(user);
-    if (users.empty()) perhaps_forgotten_.insert(destination);
-}
-
-void Mesh::disuse(Track& track) {
-    const auto erase = [&](auto& from, const flow::Key& key) {
-        for (auto [it, end] = from.equal_range(key); it != end;)
-            it = it->second == &track ? from.erase(it) : std::next(it);
-    };
-    for (const Path& path : track.paths) {
-        changed_sources_.removed.push_back(path.source);
-        for (const flow::Key& key : keys_of(path.source)) {
-            erase(sources_, key);
-            changed_keys_.insert(key);
+        const bool heard = track.config.feedback && !output.rtp.ip.is_multicast() && !by_owner;
+        if (!heard) more.feedback = nullptr;
+        if (heard && !more.feedback) more.feedback = std::make_shared<flow::Feedback>();
+        if (!output.fec) more.repair = more.rows = nullptr;
+        if (output.fec && !more.repair) {
+            more.repair = std::make_shared<flow::LegState>();
+            more.rows = std::make_shared<flow::LegState>();
         }
+        if (output.duplicate_after.count() == 0) {
+            more.repeated = nullptr;
+        } else if (!more.repeated) {
+            more.repeated = std::make_shared<flow::LegState>();
+        }
+        if (more.feedback || more.repair || more.repeated) made.more = std::move(more);
+        track.outputs.push_back(std::move(made));
     }
-    for (const Output& output : track.outputs) {
-        for (const flow::Key& key : keys_of(output.to)) erase(targets_, key);
-        disuse(track, output.destination);
-    }
+    place(track, fresh);
 }
 
 void Mesh::retire(std::unique_ptr<Track> track, bool ends) {
@@ -302,84 +275,8 @@ void Mesh::measured(std::span<const double> load) {
     for (size_t w = 0; w < placed_.size() && w < load.size(); w++) placed_[w].load = load[w];
 }
 
-void Mesh::set_port(const flow::PortInfo& port) {
-    ports_[port.index] = port;
-    for (const auto& [destination, way] : ways_)
-        if (way.answer.hop && way.answer.hop->port == port.index)
-            for (const auto& [track, legs] : way.users) touch(*track);
-}
-
 void Mesh::touch(Track& track) {
     if (!std::exchange(track.dirty, true)) dirty_.push_back(&track);
-}
-
-// A destination that lost its last user and got another meanwhile keeps its answer: only here it is given up.
-Mesh::Destinations Mesh::take_destinations() {
-    Destinations changes;
-    for (const flow::Destination& destination : std::exchange(perhaps_forgotten_, {})) {
-        const auto way = ways_.find(destination);
-        if (way == ways_.end() || !way->second.users.empty()) continue;
-        ways_.erase(way);
-        if (newly_wanted_.erase(destination) == 0) changes.forgotten.push_back(destination);
-    }
-    changes.wanted.assign(newly_wanted_.begin(), newly_wanted_.end());
-    newly_wanted_.clear();
-    return changes;
-}
-
-void Mesh::resolve(const flow::Destination& destination, const flow::Resolution& answer) {
-    const auto way = ways_.find(destination);
-    if (way == ways_.end() || way->second.answer == answer) return;
-    const bool forwards = way->second.answer.hop != answer.hop;
-    way->second.answer = answer;
-    if (!forwards) return;  // another reason for the same silence
-    for (const auto& [track, legs] : way->second.users) touch(*track);
-}
-
-const flow::Resolution& Mesh::resolution(const flow::Destination& destination) const {
-    return ways_.at(destination).answer;
-}
-
-bool Mesh::ready(const Output& leg) const { return leg.over_tcp || resolution(leg.destination).hop.has_value(); }
-
-std::vector<flow::Key> Mesh::keys(uint16_t port) const {
-    std::vector<flow::Key> all;
-    for (const Track* track : tracks())
-        for (const flow::FlowPtr& flow : track->flows)
-            if (flow->rx_port == flow::Flow::kAnyPort || flow->rx_port == port) all.push_back(flow->key);
-    for (const auto& [key, by] : group_keys_)
-        if (!by || *by == port) all.push_back(key);
-    return all;
-}
-
-bool Mesh::arrives(const flow::Key& key, const flow::PortInfo& port) const {
-    const auto group = group_keys_.find(key);
-    if (group != group_keys_.end() && group->second.value_or(port.index) == port.index) return true;
-    const auto [begin, end] = sources_.equal_range(key);
-    return std::any_of(begin, end, [&](const auto& user) {
-        return std::ranges::any_of(user.second->paths, [&](const Path& path) {
-            const auto keys = keys_of(path.source);
-            return std::ranges::find(keys, key) != keys.end() && (!path.source.port || *path.source.port == port.name);
-        });
-    });
-}
-
-std::optional<uint16_t> Mesh::owner(const flow::Key& key) const {
-    std::optional<uint16_t> owner;
-    const auto [begin, end] = sources_.equal_range(key);
-    for (const auto& [of, track] : std::ranges::subrange(begin, end)) {
-        if (owner && *owner != track->owner) return std::nullopt;
-        owner = track->owner;
-    }
-    return owner;
-}
-
-std::vector<Mesh::Keys> Mesh::take_keys() {
-    std::vector<Keys> all(ports_.size());
-    for (const flow::Key& key : std::exchange(changed_keys_, {}))
-        for (const flow::PortInfo& port : ports_)
-            (arrives(key, port) ? all[port.index].wanted : all[port.index].unwanted).push_back(key);
-    return all;
 }
 
 void Mesh::set_forwarding(bool on) {

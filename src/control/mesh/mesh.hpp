@@ -1,16 +1,19 @@
 #pragma once
 // The model: which streams there are, by which paths their tracks arrive and to whom they go. Pure: changes in, tables
 // out. Control owns the one Mesh; the states in it are written by workers and read here.
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "base/boxed.hpp"
 #include "base/result.hpp"
 #include "control/config/config.hpp"
 #include "control/config/planned.hpp"
@@ -28,9 +31,11 @@
 namespace penstock::mesh {
 
 struct Path {
-    std::string name;  // "1", or "2" for the second one of a live-live track
-    config::Source source;
+    const config::Source& source;  // of Track::config
+    bool second = false;           // of a live-live track
     std::shared_ptr<flow::PathState> state;
+
+    std::string name() const { return second ? "2" : "1"; }
 };
 
 // Where a viewer's copies come from and its RTCP goes: an output of the file has neither.
@@ -40,17 +45,24 @@ struct Agreed {
 };
 
 struct Output {
-    std::string name;  // "10.0.1.20:6000"
-    config::Output to;
-    flow::Destination destination;
-    std::shared_ptr<flow::LegState> rtp, rtcp;
-    uint16_t worker = 0;           // who makes the copies; for good, since that worker writes the states
-    std::optional<Agreed> agreed;  // a viewer's
-    bool over_tcp = false;         // a viewer's: the sender thread writes it to a connection; it has no destination
-    // Of repair, which the track's owner sends; null: none is sent. Of ST 2022-1: of columns, and of rows.
-    std::shared_ptr<flow::LegState> repair{}, rows{};
-    std::shared_ptr<flow::LegState> repeated{};  // of copies that are sent once more, by the owner; null: none are
-    std::shared_ptr<flow::Feedback> feedback{};  // of a receiver that is heard; a viewer has its own
+    struct Extras {  // what few have
+        // Of repair, which the track's owner sends; null: none is sent. Of ST 2022-1: of columns, and of rows.
+        std::shared_ptr<flow::LegState> repair, rows;
+        std::shared_ptr<flow::LegState> repeated;  // of copies that are sent once more, by the owner; null: none are
+        std::shared_ptr<flow::Feedback> feedback;  // of a receiver that is heard; a viewer has its own
+    };
+
+    const config::Output& to;  // of Track::config, or the viewer's
+    flow::Destination destination{};
+    uint16_t worker = 0;    // who makes the copies; for good, since that worker writes the states
+    bool over_tcp = false;  // a viewer's: the sender thread writes it to a connection; it has no destination
+    uint8_t channel = 0;    // of that connection
+    std::shared_ptr<flow::LegState> rtp{}, rtcp{};
+    Boxed<Agreed> agreed{};  // a viewer's
+    Boxed<Extras> more{};
+
+    std::string name() const;  // "10.0.1.20:6000"
+    const Extras& extras() const;
 };
 
 // The first packets under one table after another, for the legs that came with each.
@@ -65,7 +77,8 @@ struct Track;
 struct Viewer {
     uint64_t id = 0;
     Track* track = nullptr;  // null: it is gone
-    Output leg;
+    config::Output to;
+    Output leg{.to = to};
     bool playing = false;
     std::shared_ptr<flow::Feedback> feedback;
     bool wants_first = false;             // it is asked what left first
@@ -79,7 +92,11 @@ struct Viewer {
     };
     std::map<Ip, Audience> audience;  // of a group
 
-    bool is_group() const { return leg.to.rtp.ip.is_multicast(); }
+    Viewer() = default;
+    Viewer(const Viewer&) = delete;  // its leg points at it
+    Viewer& operator=(const Viewer&) = delete;
+
+    bool is_group() const { return to.rtp.ip.is_multicast(); }
 };
 
 // What makes the repair for all outputs that have this code, whatever the port.
@@ -89,6 +106,19 @@ struct Encoding {
 };
 
 struct Track {
+    struct Extras {                                  // what most tracks are without
+        std::shared_ptr<flow::Sent> sent;            // for its sender reports; null: what arrives leaves as it is
+        std::shared_ptr<rtp::fec::Decoder> decoder;  // null: no path brings repair
+        std::vector<Encoding> encodings;
+        std::shared_ptr<flow::History> history;         // video that can be watched
+        std::shared_ptr<flow::Repeat> repeat;           // an output gets packets once more
+        std::shared_ptr<rtp::Continuity> continuity;    // what viewers see; null: it has no history, nor had it viewers
+        std::shared_ptr<flow::PacketRing> ring;         // `feedback`: of packets that are sent again
+        std::shared_ptr<rtp::Asking> asking;            // a source with `nack`
+        std::shared_ptr<flow::Reorder> reorder;         // `delay`
+        std::shared_ptr<flow::Reorder> former_reorder;  // of the track that it was, with another delay
+    };
+
     std::string stream;
     std::string name;  // "video", or "video-2" for the second video track of a stream
     config::Track config;
@@ -99,20 +129,13 @@ struct Track {
     std::vector<Viewer*> viewers;             // in the order they came
     std::shared_ptr<FirstPackets> first;      // of the last table that brought a viewer's leg
     std::shared_ptr<flow::MergeState> merge;  // two paths, or a source with `nack`
-    std::shared_ptr<flow::LatencyHistogram> latency;
-    std::shared_ptr<flow::Sent> sent;            // for its sender reports; null: what arrives leaves as it is
-    std::shared_ptr<rtp::fec::Decoder> decoder;  // null: no path brings repair
-    std::vector<Encoding> encodings;
-    std::shared_ptr<flow::History> history;         // video that can be watched
-    std::shared_ptr<flow::Repeat> repeat;           // an output gets packets once more
-    std::shared_ptr<rtp::Continuity> continuity;    // what viewers see; null: it has no history, nor had it viewers
-    std::shared_ptr<flow::PacketRing> ring;         // `feedback`: of packets that are sent again
-    std::shared_ptr<rtp::Asking> asking;            // a source with `nack`
-    std::shared_ptr<flow::Reorder> reorder;         // `delay`
-    std::shared_ptr<flow::Reorder> former_reorder;  // of the track that it was, with another delay
-    std::vector<flow::FlowPtr> flows;               // as in the last table
-    bool dirty = false;                             // they differ from what the model says by now
+    std::shared_ptr<flow::SampledLatency> latency;
+    std::vector<flow::FlowPtr> flows;  // as in the last table
+    bool dirty = false;                // they differ from what the model says by now
+    Boxed<Extras> more;
 
+    const Extras& extras() const;
+    Extras& make_extras() { return more ? *more : more.emplace(); }
     const Viewer* over_tcp() const;           // one who watches it over TCP just now; null: nobody does
     std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
     bool two_paths() const { return paths.size() > 1; }
@@ -124,16 +147,19 @@ struct Track {
 };
 
 struct Stream {
-    config::Stream config;     // of the file or of operators; a pulled one's tracks want those that are brought
+    // Of the file or of operators. Tracks are in it of a pulled one only, and want those that are brought: others have
+    // their configuration with them.
+    config::Stream settings;
     bool of_protocol = false;  // neither has it: it goes with the tracks that were brought
     std::vector<config::Track> brought;  // by a protocol: what a publisher announced, what a camera described
     std::vector<std::unique_ptr<Track>> tracks;
     std::vector<std::string>
         unmet;  // of a pulled one: entries of its configuration that the camera's tracks do not meet
 
-    bool pulled() const { return config.rtsp.has_value(); }
-    config::Stream running() const;   // with the tracks that it has now, whoever they are of
-    config::Stream editable() const;  // what operators change: as it runs, or what is wanted of a camera's tracks
+    bool pulled() const { return settings.rtsp.has_value(); }
+    config::Stream running() const;     // with the tracks that it has now, whoever they are of
+    config::Stream configured() const;  // with those of the file or of operators
+    config::Stream editable() const;    // what operators change: as it runs, or what is wanted of a camera's tracks
 };
 
 // What a worker was given to do.
@@ -148,6 +174,8 @@ public:
     // A track with more outputs than this is spread: the owner makes the copies for some of them, other workers for the
     // rest. Below it, telling another worker (a buffer, a ring entry, a look-up) would not pay.
     static constexpr size_t kSpreadFrom = 64;
+
+    enum class What : uint8_t { rtp, rtcp, repair, rows };  // that a leg is for
 
     Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media, uint16_t workers);
 
@@ -194,7 +222,7 @@ public:
     void resolve(const flow::Destination& destination, const flow::Resolution& answer);
     // A port was opened anew, or its MAC changed: the legs that leave by it are compiled again.
     void set_port(const flow::PortInfo& port);
-    const flow::Resolution& resolution(const flow::Destination& destination) const;  // must be that of an output
+    flow::Resolution resolution(const flow::Destination& destination) const;  // must be that of an output
     bool ready(const Output& leg) const;  // whether it is known how to reach the receiver
 
     // Viewers: adding one touches its track and nothing else. Refused when there is no such track, when one of the
@@ -255,16 +283,14 @@ public:
     std::vector<Keys> take_keys();  // by port
     // The worker of all tracks that have the key; none when they have several.
     std::optional<uint16_t> owner(const flow::Key& key) const;
-    std::optional<uint16_t> port_index(const std::optional<std::string>& name) const;
+    std::optional<uint16_t> port_index(const config::PortName& name) const;
     const std::string& port_name(uint16_t index) const { return ports_[index].name; }
 
 private:
     struct Way {
-        flow::Resolution answer{.hop = {}, .why_not = "not looked up yet"};
-        std::map<Track*, size_t> users;  // and how many of its legs
-    };
-    struct Renditions {
-        std::shared_ptr<const flow::Rendition> rtp, rtcp;
+        std::optional<flow::NextHop> hop{};
+        uint32_t legs = 0;  // that take it
+        Boxed<std::string> why_not{"not looked up yet"};
     };
     struct Part {  // the outputs of one worker, as flow::Shard has their legs
         uint16_t worker;
@@ -272,6 +298,11 @@ private:
     };
     struct HashKey {
         size_t operator()(const flow::Key& key) const noexcept { return flow::hash(key); }
+    };
+    struct ByAddress {
+        bool operator()(const flow::Key& a, const flow::Key& b) const noexcept {
+            return std::tie(a.destination, a.port, a.vlan) < std::tie(b.destination, b.port, b.vlan);
+        }
     };
 
     std::optional<std::string> objection(const config::Stream& stream) const;
@@ -282,24 +313,28 @@ private:
                                       const Track* before);
     void use(Track& track);
     void disuse(Track& track);
-    void use(Track& track, const flow::Destination& destination);
-    void disuse(Track& track, const flow::Destination& destination);
+    void use(Track& track, const Output& output);
+    void disuse(Track& track, const Output& output);
+    static void forget(auto& from, const flow::Key& key, const Track& track);
+    const std::optional<flow::NextHop>& hop_to(const flow::Destination& destination) const;
+    void touch_those_sending_to(const flow::Destination& to);
     Viewer& make_viewer(const ViewerPlan& plan);
     uint64_t add_over_tcp(const ViewerPlan& plan, Track& track);
     void play_over_tcp(Viewer& viewer, bool playing);
     void attach(Viewer& viewer, Track& track);
     void detach(Viewer& viewer);
     void hand_on_viewers(Track& from, Track* to);
-    std::shared_ptr<flow::Flow> feedback_flow(const Viewer& viewer, const flow::Key& key) const;
     std::vector<flow::FlowPtr> feedback_of(const Viewer& viewer) const;
-    std::vector<flow::FlowPtr> feedback_of_group(const Viewer& viewer) const;
     void renew_feedback(Viewer& viewer);
     void listen_in_group(const Viewer& viewer, bool on);
     void retire(std::unique_ptr<Track> track, bool ends);
     void add_ending(const Track& track);
     bool arrives(const flow::Key& key, const flow::PortInfo& port) const;
+    bool any_source(const flow::Key& key, const std::function<bool(const Track&, const Path&)>& is) const;
+    bool is_source(const flow::Key& key) const;
     uint16_t choose_owner(const config::Track& track) const;
     size_t largest_packet() const;
+    void take_outputs(Track& track, const Track* before) const;
     void take_merge(Track& track, const Track* before) const;
     void take_repeat(Track& track, const Track* before) const;
     void take_fec(Track& track, const Track* before) const;
@@ -314,14 +349,14 @@ private:
     void touch(Track& track);
     std::vector<Part> parts_of(const Track& track, bool with_joining) const;
     void note_first(Track& track) const;
-    Renditions renditions_of(const Track& track) const;
+    flow::LegPlan leg_to(const Track& track, const Output& output, What what) const;
+    flow::Rendition rendition_of(const Track& track, What what, const std::vector<Part>& parts, flow::Held& held) const;
     std::shared_ptr<const flow::Fec> fec_of(const Track& track) const;
     void note_joining(Track& track) const;
     std::shared_ptr<const flow::Late> late_of(const Track& track) const;
     std::shared_ptr<const flow::Repetition> repetition_of(const Track& track) const;
     std::shared_ptr<const flow::Retransmission> retransmission_of(const Track& track) const;
-    std::vector<flow::FlowPtr> feedback_of(const Track& track,
-                                           const std::shared_ptr<const flow::Retransmission>& receivers) const;
+    void add_feedback(const Track& track, const flow::Retransmission* receivers, std::vector<flow::Flow>& flows) const;
     std::vector<flow::FlowPtr> flows_of(const Track& track) const;
 
     std::vector<flow::PortInfo> ports_;
@@ -331,8 +366,9 @@ private:
     Sources changed_sources_;
     std::vector<std::string> displaced_;
     std::unordered_set<flow::Key, HashKey> changed_keys_;  // of sources that came or went since take_keys()
-    std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;  // keys of RTP, RTCP and repair
-    std::unordered_multimap<flow::Key, const Track*, HashKey> targets_;  // where outputs lead
+    // By noted_keys_of: whose sources are there, and to where legs lead.
+    std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;
+    std::multimap<flow::Key, Track*, ByAddress> targets_;
     std::vector<Track*> dirty_;
     std::map<uint64_t, Viewer> viewers_;
     std::unordered_set<flow::Key, HashKey> viewer_keys_;  // on which their feedback arrives

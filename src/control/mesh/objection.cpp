@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
 
 #include "control/mesh/keys.hpp"
 #include "control/mesh/mesh.hpp"
@@ -31,47 +30,56 @@ bool feeds(const config::Output& output, const config::Source& source) {
 
 }  // namespace
 
-// Why the stream cannot be beside the others, whose tracks `of_others` finds; its own former version does not count.
+// Why the stream cannot be beside the others; its own former version does not count.
 std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
-    const auto of_others = [&](const auto& tracks, const flow::Key& key) {
-        const auto [begin, end] = tracks.equal_range(key);
-        return std::ranges::subrange(begin, end) | std::views::values |
-               std::views::filter([&](const Track* track) { return track->stream != stream.name; });
+    const auto foreign = [&](const Track& track) { return track.stream != stream.name; };
+    // The other track with a path at the key of which this can be said.
+    const auto other_source = [&](const flow::Key& key, auto is) {
+        const Track* found = nullptr;
+        any_source(key, [&](const Track& track, const Path& path) {
+            if (!foreign(track) || !is(path.source)) return false;
+            found = &track;
+            return true;
+        });
+        return found;
+    };
+    const auto other_that_feeds = [&](const flow::Key& key, const config::Source& source) -> const Track* {
+        for (const flow::Key& at : {key, port_before(key)})
+            for (auto [it, end] = targets_.equal_range(at); it != end; ++it)
+                if (foreign(*it->second) && std::ranges::any_of(it->second->outputs, [&](const Output& output) {
+                        return feeds(output.to, source);
+                    }))
+                    return it->second;
+        return nullptr;
     };
     for (const config::Track& track : stream.tracks) {
         for (const config::Source& source : track.sources) {
-            for (const flow::Key& key : keys_of(source))
+            const auto clashes = [&](const config::Source& s) { return same(s, source) || share_a_port(s, source); };
+            for (const flow::Key& key : keys_of(source)) {
                 if (viewer_keys_.contains(key))
                     return fmt::format("source {}: a viewer was given port {}; choose one outside of media.ports",
                                        source.rtp.text(), key.port);
-            for (const flow::Key& key : keys_of(source))
-                for (const Track* other : of_others(sources_, key))
-                    for (const Path& path : other->paths)
-                        if (same(path.source, source) || share_a_port(path.source, source))
-                            return fmt::format("source {}: stream '{}' has it, or needs it for RTCP or repair",
-                                               source.rtp.text(), other->stream);
-            for (const flow::Key& key : keys_of(source))
-                for (const Track* other : of_others(targets_, key))
-                    for (const Output& output : other->outputs)
-                        if (feeds(output.to, source))
-                            return fmt::format("source {}: stream '{}' sends there, or its RTCP: that would be a loop",
-                                               source.rtp.text(), other->stream);
+                if (const Track* other = other_source(key, clashes))
+                    return fmt::format("source {}: stream '{}' has it, or needs it for RTCP or repair",
+                                       source.rtp.text(), other->stream);
+                if (const Track* other = other_that_feeds(key, source))
+                    return fmt::format("source {}: stream '{}' sends there, or its RTCP: that would be a loop",
+                                       source.rtp.text(), other->stream);
+            }
         }
         for (const config::Output& output : track.outputs) {
+            const auto fed = [&](const config::Source& source) { return feeds(output, source); };
             for (const flow::Key& key : keys_of(output))
-                for (const Track* other : of_others(sources_, key))
-                    for (const Path& path : other->paths)
-                        if (feeds(output, path.source))
-                            return fmt::format(
-                                "output {}: it, or its RTCP, feeds a source of stream '{}': that would be a loop",
-                                output.rtp.text(), other->stream);
+                if (const Track* other = other_source(key, fed))
+                    return fmt::format(
+                        "output {}: it, or its RTCP, feeds a source of stream '{}': that would be a loop",
+                        output.rtp.text(), other->stream);
             for (const config::Track& own : stream.tracks)
-                for (const config::Source& source : own.sources)
-                    if (feeds(output, source))
-                        return fmt::format(
-                            "output {}: it, or its RTCP, feeds a source of the stream itself: that would "
-                            "be a loop",
-                            output.rtp.text());
+                if (std::ranges::any_of(own.sources, fed))
+                    return fmt::format(
+                        "output {}: it, or its RTCP, feeds a source of the stream itself: that would "
+                        "be a loop",
+                        output.rtp.text());
         }
     }
     return std::nullopt;

@@ -13,48 +13,52 @@ uint64_t ticks(std::chrono::milliseconds time) { return (static_cast<uint64_t>(t
 
 void Mesh::take_retransmission(Track& track, const Track* before) const {
     if (const auto& feedback = track.config.feedback; feedback && feedback->retransmit != 0) {
-        const bool fits = before && before->ring && before->config.feedback->retransmit == feedback->retransmit;
-        track.ring = fits ? before->ring : std::make_shared<flow::PacketRing>(feedback->retransmit);
+        const auto& known = before ? before->extras().ring : nullptr;
+        const bool fits = known && before->config.feedback->retransmit == feedback->retransmit;
+        track.make_extras().ring = fits ? known : std::make_shared<flow::PacketRing>(feedback->retransmit);
     }
     const auto asked =
         std::ranges::find_if(track.config.sources, [](const config::Source& s) { return s.nack.has_value(); });
     if (asked == track.config.sources.end()) return;
     const rtp::AskingPlan plan{ticks(asked->nack->wait), ticks(asked->nack->deadline), asked->nack->budget};
-    const bool fits = before && before->asking && before->asking->plan() == plan;
-    track.asking = fits ? before->asking : std::make_shared<rtp::Asking>(plan);
+    const auto& known = before ? before->extras().asking : nullptr;
+    track.make_extras().asking = known && known->plan() == plan ? known : std::make_shared<rtp::Asking>(plan);
 }
 
 // With another delay there is another buffer; what waits in the former leaves first.
 void Mesh::take_reorder(Track& track, const Track* before) const {
     const uint64_t delay = ticks(track.config.delay);
-    const auto& known = before ? before->reorder : nullptr;
+    const auto& known = before ? before->extras().reorder : nullptr;
+    if (!known && delay == 0) return;
+    Track::Extras& extras = track.make_extras();
     if (known && known->delay() == delay) {
-        track.reorder = known;
+        extras.reorder = known;
         return;
     }
-    track.former_reorder = known;
-    if (delay != 0) track.reorder = std::make_shared<flow::Reorder>(delay);
+    extras.former_reorder = known;
+    if (delay != 0) extras.reorder = std::make_shared<flow::Reorder>(delay);
 }
 
 // Where not all leaves as it came.
 void Mesh::take_sent(Track& track, const Track* before) const {
-    if (!track.merge && !track.decoder && !track.reorder) return;
-    track.sent = before && before->sent ? before->sent : std::make_shared<flow::Sent>();
+    if (!track.merge && !track.extras().decoder && !track.extras().reorder) return;
+    const auto& known = before ? before->extras().sent : nullptr;
+    track.make_extras().sent = known ? known : std::make_shared<flow::Sent>();
 }
 
 std::shared_ptr<const flow::Delay> Mesh::delay_of(const Track& track) const {
-    if (!track.reorder && !track.former_reorder) return nullptr;
+    const Track::Extras& extras = track.extras();
+    if (!extras.reorder && !extras.former_reorder) return nullptr;
     auto delay = std::make_shared<flow::Delay>();
-    delay->reorder = track.reorder.get();
-    delay->former = track.former_reorder.get();
-    delay->states = {track.reorder, track.former_reorder};
+    delay->reorder = delay->held.add(extras.reorder);
+    delay->former = delay->held.add(extras.former_reorder);
     return delay;
 }
 
 // As they count who give up on a packet: they see what the others made good.
 uint64_t Track::unrecovered() const {
-    if (asking) return asking->counters().unrecovered.read();
-    if (decoder) return decoder->counters().unrecovered.read();
+    if (extras().asking) return extras().asking->counters().unrecovered.read();
+    if (extras().decoder) return extras().decoder->counters().unrecovered.read();
     return merge ? merge->counters().unrecovered.read() : 0;
 }
 

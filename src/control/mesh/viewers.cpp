@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "control/mesh/keys.hpp"
 #include "control/mesh/mesh.hpp"
 
 namespace penstock::mesh {
@@ -40,15 +41,13 @@ const Viewer* Track::over_tcp() const {
 }
 
 std::optional<uint32_t> Track::seen_ssrc() const {
-    if (continuity)
-        if (const auto seen = continuity->ssrc()) return seen;
+    if (extras().continuity)
+        if (const auto seen = extras().continuity->ssrc()) return seen;
     for (const Path& path : paths)
         if (const auto& c = path.state->reception.counters(); c.packets.read() != 0)
             return static_cast<uint32_t>(c.ssrc.read());
     return std::nullopt;
 }
-
-bool Mesh::takes(const flow::Key& key) const { return sources_.contains(key) || viewer_keys_.contains(key); }
 
 Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
     const auto stream = streams_.find(plan.stream);
@@ -61,13 +60,13 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
     for (const flow::Key& key : keys)
         if (takes(key)) return fail(fmt::format("port {} is taken", key.port));
     for (const uint16_t port : {plan.to.port, plan.agreed.rtcp_port})
-        if (sources_.contains({plan.to.ip, port, 0}))
+        if (is_source({plan.to.ip, port, 0}))
             return fail(fmt::format("{} is a source: that would be a loop", plan.to.text()));
 
     Viewer& viewer = make_viewer(plan);
-    viewer.leg.to.ttl = plan.group ? plan.group->ttl : kTtl;
+    viewer.to.ttl = plan.group ? plan.group->ttl : kTtl;
     viewer.leg.destination = {plan.to.ip, plan.group ? plan.group->port : std::nullopt};
-    viewer.leg.to.rtx = plan.rtx;
+    viewer.to.rtx = plan.rtx;
     viewer.leg.agreed = plan.agreed;
     viewer.leg.worker = choose_server(**track);
     viewer_keys_.insert(keys.begin(), keys.end());
@@ -94,19 +93,38 @@ void Mesh::listen_in_group(const Viewer& viewer, bool on) {
     }
 }
 
-// RTCP of those who watch by a group: to the group, and to where our sender reports come from (RFC 3550 section 6).
-std::vector<flow::FlowPtr> Mesh::feedback_of_group(const Viewer& viewer) const {
-    auto participants = std::make_shared<flow::Participants>();
-    for (const auto& [ip, there] : viewer.audience) participants->all.push_back({ip, there.is});
-    const Endpoint& from = viewer.leg.agreed->from;
-    std::vector<flow::FlowPtr> flows;
-    for (const flow::Key& key : {group_key(viewer), flow::Key{from.ip, static_cast<uint16_t>(from.port + 1), 0}}) {
-        auto f = feedback_flow(viewer, key);
-        f->participants = participants;
-        if (key.destination.is_multicast()) f->rx_port = viewer.leg.destination.port.value_or(flow::Flow::kAnyPort);
-        flows.push_back(std::move(f));
+// What a viewer's RTCP arrives on, and what it sends to the RTP port; of nobody else, but for a group.
+std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
+    struct Whole {
+        std::shared_ptr<flow::Feedback> feedback;
+        flow::Participants participants;
+        flow::Watching watching;
+        std::vector<flow::Flow> flows;
+    };
+    const auto whole = std::make_shared<Whole>();
+    const config::Source& source = viewer.track->config.sources.front();
+    whole->feedback = viewer.feedback;
+    whole->watching = {.feedback = viewer.feedback.get(),
+                       .track = key_of(source),
+                       .track_sender = source.from.value_or(Ip{}),
+                       .track_port = port_index(source.port).value_or(flow::Flow::kAnyPort),
+                       .sender_port = viewer.leg.agreed->rtcp_port};
+    for (const auto& [ip, there] : viewer.audience) whole->participants.all.push_back({ip, there.is});
+    if (viewer.is_group()) whole->watching.participants = &whole->participants;
+    auto keys = keys_of(*viewer.leg.agreed);
+    // RTCP of those who watch by a group: to the group, and to where our sender reports come from (RFC 3550 section 6).
+    if (viewer.is_group()) keys[0] = group_key(viewer);
+    for (const flow::Key& key : keys) {
+        flow::Flow& f = whole->flows.emplace_back();
+        f.key = key;
+        f.kind = flow::Kind::feedback;
+        f.owner = viewer.track->owner;
+        f.watching = &whole->watching;
+        f.has_sender = !viewer.is_group();
+        if (f.has_sender) f.sender = viewer.to.rtp.ip;
+        if (key.destination.is_multicast()) f.rx_port = viewer.leg.destination.port.value_or(flow::Flow::kAnyPort);
     }
-    return flows;
+    return flow::shares_of(whole);
 }
 
 std::shared_ptr<const flow::Participant> Mesh::participate(uint64_t id, const Ip& address) {
@@ -132,8 +150,7 @@ void Mesh::renew_feedback(Viewer& viewer) {
     for (flow::FlowPtr& flow : viewer.flows)
         if (std::erase(added_, flow) == 0) removed_.push_back(std::move(flow));
     viewer.flows.clear();
-    if (viewer.track != nullptr && viewer.leg.agreed)
-        viewer.flows = viewer.is_group() ? feedback_of_group(viewer) : feedback_of(viewer);
+    if (viewer.track != nullptr && viewer.leg.agreed) viewer.flows = feedback_of(viewer);
     added_.insert(added_.end(), viewer.flows.begin(), viewer.flows.end());
     compiled_ = false;
 }
@@ -142,8 +159,7 @@ Viewer& Mesh::make_viewer(const ViewerPlan& plan) {
     Viewer& viewer = viewers_[next_viewer_];
     viewer.id = next_viewer_++;
     viewer.feedback = std::make_shared<flow::Feedback>();
-    viewer.leg.name = "rtsp:" + plan.to.text();
-    viewer.leg.to.rtp = plan.to;
+    viewer.to.rtp = plan.to;
     viewer.leg.rtp = std::make_shared<flow::LegState>();
     viewer.leg.rtcp = std::make_shared<flow::LegState>();
     return viewer;
@@ -152,8 +168,8 @@ Viewer& Mesh::make_viewer(const ViewerPlan& plan) {
 // Its packets do not leave by a port and its reports do not arrive by one: the track has no leg and no flow more.
 uint64_t Mesh::add_over_tcp(const ViewerPlan& plan, Track& track) {
     Viewer& viewer = make_viewer(plan);
-    viewer.leg.name += fmt::format("/{}", *plan.channel);
     viewer.leg.over_tcp = true;
+    viewer.leg.channel = *plan.channel;
     viewer.leg.worker = track.owner;
     attach(viewer, track);
     return viewer.id;
@@ -187,7 +203,8 @@ void Mesh::play(uint64_t id, bool playing) {
     viewer.first.reset();
     viewer.join.reset();
     // Its leg's counters are those of the worker that serves it; only the owner has the history.
-    if (playing && track.history && viewer.leg.worker == track.owner) viewer.join = std::make_shared<flow::Join>();
+    if (playing && track.extras().history && viewer.leg.worker == track.owner)
+        viewer.join = std::make_shared<flow::Join>();
     touch(track);
 }
 
@@ -206,7 +223,7 @@ void Mesh::play_over_tcp(Viewer& viewer, bool playing) {
         viewer.joining = other->joining;
     } else {
         track.feed = next_feed_++;
-        if (track.history) viewer.join = std::make_shared<flow::Join>();
+        if (track.extras().history) viewer.join = std::make_shared<flow::Join>();
         touch(track);
     }
 }
@@ -263,13 +280,13 @@ std::vector<uint64_t> Mesh::take_orphans() { return std::exchange(orphans_, {});
 void Mesh::attach(Viewer& viewer, Track& track) {
     viewer.track = &track;
     track.viewers.push_back(&viewer);
-    if (!track.continuity) {
-        track.continuity = std::make_shared<rtp::Continuity>(track.config.clock_rate, track.seen_ssrc());
+    if (!track.extras().continuity) {
+        track.make_extras().continuity = std::make_shared<rtp::Continuity>(track.config.clock_rate, track.seen_ssrc());
         touch(track);
     }
     if (viewer.leg.over_tcp) return;
     placed_[viewer.leg.worker].outputs++;
-    use(track, viewer.leg.destination);
+    use(track, viewer.leg);
 }
 
 void Mesh::detach(Viewer& viewer) {
@@ -277,14 +294,14 @@ void Mesh::detach(Viewer& viewer) {
     std::erase(track.viewers, &viewer);
     if (viewer.leg.over_tcp) return;
     placed_[viewer.leg.worker].outputs--;
-    disuse(track, viewer.leg.destination);
+    disuse(track, viewer.leg);
 }
 
 // The viewers of a track that goes: to the one that takes its place, if it is of the same media.
 void Mesh::hand_on_viewers(Track& from, Track* to) {
     const bool on = to != nullptr && to->owner == from.owner && same_media(to->config, from.config);
     if (on) to->first = from.first;
-    if (on && from.continuity) to->continuity = from.continuity;
+    if (on && from.extras().continuity) to->make_extras().continuity = from.extras().continuity;
     for (Viewer* viewer : std::vector(from.viewers)) {
         detach(*viewer);
         if (on) {

@@ -35,7 +35,7 @@ void live_live(std::string& out, const View& view) {
         if (!track->two_paths()) continue;
         const std::string of_track = labels_of(*track);
         for (size_t p = 0; p < track->paths.size(); p++) {
-            const std::string labels = labelled(of_track, "path", track->paths[p].name);
+            const std::string labels = labelled(of_track, "path", track->paths[p].name());
             const rtp::Arrivals& arrivals = track->paths[p].state->arrivals;
             for (Counted& counter : counted) counter.family.sample(labels, (arrivals.*counter.field).read());
             skew.sample(labels, track->merge->counters().behind(p));
@@ -56,16 +56,16 @@ void tracks(std::string& out, const View& view) {
     auto& [recovered, unrecovered, repair, asked, round_trip] = families;
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string labels = labels_of(*track);
-        if (track->decoder || track->merge) unrecovered.sample(labels, track->unrecovered());
+        if (track->extras().decoder || track->merge) unrecovered.sample(labels, track->unrecovered());
         if (track->two_paths()) recovered.sample(labels, track->merge->counters().by_path.read(), ",by=\"path\"");
-        if (track->asking) {
-            const rtp::AskingCounters& c = track->asking->counters();
+        if (track->extras().asking) {
+            const rtp::AskingCounters& c = track->extras().asking->counters();
             recovered.sample(labels, c.recovered.read(), ",by=\"nack\"");
             asked.sample(labels, c.asked.read());
             round_trip.sample(labels, seconds(c.round_trip.read()));
         }
-        if (!track->decoder) continue;
-        const rtp::fec::DecoderCounters& c = track->decoder->counters();
+        if (!track->extras().decoder) continue;
+        const rtp::fec::DecoderCounters& c = track->extras().decoder->counters();
         recovered.sample(labels, c.recovered.read(), ",by=\"fec\"");
         static constexpr std::array<std::string_view, rtp::fec::kLines> kLines{
             ",line=\"column\"", ",line=\"row\"", ",line=\"mask\"", ",line=\"retransmission\""};
@@ -84,9 +84,9 @@ void delays(std::string& out, const View& view) {
         Family{"track_delay_cut_short_total", "counter", "Times that packets left early, for want of buffers."}};
     auto& [held, reordered, late, missing, cut_short] = families;
     for (const mesh::Track* track : view.mesh.tracks()) {
-        if (!track->reorder) continue;
+        if (!track->extras().reorder) continue;
         const std::string labels = labels_of(*track);
-        const flow::ReorderCounters& c = track->reorder->counters();
+        const flow::ReorderCounters& c = track->extras().reorder->counters();
         held.sample(labels, c.held.read());
         reordered.sample(labels, c.reordered.read());
         late.sample(labels, c.late.read());
@@ -118,9 +118,10 @@ void feedback(std::string& out, const View& view) {
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string of_track = labels_of(*track);
         for (const mesh::Output& output : track->outputs)
-            if (output.feedback) sample(labelled(of_track, "leg", output.name), *output.feedback);
+            if (const auto& feedback = output.extras().feedback)
+                sample(labelled(of_track, "leg", output.name()), *feedback);
         for (const mesh::Viewer* viewer : track->viewers)
-            sample(labelled(of_track, "leg", viewer->leg.name), *viewer->feedback);
+            sample(labelled(of_track, "leg", viewer->leg.name()), *viewer->feedback);
     }
     join(out, families);
 }

@@ -74,7 +74,7 @@ void paths(std::string& out, const View& view) {
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string of_track = labels_of(*track);
         for (const mesh::Path& path : track->paths) {
-            const std::string labels = labelled(of_track, "path", path.name);
+            const std::string labels = labelled(of_track, "path", path.name());
             const ReceptionCounters& c = path.state->reception.counters();
             for (Counted& counter : counted) counter.family.sample(labels, (c.*counter.field).read());
             lost_packets.sample(labels, lost(c, view.now));
@@ -85,8 +85,8 @@ void paths(std::string& out, const View& view) {
             byes.sample(labels, path.state->byes.read());
             key_frames.sample(labels, up.key_frames.read(), ",as=\"asked\"");
             key_frames.sample(labels, up.key_frames_merged.read(), ",as=\"merged\"");
-            const rtp::MdiCounters& mdi = path.state->mdi.counters();
-            if (mdi.intervals.read() == 0) continue;
+            if (!path.state->mdi || path.state->mdi->counters().intervals.read() == 0) continue;
+            const rtp::MdiCounters& mdi = path.state->mdi->counters();
             delay_factor.sample(labels, static_cast<double>(mdi.delay_factor.read()) * 1e-6);
             loss_rate.sample(labels, mdi.lost.read());
         }
@@ -107,10 +107,10 @@ void late_joiners(std::string& out, const View& view) {
         Family{"track_late_joins_overtaken_total", "counter", "Times that what a viewer was to get was overwritten."}};
     auto& [bytes, key_frames, overruns, joins, overtaken] = families;
     for (const mesh::Track* track : view.mesh.tracks()) {
-        if (!track->history) continue;
+        if (!track->extras().history) continue;
         const std::string labels = labels_of(*track);
-        const rtp::History& packets = track->history->packets();
-        const flow::LateCounters& c = std::as_const(*track->history).counters();
+        const rtp::History& packets = track->extras().history->packets();
+        const flow::LateCounters& c = std::as_const(*track->extras().history).counters();
         bytes.sample(labels, packets.memory());
         key_frames.sample(labels, packets.counters().key_frames.read());
         overruns.sample(labels, packets.counters().overruns.read());
@@ -138,21 +138,21 @@ void legs(std::string& out, const View& view) {
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string of_track = labels_of(*track);
         for (const mesh::Output* output : track->legs()) {
-            const std::string labels = labelled(of_track, "leg", output->name);
+            const std::string labels = labelled(of_track, "leg", output->name());
             packets.sample(labels, output->rtp->packets.read());
             bytes.sample(labels, output->rtp->bytes.read());
             rtcp.sample(labels, output->rtcp->packets.read());
-            if (output->repair) repair.sample(labels, output->repair->packets.read() + output->rows->packets.read());
-            if (output->repeated) repeated.sample(labels, output->repeated->packets.read());
+            const mesh::Output::Extras& more = output->extras();
+            if (more.repair) repair.sample(labels, more.repair->packets.read() + more.rows->packets.read());
+            if (more.repeated) repeated.sample(labels, more.repeated->packets.read());
             if (const mesh::Output* other = track->other_leg(*output))
                 redundant.sample(labels, view.mesh.ready(*output) && view.mesh.ready(*other) ? 1 : 0);
             ready.sample(labels, view.mesh.ready(*output) ? 1 : 0);
             for (size_t d = kFirst; d <= kLast; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
                 uint64_t sum = 0;
-                for (flow::LegState* state :
-                     {output->rtp.get(), output->rtcp.get(), output->repair.get(), output->rows.get(),
-                      output->repeated.get(), output->feedback ? &output->feedback->resent : nullptr})
+                for (flow::LegState* state : {output->rtp.get(), output->rtcp.get(), more.repair.get(), more.rows.get(),
+                                              more.repeated.get(), more.feedback ? &more.feedback->resent : nullptr})
                     if (state != nullptr) sum += state->drop(reason).read();
                 drops.sample(labels, sum, reasons[d - kFirst]);
             }
