@@ -1,5 +1,6 @@
 #include "pulls.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "control/metrics/pulls.hpp"
@@ -47,6 +48,10 @@ void Pulls::tick() {
     for (const auto& pulled : leaving_) all.push_back(pulled.get());
     for (Pulled* pulled : all) pulled->tick();
     std::erase_if(leaving_, [](const auto& pulled) { return pulled->gone(); });
+}
+
+bool Pulls::tell(const Endpoint& at, std::span<const std::byte> rtcp) {
+    return std::ranges::any_of(pulled_, [&](const auto& one) { return one.second->tell(at, rtcp); });
 }
 
 void Pulls::stop() {

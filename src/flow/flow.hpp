@@ -66,6 +66,8 @@ struct alignas(64) Flow {
 
     LatencyHistogram* latency = nullptr;  // of the track; null: nobody wants it measured
 
+    bool takes_fir = false;  // for a key frame the source takes FIR, not PLI
+
     // Repair that comes on this key: to a port of its own (Kind::repair), or by its payload type among the media.
     rtp::fec::Carriage repair{.payload_type = kAnyPayloadType};
 
@@ -76,7 +78,7 @@ struct alignas(64) Flow {
     Ip track_sender;
 
     Ip sender;                                             // when has_sender: only packets from here are the flow's
-    std::shared_ptr<const Fec> fec;                        // of RTP and repair
+    std::shared_ptr<const Fec> fec;                        // of RTP and repair; of RTCP where some are numbered anew
     std::shared_ptr<const Late> late;                      // of RTP and repair: kept for those who come late
     std::shared_ptr<const Repetition> repetition;          // of RTP and repair: packets are sent once more, later
     std::shared_ptr<const Retransmission> retransmission;  // of RTP, repair and feedback

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -21,10 +22,11 @@ class Upstream {
 public:
     static constexpr uint8_t kTtl = 64;
 
-    // `frame` came from the source by this port, and was classified. `further`: to so many ports above the sender's.
-    void came(std::span<const std::byte> frame, const Classified& in, uint16_t port, uint16_t further) noexcept {
-        const size_t size = in.payload_offset;
-        if (size > kMaxHeader) return;  // IP with options, or extension headers
+    // What turns the header of a frame round, that came by this port and was classified. `further`: to so many ports
+    // above the sender's. None: IP with options, or extension headers.
+    static std::optional<LegPlan> back(std::span<const std::byte> frame, const Classified& in, uint16_t port,
+                                       uint16_t further) noexcept {
+        if (in.payload_offset > kMaxHeader) return std::nullopt;
         LegPlan plan;
         std::memcpy(plan.hop.mac.bytes.data(), &frame[6], 6);
         std::memcpy(plan.from.bytes.data(), frame.data(), 6);
@@ -36,11 +38,24 @@ public:
         plan.to.port = static_cast<uint16_t>(wire::load16(&frame[in.payload_offset - 8u]) + further);
         plan.ttl = kTtl;
         plan.vlan = in.key.vlan;
-        leg_ = make_leg(plan, &sent_, room_);
-        reached_ = plan.to.port != 0;
+        return plan;
+    }
+    // `frame` came from the source.
+    void came(std::span<const std::byte> frame, const Classified& in, uint16_t port, uint16_t further) noexcept {
+        const auto plan = back(frame, in, port, further);
+        if (!plan) return;
+        leg_ = make_leg(*plan, &sent_, room_);
+        reached_ = plan->to.port != 0;
+        by_tcp_.reset();
+    }
+    // Its media comes by TCP, and its RTCP as if to this address: control knows the connection by that.
+    void came_by_tcp(const Endpoint& rtcp) noexcept {
+        by_tcp_ = rtcp;
+        reached_ = true;
     }
     bool reached() const noexcept { return reached_; }  // whether the way is known
     const Leg& leg() const noexcept { return leg_; }
+    const std::optional<Endpoint>& by_tcp() const noexcept { return by_tcp_; }  // then there is no leg
 
     // A receiver wants a key frame. Whether to ask for it: those who want one at the same time get the same.
     bool ask_key_frame(uint64_t now) noexcept {
@@ -58,11 +73,13 @@ public:
 
     rtp::Reporter reporter;
     bool wants_key_frame = false;  // as soon as it is known where to ask
-    bool talks = false;            // the source sends RTCP: then the way is where that comes from
     uint32_t ssrc = 0;             // ours; 0: not chosen yet
+    uint32_t told_time = 0;        // middle of the time of ours that it was told last; 0: none yet
+    uint8_t commands = 0;          // FIR that we sent, modulo 256: each has a number
     Counter reports;               // that we sent
     Counter nacks;
-    Counter key_frames;         // PLI that we sent
+    Counter round_trip;         // gauge: seconds as 32.32 fixed point, by its last answer; 0: not known
+    Counter key_frames;         // PLI or FIR that we sent
     Counter key_frames_merged;  // and requests of receivers that one before them served
 
 private:
@@ -73,6 +90,7 @@ private:
     std::array<std::byte, kMaxHeader> room_{};
     LegState sent_;
     bool reached_ = false;
+    std::optional<Endpoint> by_tcp_;
     std::array<char, 64> name_{};
     size_t name_size_ = 0;
 };

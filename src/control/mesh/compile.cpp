@@ -80,7 +80,7 @@ Mesh::Renditions Mesh::renditions_of(const Track& track) const {
             flow::Shard shard{.worker = part.worker, .first = static_cast<uint32_t>(rendition->legs.size())};
             for (const auto* outputs : {&part.shareable, &part.others}) {
                 for (const Output* output : *outputs) {
-                    if (what == What::rtp && renumbered(*output)) continue;
+                    if (renumbered(*output)) continue;
                     shard.shareable += outputs == &part.shareable ? 1 : 0;
                     if (output->agreed) {
                         shard.viewers++;
@@ -118,7 +118,10 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
                 if (!output.to.fec || output.to.fec->code != code || !hop ||
                     ports_[hop->port].multi_segment != shareable)
                     continue;
-                const auto& state = what == What::rows ? output.rows : what == What::rtp ? output.rtp : output.repair;
+                const auto& state = what == What::rows   ? output.rows
+                                    : what == What::rtp  ? output.rtp
+                                    : what == What::rtcp ? output.rtcp
+                                                         : output.repair;
                 const uint16_t from = track.config.sources.front().rtp.port;
                 rendition.legs.push_back(make_leg(plan_of(output, *hop, ports_[hop->port], from, what), state.get(),
                                                   rendition.long_headers));
@@ -136,7 +139,12 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
         build(repair.repair, code, What::repair);
         if (code.carriage.scheme == rtp::fec::Scheme::st2022_1 && code.matrix.row_repair)
             build(repair.rows, code, What::rows);
-        if (code.carriage.among_media) build(repair.media, code, What::rtp);
+        if (code.carriage.among_media) {
+            build(repair.media, code, What::rtp);
+            build(repair.rtcp, code, What::rtcp);
+            repair.sent = encoding.sent.get();
+            fec->states.push_back(encoding.sent);
+        }
         fec->states.push_back(encoding.encoder);
         if (repair.repair.legs.empty()) {
             fec->repairs.pop_back();  // nobody can be reached
@@ -213,9 +221,8 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     const Viewer* over_tcp = track.over_tcp();
     std::vector<flow::FlowPtr> flows;
     for (const Path& path : track.paths) {
-        const auto states =
-            std::make_shared<States>(
-                States{path.state, track.merge, track.latency, track.first, track.sent, track.continuity});
+        const auto states = std::make_shared<States>(
+            States{path.state, track.merge, track.latency, track.first, track.sent, track.continuity});
         const auto flow_of = [&](flow::Kind kind, uint16_t further,
                                  const std::shared_ptr<const flow::Rendition>& rendition) {
             auto f = std::make_shared<flow::Flow>();
@@ -239,8 +246,9 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f->continuity = track.continuity.get();
             f->watched = f->continuity != nullptr;
             f->has_outputs = !track.outputs.empty();
+            f->takes_fir = track.config.takes_fir;
             f->state = states;
-            if (kind != flow::Kind::rtcp) f->fec = fec;
+            if (kind != flow::Kind::rtcp || (fec && fec->renumbers)) f->fec = fec;
             if (path.source.fec && (kind == flow::Kind::repair || path.source.fec->port == 0))
                 f->repair = path.source.fec->carriage;
             if (kind != flow::Kind::rtcp) {
@@ -338,6 +346,7 @@ std::vector<flow::FlowPtr> Mesh::feedback_of(const Track& track,
         f->has_sender = true;
         f->sender = output.to.rtp.ip;
         f->path = track.paths.front().state.get();
+        f->takes_fir = track.config.takes_fir;
         f->state = track.paths.front().state;
         f->retransmission = receivers;
         flows.push_back(std::move(f));

@@ -29,8 +29,10 @@ void Mesh::take_fec(Track& track, const Track* before) const {
         if (before && known != before->encodings.end()) {
             track.encodings.push_back(*known);
         } else {
-            track.encodings.push_back(
-                {output.fec->code, std::make_shared<rtp::fec::Encoder>(output.fec->code, largest_packet())});
+            const bool renumbers = output.fec->code.carriage.among_media;
+            track.encodings.push_back({output.fec->code,
+                                       std::make_shared<rtp::fec::Encoder>(output.fec->code, largest_packet()),
+                                       renumbers ? std::make_shared<flow::Sent>() : nullptr});
         }
     }
 }
