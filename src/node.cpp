@@ -288,22 +288,40 @@ void Node::run() {
         follow_capture();
         dataplane_->reclaim();
         follow_nics();
+        tell_sources();
     });
     running_ = true;
     start_timer_ = loop_.at(Clock::now() + kWaitForNextHops, [this] { start_workers(); });
     if (unanswered_.empty()) start_workers();
     loop_.run();
     say_goodbye();
+    tell_sources();
     if (rtsp_) rtsp_->stop();
     pulls_->stop();
+}
+
+// RTCP of the workers for sources whose media comes by TCP: with whom the connection is. One that is gone hears
+// nothing.
+void Node::tell_sources() {
+    dataplane_->replies().take([this](const Endpoint& at, std::span<const std::byte> rtcp) {
+        const bool told = (rtsp_ && rtsp_->tell(at, rtcp)) || pulls_->tell(at, rtcp);
+        (told ? replies_.told : replies_.gone)++;
+    });
 }
 
 // Receivers and sources are told that all ends; a worker that does not take its turn is not waited for.
 void Node::say_goodbye() {
     if (!started_) return;
+    std::vector<uint64_t> before;
+    for (const auto& worker : dataplane_->workers()) before.push_back(worker->turns());
     dataplane_->publish(mesh_->last_table());
+    // Of two turns that have begun since, one is over that had this table. (One that sleeps holds no table at all.)
+    const auto said = [&] {
+        return std::ranges::equal(dataplane_->workers(), before,
+                                  [](const auto& worker, uint64_t turns) { return worker->turns() >= turns + 2; });
+    };
     const auto deadline = Clock::now() + 100ms;
-    while (dataplane_->reclaim() != 0 && Clock::now() < deadline) std::this_thread::sleep_for(1ms);
+    while ((dataplane_->reclaim() != 0 || !said()) && Clock::now() < deadline) std::this_thread::sleep_for(1ms);
 }
 
 }  // namespace penstock

@@ -73,6 +73,7 @@ private:
     // Ports whose netdev or NIC goes and comes back: node_ports.cpp.
     void follow_ports();
     void follow_nics();
+    void tell_sources();
     bool follow_port(const flow::PortInfo& port);
     void port_gone(const flow::PortInfo& port, const std::string& why);
     bool port_back(const flow::PortInfo& port);
@@ -125,6 +126,9 @@ private:
     std::optional<rtsp::PortPairs> port_pairs_;  // of media.ports, for all that RTSP sets up
     io::Trusts trusts_;                          // of those that are pulled from by TLS
     std::unique_ptr<Pulls> pulls_;
+    struct {
+        uint64_t told = 0, gone = 0;
+    } replies_;                          // to sources whose media comes by TCP
     std::unique_ptr<Rtsps> rtsps_;       // null: the configuration has no rtsp.tls
     std::unique_ptr<Rtsp> rtsp_;         // null: the configuration does not listen for it
     std::map<uint16_t, uint64_t> done_;  // packets and copies by worker, a second ago

@@ -86,7 +86,7 @@ metrics::View Node::view() const {
             view.twins.push_back({ports_[p].name, twin->lost_to_kernel.read(), twin->lost_from_kernel.read()});
     }
     const auto& in = dataplane_->ingest().counters();
-    view.ingest = {in.packets, in.bytes, in.too_long, in.no_buffer, in.ring_full};
+    view.ingest = {in.packets, in.bytes, in.too_long, in.no_buffer, in.ring_full, replies_.told, replies_.gone};
     for (const auto& pool : dataplane_->pools()) view.pools.push_back({pool.name, pool.free, pool.size});
     return view;
 }

@@ -57,14 +57,16 @@ rtsp::Answer Publishers::receive(const rtsp::Receive& receive) {
         track = tracks.insert(std::ranges::upper_bound(tracks, receive.order, {}, &Track::order), std::move(made));
     }
     track->publisher = receive.publisher;
-    track->interleaved = tcp;
+    track->connection = receive.connection;
     rtsp::Transport granted;
     granted.profile = receive.wanted.profile;
     granted.lower = receive.wanted.lower;
     granted.mode = "RECORD";
     if (tcp) {
         granted.interleaved = receive.wanted.interleaved;
+        track->channel = static_cast<uint8_t>(receive.wanted.interleaved->rtcp);
     } else {
+        track->channel.reset();
         const uint16_t port = track->at().port;
         granted.client_port = receive.wanted.client_port;
         granted.server_port = rtsp::Pair{port, static_cast<uint16_t>(port + 1)};
@@ -113,7 +115,7 @@ Publishers::Recorded Publishers::record(rtsp::SessionId id) {
         if (place) tracks[t].state = made[place->track]->paths[place->path].state;
         const auto source = place_of(tracks[t].repairs);
         const auto& owned = source ? wanted.places[*source] : place;  // by whom
-        if (!tracks[t].interleaved || !owned) continue;
+        if (!tracks[t].channel || !owned) continue;
         const Endpoint rtp = tracks[t].at(), rtcp{rtp.ip, static_cast<uint16_t>(rtp.port + config::kRtcpPort)};
         const uint16_t owner = made[owned->track]->owner;
         tracks[t].rtp.emplace(tracks[t].publisher, rtp, owner);
@@ -136,6 +138,14 @@ void Publishers::take(const rtsp::Media& media) {
     if (way) around_.ingest.offer(*way, media.bytes);
 }
 
+std::optional<rtsp::Send> Publishers::tell(const Endpoint& at, std::span<const std::byte> rtcp) const {
+    for (const auto& [id, session] : sessions_)
+        for (const Track& track : session.tracks)
+            if (track.rtcp && track.at().ip == at.ip && track.at().port + config::kRtcpPort == at.port)
+                return rtsp::Send{track.connection, write(rtsp::Frame{*track.channel, {rtcp.begin(), rtcp.end()}})};
+    return std::nullopt;
+}
+
 bool Publishers::end(const rtsp::End& end) {
     auto ended = sessions_.extract(end.session.id);
     if (!ended) return false;
@@ -152,7 +162,7 @@ bool Publishers::end(const rtsp::End& end) {
         around_.give_back(track.at().port);
         names += fmt::format("{}{}", names.empty() ? "" : ", ", track.name);
         packets += track.packets();
-        tcp |= track.interleaved;
+        tcp |= track.channel.has_value();
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - end.session.started).count();
     around_.log.info(

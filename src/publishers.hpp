@@ -38,6 +38,8 @@ public:
     };
     Recorded record(rtsp::SessionId session);
     void take(const rtsp::Media& media);
+    // What the publisher whose RTCP goes to this address of ours is told, on the channel of its connection.
+    std::optional<rtsp::Send> tell(const Endpoint& at, std::span<const std::byte> rtcp) const;
     bool end(const rtsp::End& end);  // whether the session was one of these
 
     std::vector<rtsp::SessionId> heard();      // whose media came since the last call
@@ -52,7 +54,8 @@ private:
         std::optional<size_t> copy_of, repairs;  // the order of the one whose second path, or repair, it is
         std::optional<rtp::fec::Carriage> repair;
         Endpoint publisher;
-        bool interleaved = false;
+        std::optional<uint8_t> channel{};  // interleaved: of its RTCP, on
+        rtsp::ConnectionId connection = 0;
         std::optional<dataplane::IngestWay> rtp{}, rtcp{};  // interleaved, once it is recorded
         std::shared_ptr<flow::PathState> state{};           // once it is recorded; of repair there is none
         uint64_t heard = 0;                                 // packets at the last look

@@ -164,12 +164,14 @@ void Pulled::find_sources(const rtsp::client::Granted& granted) {
         } else {
             source.rtp = {local_.ip, ports_[t]};
         }
-        if (pull_.way() == rtsp::Way::tcp)
+        if (pull_.way() == rtsp::Way::tcp) {
             source.from = remote_.ip;
-        else if (config_.from == config::From::announced)
+            tracks_[t].channel = static_cast<uint8_t>(transport.interleaved->rtcp);
+        } else if (config_.from == config::From::announced) {
             source.from = Ip::parse(*transport.source);
-        else
+        } else {
             source.tells_sender = config_.from == config::From::first;
+        }
         tracks_[t].source = source;
     }
 }
@@ -203,6 +205,16 @@ void Pulled::on(const rtsp::client::Received& received) {
     if (way) around_.ingest.offer(*way, received.packet);
 }
 
+bool Pulled::tell(const Endpoint& at, std::span<const std::byte> rtcp) {
+    for (const Track& track : tracks_) {
+        const Endpoint& rtp = track.source.rtp;
+        if (!track.rtcp || rtp.ip != at.ip || rtp.port + config::kRtcpPort != at.port) continue;
+        tcp_.send(write(rtsp::Frame{track.channel, {rtcp.begin(), rtcp.end()}}));
+        return true;
+    }
+    return false;
+}
+
 void Pulled::on(const rtsp::client::Over& over) {
     give_ports_back();  // a camera that was not told goes on to send there: the next session has others
     if (!over.failure) return;
@@ -222,7 +234,7 @@ bool Pulled::watched() const {
     const mesh::Stream* stream = around_.mesh.stream(stream_);
     if (stream == nullptr) return false;
     return std::ranges::any_of(stream->tracks, [](const auto& track) { return !track->viewers.empty(); }) ||
-           std::ranges::any_of(stream->config.tracks, [](const auto& entry) { return !entry.outputs.empty(); });
+           std::ranges::any_of(stream->settings.tracks, [](const auto& entry) { return !entry.outputs.empty(); });
 }
 
 void Pulled::tick() {

@@ -41,6 +41,8 @@ public:
     void wait_for(Told told);
     void leave();  // TEARDOWN, and no more: the stream is gone, or another's by now
     void tick();
+    // RTCP for the camera, when it sends its own to this address of ours by TCP; false: it does not.
+    bool tell(const Endpoint& at, std::span<const std::byte> rtcp);
     bool gone() const noexcept { return !pull_.wanted() && pull_.idle(); }
     const config::Pull& config() const noexcept { return config_; }
     const std::string& stream() const noexcept { return stream_; }
@@ -61,6 +63,7 @@ private:
         std::optional<rtp::fec::Carriage> repair{};
         std::optional<rtsp::Place> place{};                 // in the model, once it is granted; none: it is repair
         std::optional<dataplane::IngestWay> rtp{}, rtcp{};  // interleaved
+        uint8_t channel = 0;                                // of its RTCP, when it is
     };
 
     void drain();

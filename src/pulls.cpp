@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "control/metrics/pulls.hpp"
@@ -50,6 +51,10 @@ void Pulls::tick() {
     for (const auto& pulled : leaving_) all.push_back(pulled.get());
     for (Pulled* pulled : all) pulled->tick();
     std::erase_if(leaving_, [](const auto& pulled) { return pulled->gone(); });
+}
+
+bool Pulls::tell(const Endpoint& at, std::span<const std::byte> rtcp) {
+    return std::ranges::any_of(pulled_, [&](const auto& one) { return one.second->tell(at, rtcp); });
 }
 
 void Pulls::stop() {

@@ -18,6 +18,8 @@ public:
     // A viewer asks for a stream that has no tracks yet. False: no camera is to bring them.
     bool wake(const std::string& stream, Pulled::Told told);
     void stop();  // says goodbye to all
+    // RTCP for the camera whose own goes to this address of ours, by TCP; false: there is none.
+    bool tell(const Endpoint& at, std::span<const std::byte> rtcp);
     bool any() const noexcept { return !pulled_.empty(); }
     cli::Report sources() const;
     std::string metrics() const;

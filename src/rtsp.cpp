@@ -101,6 +101,12 @@ void Rtsp::on(const rtsp::Send& send) {
     if (!over_tcp_.send(send)) tcp_->send(send.to, send.bytes);
 }
 
+bool Rtsp::tell(const Endpoint& at, std::span<const std::byte> rtcp) {
+    const auto send = publishers_.tell(at, rtcp);
+    if (send) on(*send);
+    return send.has_value();
+}
+
 void Rtsp::on(const rtsp::Close& close) {
     over_tcp_.close(close.connection);
     tcp_->close(close.connection);

@@ -71,7 +71,7 @@ void Worker::go_on_with_rtcp(const RxQueue& from, rte_mbuf* m, const Classified&
 void Worker::restarted(const Flow& f) noexcept {
     if (!f.late) return;  // no pictures
     flow::Upstream& up = f.path->upstream;
-    if (up.reached()) return ask_key_frame(*f.path);
+    if (up.reached()) return ask_key_frame(f);
     up.wants_key_frame = true;
 }
 

@@ -93,6 +93,9 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
     auto diversion = make_ring("diversion", Diversion::kRing);
     if (!diversion) return fail(diversion.error().text);
     diversion_ = std::make_unique<Diversion>(*diversion);
+    auto replies = make_ring("replies", Replies::kRing);
+    if (!replies) return fail(replies.error().text);
+    replies_ = std::make_unique<Replies>(*replies);
     for (unsigned w = 0; plan.workers > 1 && w < plan.workers; w++) {
         for (const auto& [name, rings] : {std::pair{"inbox", &inboxes}, std::pair{"shares", &shares}}) {
             auto ring = make_ring(fmt::format("{}-{}", name, w), kInbox);
@@ -149,6 +152,7 @@ Result<void> Dataplane::make_workers(const DataplanePlan& plan) {
         worker.ports = as_received;
         worker.ingest = ingest[w];
         worker.diversion = diversion_->ring();
+        worker.replies = replies_->ring();
         worker.pools = {packets_.get(), headers_.get()};
         worker.sleep_when_idle = plan.sleep_when_idle;
         workers_.push_back(std::make_unique<Worker>(qsbr_, table_, capture_, port_sets_, std::move(worker)));

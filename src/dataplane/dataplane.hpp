@@ -17,6 +17,7 @@
 #include "dataplane/port.hpp"
 #include "dataplane/port_set.hpp"
 #include "dataplane/rcu.hpp"
+#include "dataplane/replies.hpp"
 #include "dataplane/twin.hpp"
 #include "dataplane/worker.hpp"
 #include "flow/publisher.hpp"
@@ -53,6 +54,7 @@ public:
 
     Ingest& ingest() noexcept { return *ingest_; }           // what comes by TCP
     Diversion& diversion() noexcept { return *diversion_; }  // what leaves by TCP
+    Replies& replies() noexcept { return *replies_; }        // what sources whose media comes by TCP are told
 
     // The first rx queue of the port that the worker polls.
     std::optional<uint16_t> queue_of(uint16_t port, uint16_t worker) const;
@@ -81,6 +83,7 @@ private:
     std::vector<std::unique_ptr<rte_ring, FreeRing>> rings_;
     std::unique_ptr<Ingest> ingest_;
     std::unique_ptr<Diversion> diversion_;
+    std::unique_ptr<Replies> replies_;
     Qsbr qsbr_;
     Published<flow::Table> table_;
     Published<flow::Capture> capture_;

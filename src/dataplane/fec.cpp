@@ -7,7 +7,9 @@
 #include "base/wire.hpp"
 #include "dataplane/alter.hpp"
 #include "dataplane/made.hpp"
+#include "dataplane/pools.hpp"
 #include "dataplane/worker.hpp"
+#include "rtp/rtcp/report.hpp"
 
 namespace penstock::dataplane {
 
@@ -15,6 +17,7 @@ using flow::Classified;
 using flow::Drop;
 using flow::Flow;
 using flow::Rendition;
+using flow::Sent;
 
 namespace {
 
@@ -55,12 +58,7 @@ void Worker::leave(const RxQueue& from, rte_mbuf* m, Classified in, const Flow& 
     if (fec.renumbers) send_renumbered(fec, packet, in);
     const auto audience = f.watched ? go_on(m, in, f, rtp::Continuity::Came::by_itself) : flow::Audience::all;
     settle(m, in, f, audience);
-    if (fec.renumbers && f.leg_count == 0 && !f.spread && !f.diverted) {
-        ledger_.forwarded++;
-        rte_pktmbuf_free(m);
-    } else {
-        replicate(from, m, in, f, audience);
-    }
+    replicate(from, m, in, f, audience);
     send_repairs(fec, repairs, in);
 }
 
@@ -138,6 +136,10 @@ void Worker::send_repairs(const flow::Fec& fec, std::span<const std::optional<rt
     for (size_t i = 0; i < fec.repairs.size(); i++) {
         if (!repairs[i]) continue;
         if (fec.renumbers && !trains_.empty()) send_trains();  // it has a number between those of media
+        if (Sent* const sent = fec.repairs[i].sent) {
+            const auto head = repairs[i]->head.span();
+            sent->count(wire::load32(&head[8]), head.size() - rtp::fec::kMediaHeader + repairs[i]->body.size());
+        }
         send_made(fec.repairs[i].of(repairs[i]->line), repairs[i]->head.span(), repairs[i]->body, in);
     }
 }
@@ -149,7 +151,26 @@ void Worker::send_renumbered(const flow::Fec& fec, std::span<const std::byte> pa
         std::array<std::byte, 4> head;
         std::memcpy(head.data(), packet.data(), 2);
         wire::store16(&head[2], repair.encoder->sequence());
+        repair.sent->count(packet);
         send_made(repair.media, head, packet.subspan(head.size()), in);
+    }
+}
+
+// RTCP of the source, for those who get repair among its packets: its reports count both.
+void Worker::send_renumbered_rtcp(const rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
+    const auto came = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    std::array<std::byte, kPacketRoom> room;
+    for (const flow::RepairRenditions& repair : f.fec->repairs) {
+        if (!repair.encoder->renumbers()) continue;
+        std::memcpy(room.data(), came.data(), came.size());
+        const auto rtcp = std::span{room}.first(came.size());
+        rtp::each_packet(rtcp, [&](const rtp::RtcpPacket& packet) {
+            if (const auto info = rtp::sender_info(packet); !info || info->ssrc != f.ssrc()) return;
+            std::byte* const at = rtcp.data() + (packet.body.data() - rtcp.data());
+            wire::store32(at + 16, repair.sent->packets());
+            wire::store32(at + 20, repair.sent->octets());
+        });
+        send_made(repair.rtcp, {}, rtcp, in);
     }
 }
 

@@ -37,6 +37,18 @@ std::array<char, 16> cname_of(uint32_t ssrc) {
     return name;
 }
 
+// Of the source, as it calls itself or, if it does not, as if it were one of ours.
+void name(rtp::RtcpWriter& writer, uint32_t ssrc, const PathState& path) {
+    const auto unknown = cname_of(ssrc);
+    const std::string_view known = path.upstream.cname();
+    writer.cname(ssrc, known.empty() ? std::string_view{unknown.data(), unknown.size()} : known);
+}
+
+// Under which receivers know the media.
+uint32_t media_ssrc(const Flow& track) noexcept {
+    return track.watched ? track.continuity->ssrc().value_or(0) : track.ssrc();
+}
+
 Endpoint sender_endpoint(const rte_mbuf* m, const Classified& in) noexcept {
     const auto frame = bytes_of(m);
     return {flow::sender_of(frame, in), wire::load16(&frame[in.payload_offset - 8u])};
@@ -46,7 +58,7 @@ Endpoint sender_endpoint(const rte_mbuf* m, const Classified& in) noexcept {
 
 // Of a receiver: receiver reports, requests, and what players send to open the way through a NAT, which need not be RTP
 // at all. All of it says that the receiver is there.
-void Worker::hear(rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
+void Worker::hear(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     const flow::Watching* const viewer = f.watching;
     if (viewer != nullptr && viewer->participants != nullptr) return hear_in_group(m, in, f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
@@ -55,8 +67,8 @@ void Worker::hear(rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     const Flow* const track =
         viewer != nullptr ? table_->find(viewer->track, viewer->track_sender, viewer->track_port) : &f;
     const flow::Retransmission* const kept = track != nullptr ? track->retransmission : nullptr;
-    const Endpoint from = viewer != nullptr ? Endpoint{f.sender, viewer->sender_port} : sender_endpoint(m, in);
-    const flow::Receiver* const receiver = kept != nullptr ? kept->find(from) : nullptr;
+    const Endpoint who = viewer != nullptr ? Endpoint{f.sender, viewer->sender_port} : sender_endpoint(m, in);
+    const flow::Receiver* const receiver = kept != nullptr ? kept->find(who) : nullptr;
     flow::Feedback* const feedback = viewer != nullptr     ? viewer->feedback
                                      : receiver != nullptr ? receiver->feedback
                                                            : nullptr;
@@ -71,18 +83,42 @@ void Worker::hear(rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
                     feedback->round_trip.set(*away);
         }
         if (track != nullptr) serve(payload, *track, receiver, *feedback);
+        if (track != nullptr) answer_time(from, m, in, *track);
     }
     rte_pktmbuf_free(m);
+}
+
+// How long its packets are on their way is what one who only receives cannot know by reports: it tells its time, and is
+// told how long we had it, in the name of the source. That is nothing, since we answer at once.
+void Worker::answer_time(const RxQueue& from, const rte_mbuf* m, const Classified& in, const Flow& track) noexcept {
+    const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    std::optional<rtp::SinceReference> told;
+    rtp::each_packet(payload, [&](const rtp::RtcpPacket& packet) {
+        if (const auto time = rtp::reference_time(packet))
+            told = {.ssrc = wire::load32(packet.body.data()), .last = rtp::middle_of(*time), .since = 0};
+    });
+    if (!told || from.port >= plan_.tx.size()) return;
+    const auto plan = flow::Upstream::back(bytes_of(m), in, from.port, 0);
+    if (!plan) return;
+    std::array<std::byte, 160> room;
+    rtp::RtcpWriter writer(room);
+    const uint32_t ssrc = media_ssrc(track);
+    writer.receiver_report(ssrc, {});
+    name(writer, ssrc, *track.path);
+    writer.since_reference(ssrc, *told);
+    std::array<std::byte, flow::kMaxHeader> header;
+    const flow::Leg leg = make_leg(*plan, &answers_, header);
+    send_one(leg, writer.written());
 }
 
 // What a receiver asks for. `receiver`: null where nothing is kept for it.
 void Worker::serve(std::span<const std::byte> rtcp, const Flow& track, const flow::Receiver* receiver,
                    flow::Feedback& feedback) noexcept {
-    const uint32_t media = track.watched ? track.continuity->ssrc().value_or(0) : track.ssrc();  // as they know it
+    const uint32_t media = media_ssrc(track);
     rtp::each_packet(rtcp, [&](const rtp::RtcpPacket& packet) {
         if (rtp::asks_key_frame(packet, media)) {
             feedback.key_frames.add();
-            ask_key_frame(*track.path);
+            ask_key_frame(track);
         }
         const auto nack = rtp::feedback(packet, rtp::RtcpType::rtpfb, rtp::kNack);
         if (!nack) return;
@@ -162,17 +198,21 @@ void Worker::follow_numbers(std::span<const std::byte> packet, const Flow& f) no
     }
 }
 
-// Whether who sent it can be answered: not a group's sender, whom a port of ours must not answer for the group, and not
-// one that came by TCP.
-bool Worker::reachable(const RxQueue& from, const Flow& f) const noexcept {
-    return from.port < plan_.tx.size() && !f.key.destination.is_multicast();
+// By which way who sent it can be answered: by that of what came, or the connection that it came by. Not a group's
+// sender, whom a port of ours must not answer for the group. `further`: its RTCP goes to so many ports above.
+void Worker::note_way(const RxQueue& from, const rte_mbuf* m, const Classified& in, const Flow& f,
+                      uint16_t further) noexcept {
+    flow::Upstream& up = f.path->upstream;
+    if (from.port >= plan_.tx.size())
+        up.came_by_tcp({in.key.destination, static_cast<uint16_t>(in.key.port + further)});
+    else if (!f.key.destination.is_multicast())
+        up.came(bytes_of(m), in, from.port, further);
 }
 
 // RTP of a source that was not there before. Until it says by its RTCP where to, it is expected to listen on the port
 // after that of its media, whatever one before it did.
 void Worker::meet(const RxQueue& from, const rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
-    flow::Upstream& up = f.path->upstream;
-    if (reachable(from, f)) up.came(bytes_of(m), in, from.port, 1);
+    note_way(from, m, in, f, 1);
 }
 
 // RTCP of the source, before it goes on to the receivers.
@@ -186,6 +226,11 @@ void Worker::hear_source(const RxQueue& from, const rte_mbuf* m, const Classifie
             up.reporter.heard(info->ntp, now_);
             reported = true;
         }
+        rtp::each_since_reference(packet, [&](const rtp::SinceReference& told) {
+            if (up.told_time == 0 || told.ssrc != up.ssrc || told.last != up.told_time) return;
+            const uint32_t away = rtp::middle_of(now_) - told.last - told.since;
+            up.round_trip.set(away >> 31 != 0 ? 0 : uint64_t{away} << 16);  // clocks that run differently: at once
+        });
         rtp::each_item(packet, [&](uint32_t of, uint8_t type, std::string_view text) {
             if (of == ssrc && type == rtp::kCname) up.called(text);
         });
@@ -193,10 +238,9 @@ void Worker::hear_source(const RxQueue& from, const rte_mbuf* m, const Classifie
             if (of == ssrc) path.end();
         });
     });
-    if (!reported || !reachable(from, f)) return;
-    up.talks = true;
-    up.came(bytes_of(m), in, from.port, 0);
-    if (std::exchange(up.wants_key_frame, false)) ask_key_frame(path);
+    if (!reported) return;
+    note_way(from, m, in, f, 0);
+    if (up.reached() && std::exchange(up.wants_key_frame, false)) ask_key_frame(f);
 }
 
 // A sender report of a track whose packets do not all leave as they came says what left, under the SSRC under which it
@@ -221,7 +265,8 @@ void Worker::farewell(const Flow& f) noexcept {
     flow::Upstream& up = path.upstream;
     if (up.reached() && up.reports.read() != 0) tell(path, [&](rtp::RtcpWriter& w) { w.bye(up.ssrc); });
     const uint32_t ssrc = f.ssrc();
-    if (f.second_path || ssrc == 0 || path.ended() || (f.leg_count == 0 && !f.spread && !f.diverted)) return;
+    if (f.second_path || ssrc == 0 || path.ended()) return;
+    if (f.leg_count == 0 && !f.spread && !f.diverted && !f.has_fec) return;
     const uint32_t seen = f.watched ? f.continuity->ssrc().value_or(ssrc) : ssrc;
     if (seen == ssrc || !f.has_outputs) return take_leave(f, seen, flow::Audience::all);
     take_leave(f, ssrc, flow::Audience::outputs);
@@ -232,9 +277,7 @@ void Worker::take_leave(const Flow& f, uint32_t ssrc, flow::Audience audience) n
     std::array<std::byte, 128> room;
     rtp::RtcpWriter writer(room);
     writer.receiver_report(ssrc, {});
-    const auto unknown = cname_of(ssrc);
-    const std::string_view known = f.path->upstream.cname();
-    writer.cname(ssrc, known.empty() ? std::string_view{unknown.data(), unknown.size()} : known);
+    name(writer, ssrc, *f.path);
     writer.bye(ssrc);
     const auto bytes = writer.written();
     rte_mbuf* m = nullptr;
@@ -242,9 +285,10 @@ void Worker::take_leave(const Flow& f, uint32_t ssrc, flow::Audience audience) n
     std::memcpy(extend(m, bytes.size()), bytes.data(), bytes.size());
     moved_ = true;
     if (f.diverted && audience != flow::Audience::outputs) divert(m, bytes_of(m), f);
-    if (f.leg_count == 0 && !f.spread) return rte_pktmbuf_free(m);
     Classified like;
     like.ttl = flow::Upstream::kTtl;
+    if (f.has_fec && audience != flow::Audience::viewers) send_renumbered_rtcp(m, made(like, bytes.size()), f);
+    if (f.leg_count == 0 && !f.spread) return rte_pktmbuf_free(m);
     deliver(m, made(like, bytes.size()), f, {wire::sum16(bytes), true}, audience);
 }
 
@@ -258,16 +302,25 @@ void Worker::tick() noexcept {
         table_->each(part_++ % flow::Table::kParts, [&](const Flow& f) {
             if (f.kind != flow::Kind::rtp || f.owner != plan_.id || !f.path->upstream.reached()) return;
             if (f.path->upstream.reporter.due(f.path->reception, now_, static_cast<uint32_t>(rte_rand())))
-                tell(*f.path, [](rtp::RtcpWriter&) {});
+                tell(*f.path, [&](rtp::RtcpWriter& writer) {
+                    flow::Upstream& up = f.path->upstream;
+                    if (writer.reference_time(up.ssrc, now_)) up.told_time = rtp::middle_of(now_);
+                });
         });
 }
 
-void Worker::ask_key_frame(PathState& path) noexcept {
+void Worker::ask_key_frame(const Flow& f) noexcept {
+    PathState& path = *f.path;
     flow::Upstream& up = path.upstream;
     if (!up.reached()) return;
     if (!up.ask_key_frame(now_)) return up.key_frames_merged.add();
     up.key_frames.add();
-    tell(path, [&](rtp::RtcpWriter& writer) { writer.pli(up.ssrc, path.reception.ssrc()); });
+    tell(path, [&](rtp::RtcpWriter& writer) {
+        if (f.takes_fir)
+            writer.fir(up.ssrc, path.reception.ssrc(), up.commands++);
+        else
+            writer.pli(up.ssrc, path.reception.ssrc());
+    });
 }
 
 // To the source: our report, who we are and what else there is, as RFC 4585 section 3.1 has it.
@@ -285,17 +338,22 @@ void Worker::tell(PathState& path, More more) noexcept {
     const auto bytes = writer.written();
     up.reports.add();
     moved_ = true;
+    if (up.by_tcp()) return reply(*up.by_tcp(), bytes);
     flow::LegState unread;  // up.reports counts it
     std::array<std::byte, flow::kMaxHeader> header;
-    const flow::Leg leg = up.leg(unread, header);
+    send_one(up.leg(unread, header), bytes);
+}
+
+// A packet of our own making to one, at once.
+void Worker::send_one(const flow::Leg& leg, std::span<const std::byte> bytes) noexcept {
+    ledger_.tx_wanted++;
     const Classified in = made({}, bytes.size());
     rte_mbuf* m = nullptr;
-    ledger_.tx_wanted++;
     if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]]
         return refuse({&leg, 1}, Drop::no_buffer, nullptr, in, {});
     std::memcpy(extend(m, bytes.size()), bytes.data(), bytes.size());
     send_in_place(m, in, leg, {wire::sum16(bytes), true});
-    plan_.tx[leg.tx_port].flush(ledger_);  // now: the leg does not last
+    plan_.tx[leg.tx_port].flush(ledger_);  // now: the leg need not last
 }
 
 // The source's answer in a stream of its own (RFC 4588): what it was goes on as if it had come so, where it is missing.

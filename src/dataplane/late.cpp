@@ -79,9 +79,11 @@ void Worker::send_kept(std::span<const std::byte> packet, const flow::Flow& f, s
     fan_out(m, in, leg, 0, {wire::sum16(packet), true});
 }
 
-// No leg of the track's own: it was kept for those who are to have it from there, or else it is lost.
+// No leg of the track's own: it was kept for those who are to have it from there, or those who are numbered anew had
+// it, or else it is lost.
 void Worker::nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept {
-    if (!f.late || f.late->joins.empty()) return drop(m, Drop::no_leg, &f);
+    const bool kept = f.late && !f.late->joins.empty();
+    if (!kept && !(f.has_fec && f.fec->renumbers)) return drop(m, Drop::no_leg, &f);
     ledger_.forwarded++;
     rte_pktmbuf_free(m);
 }

@@ -244,7 +244,7 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
         return drop(m, Drop::udp_checksum, &f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f.kind == flow::Kind::feedback) [[unlikely]]
-        return hear(m, in, f);
+        return hear(from, m, in, f);
     const auto protocol = rtp::protocol_of(payload);
     if (protocol != rtp::Protocol::rtp || f.kind != flow::Kind::rtp) [[unlikely]]
         return take_other(from, m, in, f, protocol);
@@ -338,6 +338,8 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
     if (f.counts) [[unlikely]]
         restate(m, altered, f);
     const Flow& to = f.kind == flow::Kind::rtcp ? f : *f.rtcp;
+    if (to.has_fec) [[unlikely]]
+        send_renumbered_rtcp(m, altered, to);
     if (to.watched) [[unlikely]]
         return go_on_with_rtcp(from, m, altered, to);
     replicate(from, m, altered, to);
@@ -350,7 +352,7 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
     if (f == nullptr) return false;
     if (f->owner != plan_.id) return hand_over(from, m, *f), true;
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
-    if (f->kind == flow::Kind::feedback) return hear(m, in, *f), true;
+    if (f->kind == flow::Kind::feedback) return hear(from, m, in, *f), true;
     if (const auto header = rtp::Header::parse(payload);
         header && f->kind == flow::Kind::rtp && rtp::protocol_of(payload) == rtp::Protocol::rtp &&
         (f->payload_type == Flow::kAnyPayloadType || header->payload_type() == f->payload_type))

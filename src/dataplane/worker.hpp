@@ -68,6 +68,7 @@ struct WorkerPlan {
     std::vector<RxQueue> ports;      // by PortInfo::index: how packets from an inbox arrived; the last: by TCP
     rte_ring* ingest = nullptr;      // packets that arrived by TCP; null: there are none
     rte_ring* diversion = nullptr;   // to the thread that writes to viewers over TCP
+    rte_ring* replies = nullptr;     // to control, for sources whose media came by TCP
     Pools pools;
     bool sleep_when_idle = false;
 };
@@ -168,6 +169,7 @@ private:
     void take_repair(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void send_recovered(const flow::Classified& in, const flow::Flow& f) noexcept;
     void send_renumbered(const flow::Fec& fec, std::span<const std::byte> packet, const flow::Classified& in) noexcept;
+    void send_renumbered_rtcp(const rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void send_repairs(const flow::Fec& fec, std::span<const std::optional<rtp::fec::Repair>> repairs,
                       const flow::Classified& in) noexcept;
     void send_made(const flow::Rendition& to, std::span<const std::byte> head, std::span<const std::byte> body,
@@ -204,15 +206,19 @@ private:
     uint32_t until_release() const noexcept;
 
     // RTCP with receivers and sources, retransmission: feedback.cpp.
-    void hear(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void hear(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
+    void answer_time(const RxQueue& from, const rte_mbuf* m, const flow::Classified& in,
+                     const flow::Flow& track) noexcept;
+    void send_one(const flow::Leg& leg, std::span<const std::byte> bytes) noexcept;
     void serve(std::span<const std::byte> rtcp, const flow::Flow& track, const flow::Receiver* receiver,
                flow::Feedback& feedback) noexcept;
     void resend(uint16_t sequence, uint32_t ssrc, const flow::Flow& track, const flow::Receiver& receiver) noexcept;
     void hold(rte_mbuf* m, std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f) noexcept;
     void follow_numbers(std::span<const std::byte> packet, const flow::Flow& f) noexcept;
-    bool reachable(const RxQueue& from, const flow::Flow& f) const noexcept;
+    void note_way(const RxQueue& from, const rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
+                  uint16_t further) noexcept;
     void hear_source(const RxQueue& from, const rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
-    void ask_key_frame(flow::PathState& path) noexcept;
+    void ask_key_frame(const flow::Flow& f) noexcept;
     void meet(const RxQueue& from, const rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void restate(rte_mbuf* m, flow::Classified& in, const flow::Flow& f) noexcept;
     void follow(const flow::Table& table) noexcept;
@@ -221,6 +227,7 @@ private:
     void tick() noexcept;
     template <class More>
     void tell(flow::PathState& path, More more) noexcept;
+    void reply(const Endpoint& at, std::span<const std::byte> rtcp) noexcept;  // replies.cpp
     void take_rtx(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
 
     // Of receivers that share a leg: group_feedback.cpp.
@@ -254,6 +261,7 @@ private:
     size_t part_ = 0;                                // of the table, that is looked at next
     uint64_t next_release_ = flow::Reorder::kNever;  // when packets that wait are to be looked at
     flow::Ledger ledger_;
+    flow::LegState answers_;  // to receivers; they are in no table
     Trains trains_;
     TurnLatency latency_;
     Counter turns_;

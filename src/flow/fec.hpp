@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "flow/leg.hpp"
+#include "flow/state.hpp"
 #include "rtp/fec/decoder.hpp"
 #include "rtp/fec/encoder.hpp"
 
@@ -16,8 +17,11 @@ namespace penstock::flow {
 struct RepairRenditions {
     rtp::fec::Encoder* encoder = nullptr;  // never null
     Rendition repair;
-    Rendition rows;   // ST 2022-1, which has a port for rows: then the other is of columns
-    Rendition media;  // where the encoder renumbers: these receivers are in no other rendition of the media
+    Rendition rows;  // ST 2022-1, which has a port for rows: then the other is of columns
+    // Where the encoder renumbers: these receivers are in no other rendition of the media, nor of its RTCP, since
+    // repair has the media's SSRC and counts with it.
+    Rendition media, rtcp;
+    Sent* sent = nullptr;
     const Rendition& of(rtp::fec::Line line) const noexcept {
         return line == rtp::fec::Line::row && !rows.legs.empty() ? rows : repair;
     }

@@ -76,7 +76,7 @@ struct alignas(64) Flow {
     const Watching* watching = nullptr;     // feedback; null: it is of one of the receivers in `retransmission`
     uint64_t feed = 0;                      // what the sender thread knows the track by
 
-    const Fec* fec = nullptr;                        // of RTP and repair
+    const Fec* fec = nullptr;                        // of RTP and repair; of RTCP where some are numbered anew
     const Late* late = nullptr;                      // of RTP and repair: kept for those who come late
     const Repetition* repetition = nullptr;          // of RTP and repair: packets are sent once more, later
     const Retransmission* retransmission = nullptr;  // of RTP, repair and feedback
@@ -84,6 +84,7 @@ struct alignas(64) Flow {
     Ip sender;                                       // when has_sender: only packets from here are the flow's
     // Repair that comes on this key: to a port of its own (Kind::repair), or by its payload type among the media.
     rtp::fec::Carriage repair{.payload_type = kAnyPayloadType};
+    bool takes_fir = false;  // for a key frame the source takes FIR, not PLI
 
     bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
         return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);

@@ -52,10 +52,13 @@ public:
     void count(std::span<const std::byte> packet) noexcept {  // valid RTP that leaves
         const auto header = rtp::Header::parse(packet);
         if (!header) return;
-        if (header->ssrc() != ssrc_) *this = Sent(header->ssrc());
         const bool padded = (wire::load8(packet.data()) & 0x20) != 0;
+        count(header->ssrc(), packet.size() - header->size() - (padded ? wire::load8(&packet.back()) : 0u));
+    }
+    void count(uint32_t ssrc, size_t octets) noexcept {  // one more packet with so much payload
+        if (ssrc != ssrc_) *this = Sent(ssrc);
         packets_++;
-        octets_ += static_cast<uint32_t>(packet.size() - header->size() - (padded ? wire::load8(&packet.back()) : 0u));
+        octets_ += static_cast<uint32_t>(octets);
     }
     uint32_t packets() const noexcept { return packets_; }  // of the present source, modulo 2^32
     uint32_t octets() const noexcept { return octets_; }    // of payload

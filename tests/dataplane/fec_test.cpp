@@ -257,6 +257,8 @@ TEST_CASE("repair among the media is taken out, made use of, and put in anew", "
     fec->renumbers = true;
     auto& made = fec->repairs.emplace_back();
     made.encoder = encoder.get();
+    flow::Sent sent;
+    made.sent = &sent;
     const auto build = [&](flow::Rendition& rendition, flow::LegState& state) {
         rendition.legs.push_back(make_leg(leg_to("10.0.1.30:7000", kOut), &state, rendition.long_headers));
         rendition.shards.push_back({0, 0, 1, 0});

@@ -74,6 +74,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
     for (unsigned w = 0; w < plan_.workers; w++) ingest.push_back(ring(plan_.ingest));
     ingest_ = std::make_unique<dataplane::Ingest>(packets_.get(), ingest);
     diversion_ = std::make_unique<dataplane::Diversion>(ring(plan_.diversion));
+    replies_ = std::make_unique<dataplane::Replies>(ring(plan_.replies));
     for (unsigned w = 0; plan_.workers > 1 && w < plan_.workers; w++) {
         inboxes.push_back(ring(plan_.inbox));
         shares.push_back(ring(plan_.shares));
@@ -113,6 +114,7 @@ Lab::Lab(LabPlan plan) : id_((start_eal(), started_labs++)), plan_(std::move(pla
         plans[w].ports.push_back(by_tcp);
         plans[w].ingest = ingest[w];
         plans[w].diversion = diversion_->ring();
+        plans[w].replies = replies_->ring();
         plans[w].id = w;
         plans[w].inboxes = inboxes;
         plans[w].shares = shares;
@@ -265,6 +267,14 @@ std::vector<Lab::Diverted> Lab::diverted() {
     };
     while (diversion_->take(visit) != 0) {
     }
+    return all;
+}
+
+std::vector<Lab::Reply> Lab::replies() {
+    std::vector<Reply> all;
+    replies_->take([&](const Endpoint& at, std::span<const std::byte> rtcp) {
+        all.push_back({at, {rtcp.begin(), rtcp.end()}});
+    });
     return all;
 }
 

@@ -14,6 +14,7 @@
 #include "dataplane/eal.hpp"
 #include "dataplane/ingest.hpp"
 #include "dataplane/pools.hpp"
+#include "dataplane/replies.hpp"
 #include "dataplane/worker.hpp"
 #include "support/flows.hpp"
 
@@ -36,6 +37,7 @@ struct LabPlan {
     unsigned inbox = 1024;     // to a worker that owns tracks
     unsigned ingest = 64;      // from TCP to a worker
     unsigned diversion = 256;  // to the thread that writes to viewers over TCP
+    unsigned replies = 64;     // to control, for sources by TCP
     unsigned shares = 256;     // to a worker that serves some of a packet's legs
     unsigned relay = 64;       // to the worker that owns a tx queue
     unsigned twin = 8;         // to the kernel twin
@@ -76,6 +78,11 @@ public:
         Bytes packet;
     };
     std::vector<Diverted> diverted();  // what viewers over TCP are to get
+    struct Reply {
+        Endpoint at;
+        Bytes rtcp;
+    };
+    std::vector<Reply> replies();  // what sources are to be told by TCP
 
     rte_mbuf* mbuf(std::span<const std::byte> frame, uint16_t headroom = RTE_PKTMBUF_HEADROOM);
     void arrive(rte_mbuf* m, uint16_t port = 0, unsigned worker = 0);
@@ -114,6 +121,7 @@ private:
     std::vector<Wires> ports_;
     std::unique_ptr<dataplane::Ingest> ingest_;
     std::unique_ptr<dataplane::Diversion> diversion_;
+    std::unique_ptr<dataplane::Replies> replies_;
     dataplane::Qsbr qsbr_;
     std::unique_ptr<dataplane::Published<flow::Table>> published_;
     std::unique_ptr<dataplane::Published<flow::Capture>> captures_;

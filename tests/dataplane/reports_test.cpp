@@ -9,6 +9,7 @@
 #include "rtp/rtcp/description.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"
+#include "rtp/rtcp/writer.hpp"
 
 using namespace penstock;
 using namespace penstock::test;
@@ -72,7 +73,7 @@ TEST_CASE("a source that sends no reports gets ours, by itself, on the port afte
     REQUIRE(told.size() == 1);
     CHECK(told[0].to_port == 7001);
     CHECK(told[0].from_port == 20001);
-    CHECK(types_of(told[0].payload) == std::vector{RtcpType::rr, RtcpType::sdes});
+    CHECK(types_of(told[0].payload) == std::vector{RtcpType::rr, RtcpType::sdes, RtcpType::xr});
     const auto block = rtp::first_report(told[0].payload);
     REQUIRE(block);
     CHECK(block->ssrc == 0x11223344);
@@ -91,6 +92,68 @@ TEST_CASE("a source that sends no reports gets ours, by itself, on the port afte
     CHECK(stage.path().upstream.reports.read() == 2);
 }
 
+TEST_CASE("a source that answers to the time that it was told is so far away", "[reports]") {
+    Stage stage(one_track());
+    unsigned sequence = 1;
+    const auto told = until_told(stage, sequence);
+    REQUIRE(told.size() == 1);
+    uint32_t ssrc = 0;
+    std::optional<uint64_t> time;
+    rtp::each_packet(told[0].payload, [&](const rtp::RtcpPacket& p) {
+        if (p.type == RtcpType::rr) ssrc = wire::load32(p.body.data());
+        if (const auto one = rtp::reference_time(p)) time = one;
+    });
+    REQUIRE(time);
+    const auto answer = [&](uint32_t to, uint32_t last, uint32_t since) {
+        std::array<std::byte, 64> room;
+        rtp::RtcpWriter writer(room);
+        writer.receiver_report(0x11223344, {});
+        writer.since_reference(0x11223344, {to, last, since});
+        stage.arrive({writer.written().begin(), writer.written().end()}, 20001, 7001);
+    };
+    const auto round_trip = [&] { return stage.path().upstream.round_trip.read(); };
+    answer(ssrc + 1, rtp::middle_of(*time), 0);  // to somebody else
+    answer(ssrc, rtp::middle_of(*time) - 1, 0);  // to what nobody said
+    CHECK(round_trip() == 0);
+    const auto began = Steady::now();
+    while (round_trip() == 0 && Steady::now() - began < 20s) answer(ssrc, rtp::middle_of(*time), 0);
+    CHECK(round_trip() != 0);
+    answer(ssrc, rtp::middle_of(*time), 0x7fff0000);  // longer than it was away
+    CHECK(round_trip() == 0);
+}
+
+TEST_CASE("a receiver that tells its time is answered at once, in the name of the source", "[reports]") {
+    config::Track track = one_track();
+    track.feedback = config::Feedback{.retransmit = 0};
+    Stage stage(track);
+    stage.arrive(rtp_packet());
+    stage.arrive(sender_report(), 20001, 7001);
+    stage.out(kOut);
+    std::array<std::byte, 64> room;
+    rtp::RtcpWriter writer(room);
+    writer.receiver_report(7, {});
+    writer.reference_time(7, 0x0123456789abcdef);
+    const Bytes asked{writer.written().begin(), writer.written().end()};
+    const auto hear = [&](const char* from) {
+        stage.lab.arrive(packet().ipv4(from, "10.0.1.1").udp(6001, 20001).payload(asked).build(), kOut);
+        stage.lab.turn();
+        return stage.out(kOut);
+    };
+    CHECK(hear("10.0.1.99").empty());  // a stranger
+    const auto told = hear("10.0.1.20");
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].to_port == 6001);
+    CHECK(told[0].from_port == 20001);
+    CHECK(types_of(told[0].payload) == std::vector{RtcpType::rr, RtcpType::sdes, RtcpType::xr});
+    CHECK(said(told[0].payload).named == 0x11223344);
+    CHECK(said(told[0].payload).name == "a@b");
+    std::vector<rtp::SinceReference> since;
+    rtp::each_packet(told[0].payload, [&](const rtp::RtcpPacket& p) {
+        rtp::each_since_reference(p, [&](const rtp::SinceReference& one) { since.push_back(one); });
+    });
+    CHECK(since == std::vector{rtp::SinceReference{7, 0x456789ab, 0}});
+}
+
 TEST_CASE("groups are not reported to: nobody said where their sender is", "[reports]") {
     config::Track track = one_track();
     track.sources[0].rtp = endpoint("239.1.1.1:5004");
@@ -105,6 +168,77 @@ TEST_CASE("groups are not reported to: nobody said where their sender is", "[rep
     stage.lab.run();
     CHECK(stage.path().reception.counters().packets.read() == 50);
     CHECK_FALSE(stage.path().upstream.reached());
+}
+
+TEST_CASE("a source by TCP is told by its connection: reports, key frames, and that we go", "[reports]") {
+    config::Track track = one_track();
+    track.feedback = config::Feedback{.retransmit = 0};
+    for (const bool fir : {false, true}) {
+        track.takes_fir = fir;
+        Stage stage(track);
+        const dataplane::IngestWay rtp(endpoint("10.0.0.9:40000"), endpoint("10.0.0.1:20000"), 0),
+            rtcp(endpoint("10.0.0.9:40000"), endpoint("10.0.0.1:20001"), 0);
+        const auto come = [&](const dataplane::IngestWay& way, const Bytes& packet) {
+            REQUIRE(stage.lab.ingest().offer(way, packet));
+            stage.lab.turn();
+            stage.lab.sent(kOut);
+        };
+        unsigned sequence = 1;
+        come(rtp, rtp_packet({.sequence = sequence++}));
+        come(rtcp, sender_report());
+        const auto began = Steady::now();
+        std::vector<Lab::Reply> told;
+        while (told.empty() && Steady::now() - began < 20s) {
+            come(rtp, rtp_packet({.sequence = sequence++, .size = 1400}));
+            told = stage.lab.replies();
+        }
+        REQUIRE(told.size() == 1);
+        CHECK(told[0].at == endpoint("10.0.0.1:20001"));
+        CHECK(types_of(told[0].rtcp) == std::vector{RtcpType::rr, RtcpType::sdes, RtcpType::xr});
+        CHECK(rtp::first_report(told[0].rtcp)->ssrc == 0x11223344);
+        // Two receivers want a key frame: the source is asked once, in the way that it takes.
+        const Bytes pli =
+            hex("81c90007 00000001 11223344 00000000 00000064 00000000 00000000 00000000"
+                "81ce0002 00000001 11223344");
+        for (int i = 0; i < 2; i++)
+            stage.lab.arrive(packet().ipv4("10.0.1.20", "10.0.1.1").udp(6001, 20001).payload(pli).build(), kOut);
+        stage.lab.turn();
+        told = stage.lab.replies();
+        REQUIRE(told.size() == 1);
+        unsigned plis = 0;
+        std::vector<uint8_t> firs;
+        rtp::each_packet(told[0].rtcp, [&](const rtp::RtcpPacket& p) {
+            plis += rtp::feedback(p, RtcpType::psfb, rtp::kPli).has_value();
+            const auto one = rtp::feedback(p, RtcpType::psfb, rtp::kFir);
+            if (!one) return;
+            REQUIRE(one->entries.size() == 8);
+            CHECK(wire::load32(one->entries.data()) == 0x11223344);
+            firs.push_back(wire::load8(&one->entries[4]));
+        });
+        CHECK(plis == (fir ? 0 : 1));
+        CHECK(firs == (fir ? std::vector<uint8_t>{0} : std::vector<uint8_t>{}));
+        CHECK(stage.path().upstream.key_frames.read() == 1);
+        CHECK(stage.path().upstream.key_frames_merged.read() == 1);
+        stage.publish(stage.mesh.last_table());
+        told = stage.lab.replies();
+        REQUIRE(told.size() == 1);
+        CHECK(said(told[0].rtcp).leaving == said(told[0].rtcp).named);
+        CHECK(stage.out(kIn).empty());
+    }
+}
+
+TEST_CASE("what sources by TCP are to be told and finds no room is counted", "[reports]") {
+    config::Track track = one_track();
+    Stage stage(track, {.replies = 2});  // a ring of one
+    const dataplane::IngestWay rtp(endpoint("10.0.0.9:40000"), endpoint("10.0.0.1:20000"), 0);
+    const auto began = Steady::now();
+    for (unsigned n = 1; stage.lab.ledger()[flow::Drop::tcp_full] == 0 && Steady::now() - began < 20s; n++) {
+        REQUIRE(stage.lab.ingest().offer(rtp, rtp_packet({.sequence = n, .size = 1400})));
+        stage.lab.turn();
+        stage.lab.sent(kOut);
+    }
+    CHECK(stage.lab.ledger()[flow::Drop::tcp_full] == 1);
+    CHECK(stage.lab.replies().size() == 1);
 }
 
 TEST_CASE("reports of a thousand receivers cost the source one", "[reports]") {
@@ -196,13 +330,63 @@ TEST_CASE("sender reports of two paths tell what left, under the SSRC under whic
     CHECK(said(sent[0].payload).name == "a@b");
 }
 
+TEST_CASE("who gets repair among the media is told of both by sender reports, others of the media", "[reports]") {
+    const bool others = GENERATE(true, false);
+    config::Track track = one_track();
+    config::Output among;
+    among.rtp = endpoint("10.0.1.20:7000");
+    among.fec = config::OutputFec{
+        .code = {.carriage = {rtp::fec::Scheme::ulpfec, 122, true}, .matrix = {.columns = 4, .column_repair = false}},
+        .port = 0};
+    if (!others) track.outputs.clear();
+    track.outputs.push_back(among);
+    Stage stage(track);
+    for (unsigned n = 1; n <= 10; n++) stage.arrive(rtp_packet({.sequence = n, .size = 112}));
+    unsigned packets = 0;
+    size_t octets = 0;
+    for (const Dissected& d : stage.out(kOut)) {
+        if (d.to_port != 7000) continue;
+        packets++;
+        octets += d.payload.size() - 12;
+    }
+    CHECK(packets == 12);
+    stage.arrive(sender_report(), 20001);
+    const auto check = [&](const std::vector<Dissected>& sent) {
+        REQUIRE(sent.size() == (others ? 2 : 1));
+        for (const Dissected& d : sent) {
+            if (d.to_port == 6001) {
+                CHECK(d.payload == sender_report());
+                continue;
+            }
+            CHECK(d.to_port == 7001);
+            const auto info = *info_of(d.payload);
+            CHECK(info.packets == packets);
+            CHECK(info.octets == octets);
+            CHECK(info.ntp == info_of(sender_report())->ntp);
+        }
+    };
+    check(stage.out(kOut));
+    CHECK(stage.lab.ledger().forwarded == 11);
+    // Another source counts anew.
+    for (unsigned n = 1; n <= 2; n++) stage.arrive(rtp_packet({.sequence = n, .ssrc = 0x5eed, .size = 112}));
+    stage.out(kOut);
+    Bytes other = sender_report();
+    for (const size_t at : {4u, 32u}) wire::store32(&other[at], 0x5eed);
+    stage.arrive(other, 20001);
+    CHECK(info_of(stage.out(kOut).front().payload)->packets == 2);
+    // And all of them hear that it ends.
+    stage.publish(stage.mesh.last_table());
+    const auto ends = stage.out(kOut);
+    CHECK(ends.size() == (others ? 2 : 1));
+    for (const Dissected& d : ends) CHECK(said(d.payload).leaving == 0x5eed);
+}
+
 TEST_CASE("sender reports of what leaves as it came are left alone", "[reports]") {
     Stage stage(one_track());
     for (unsigned n = 1; n <= 10; n++) stage.arrive(rtp_packet({.sequence = n}));
     stage.out(kOut);
     stage.arrive(sender_report(), 20001);
     CHECK(stage.out(kOut).at(0).payload == sender_report());
-    CHECK(stage.path().upstream.talks);
 }
 
 TEST_CASE("what waits for its turn has not left: the report does not count it", "[reports]") {

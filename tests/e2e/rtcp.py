@@ -230,8 +230,17 @@ def test_reports_and_key_frames():
         # Its time is its own: the last sender report and the last packets may have come after it left.
         assert (kind, count, ssrc) == (201, 1, 0x5eed) and last in (middle - 1, middle), rr.hex()
         assert lost & 0xffffff == 10 and source.sequence - 41 <= highest < source.sequence, (lost & 0xffffff, highest, source.sequence)
-        # The receiver got the source's report, answers it, and wants a key frame three times.
-        assert receiver.recv(2048)[:2] == b"\x80\xc8"
+        assert receiver.recv(2048)[:2] == b"\x80\xc8"  # the receiver got the source's report
+        # It tells a time of ours, too; by the answer we know how far away the source is.
+        clock = next(packet for kind, _, packet in packets_of(got[-1]) if kind == 207)
+        rtcp.sendto(sender_report(0x5eed, middle) + struct.pack(">BBHIBBHIII", 0x80, 207, 5, 0x5eed, 5, 0, 3, int.from_bytes(clock[4:8], "big"),
+                                                                int.from_bytes(clock[14:18], "big"), 0), at_us)
+        wait_for(lambda: 0 < penstock.metrics().sum("penstock_path_round_trip_seconds") < 5, "the round trip to the source")
+        # And so does a receiver that tells its time.
+        receiver.sendto(struct.pack(">BBHI", 0x80, 201, 1, 7) + struct.pack(">BBHIBBHQ", 0x80, 207, 4, 7, 4, 0, 2, 0x0123456789abcdef), at_us)
+        told = struct.pack(">BBHIBBHIII", 0x80, 207, 5, 0x5eed, 5, 0, 3, 7, 0x456789ab, 0)
+        wait_for(lambda: told in (packet for _, _, packet in packets_of(receiver.recv(2048))), "our answer")
+        # The receiver answers the source's report, and wants a key frame three times.
         block = struct.pack(">IIIIII", 0x5eed, 7, 0, 0, middle, 0)
         pli = struct.pack(">BBHII", 0x81, 206, 2, 1, 0x5eed)
         fir = struct.pack(">BBHIIII", 0x84, 206, 4, 1, 0, 0x5eed, 1 << 24)
@@ -239,8 +248,8 @@ def test_reports_and_key_frames():
         for request in (pli, pli, fir):
             receiver.sendto(answer + request, at_us)
         rtcp.settimeout(2)
-        kinds = [(201, 1), (202, 1)]
-        while kinds == [(201, 1), (202, 1)]:  # a report on a timer may be first
+        kinds = [(201, 1), (202, 1), (207, 0)]
+        while kinds == [(201, 1), (202, 1), (207, 0)]:  # a report on a timer may be first
             kinds = [(kind, form) for kind, form, _ in packets_of(rtcp.recv(2048))]
         assert kinds == [(201, 1), (202, 1), (206, 1)], kinds
         metrics = lambda: penstock.metrics()
@@ -249,9 +258,11 @@ def test_reports_and_key_frames():
         assert metrics().sum("penstock_path_key_frame_requests_total", **{"as": "asked"}) == 1
         assert metrics().sum("penstock_path_key_frame_requests_total", **{"as": "merged"}) == 2
         assert 0 < metrics().sum("penstock_leg_round_trip_seconds") < 5
-        assert metrics().sum("penstock_worker_consumed_packets_total", **{"as": "feedback"}) == 3
+        assert metrics().sum("penstock_worker_consumed_packets_total", **{"as": "feedback"}) == 4
         ours = wire.fields("rtcp.pt == 201 && udp.srcport == 20001", "_ws.malformed", "rtcp.sdes.text", options=("-d", "udp.port==5005,rtcp"))
         assert ours and all(row[0] == "" and "penstock" in row[1] for row in ours), ours
+        times = wire.fields("rtcp.xr.bt == 4 && udp.srcport == 20001", "rtcp.xr.bl", "_ws.malformed", options=("-d", "udp.port==5005,rtcp"))
+        assert times and all(row == ("2", "") for row in times), times
         assert not wire.fields("udp.srcport == 20001 && udp.checksum.bad", "frame.number", options=("-o", "udp.check_checksum:TRUE"))
         assert_ledger(metrics())
 
@@ -286,3 +297,25 @@ def test_silent_source_and_bye():
         ours = at_source.fields("rtcp.pt == 203", "rtcp.senderssrc", *names[2:], options=decode)
         assert len(ours) == 1 and ours[0][0] not in ("", "0x00005eed") and "penstock" in ours[0][1] and ours[0][2] == "", ours
         assert not at_source.bad_checksums()[1] and not at_receiver.bad_checksums()[1]
+
+
+def test_reports_count_repair():
+    """Sender reports to who gets ULPFEC among the media, with their SSRC, count both; those to others the media alone."""
+    with Relay(3) as lab:
+        plain, repaired = receiver_address(2), receiver_address(3)
+        penstock = lab.start_penstock(lab.node, lab.config([("video", MEDIA, "H264/90000", [f"{WAN[4]}:20000"], [
+            "{ rtp: \"%s:6000\", fec: { scheme: ulpfec } }" % repaired, f"{plain}:6000"])]))
+        wait_legs(penstock, 2)
+        captures = [Capture(lab.receivers[n], "eth0", "udp") for n in (1, 2)]
+        source = Sender(lab.receivers[0], WAN[4], 20000, ssrc=0x5eed)
+        source.send(100, size=500)
+        wait_for(lambda: penstock.metrics().sum("penstock_leg_packets_total") == 200, "the media to leave")
+        report = sender_report(0x5eed, 0x12345678)[:20] + struct.pack(">II", 7, 77) + sender_report(0x5eed, 0)[28:]
+        lab.receivers[0].socket(bind=("0.0.0.0", 5005)).sendto(report, (WAN[4], 20001))
+        wait_for(lambda: penstock.metrics().sum("penstock_leg_rtcp_packets_total") == 2, "the reports to leave")
+        told = [wire.fields("rtcp.pt == 200", "rtcp.sender.packetcount", "rtcp.sender.octetcount", options=("-d", "udp.port==6001,rtcp")) for wire in captures]
+        sent = captures[1].payloads(6000)
+        assert told[0] == [("7", "77")], told  # what the source said
+        assert len(sent) == 110 and told[1] == [("110", str(sum(len(p) // 2 - 12 for p in sent)))], (len(sent), told)
+        assert not captures[1].bad_checksums()[1]
+        assert_ledger(penstock.metrics())

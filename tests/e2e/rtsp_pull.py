@@ -57,7 +57,7 @@ def test_camera(transport):
     """With Digest, by each way: what a player gets is what the camera sent. No password is seen; the camera hears goodbye."""
     with Relay(1) as lab:
         upstream = camera.start(lab.source, 8554, "eve", "open sesame")
-        sent, heard = Capture(lab.source, "eth0"), Capture(lab.receivers[0], "eth0")
+        sent, heard = Capture(lab.source, "eth0", "udp or tcp port 8554"), Capture(lab.receivers[0], "eth0")
         url = LIVE.replace("/live", "/mcast") if transport == "multicast" else LIVE
         penstock = lab.start_penstock(lab.node, config(lab, {"gate": f"url: \"{url}\", transport: {transport}"}))
         wait_media(penstock)
@@ -75,12 +75,17 @@ def test_camera(transport):
         assert metrics.sum("penstock_rtsp_pull_playing", stream="gate") == 1
         assert metrics.sum("penstock_rtsp_pull_connects_total") == 1 and metrics.sum("penstock_rtsp_pull_failures_total") == 0
         assert_ledger(metrics)
+        if transport == "tcp":
+            wait_for(lambda: penstock.metrics().sum("penstock_ingest_replies_total", result="told") >= 2, "reports", 20)
         shown = penstock.cli("show", "config") + penstock.cli("show", "rtsp", "sources") + penstock.cli("show", "stream", "gate")
         assert f"{SOURCE[4]}:8554/" in shown
         penstock.cli("del", "stream", "gate")
         upstream.wait_for_text("TEARDOWN")
         wait_for(lambda: penstock.metrics().sum("penstock_rtsp_port_pairs_taken") == 0, "the ports to be free")
-        if transport != "tcp":
+        if transport == "tcp":  # as every client does: some cameras end a session of which they hear nothing
+            reports = sent.fields(f"rtcp.pt == 201 && ip.dst == {SOURCE[4]}", "rtcp.sdes.text", "_ws.malformed", options=("-d", "tcp.port==8554,rtsp"))
+            assert reports and all("penstock" in row[0] and row[1] == "" for row in reports), reports
+        else:
             assert is_part_of(got, sent.payloads(int(port), to=address)), "other packets than the camera's"
         for secret in SECRETS:
             assert secret not in shown and secret not in penstock.text(), secret

@@ -9,7 +9,8 @@ from cases import cases
 from judge import Capture
 from lab import run, wait_for
 from relay import LAN, SOURCE, WAN, Relay, assert_ledger, receiver_address, rtp_packet
-from rtsp import Client
+from rtcp import packets_of, sender_report
+from rtsp import Client, TcpClient
 from rtsp_play import is_part_of, sessions
 
 PUSH, WATCH = f"rtsp://{LAN[4]}/live", f"rtsp://{WAN[4]}/live"
@@ -154,13 +155,15 @@ def test_pushed(what):
         assert_ledger(metrics)
 
 
-class Pusher(Client):
+class Pusher(TcpClient):
     """A publisher of few words."""
 
-    def __init__(self, namespace, host=LAN[4], name="live"):
+    def __init__(self, namespace, host=LAN[4], name="live", sdp=SDP):
         super().__init__(namespace, host=host, name=name)
+        self.sdp = sdp
 
-    def announce(self, sdp=SDP, **headers):
+    def announce(self, sdp=None, **headers):
+        sdp = self.sdp if sdp is None else sdp
         return self.request("ANNOUNCE", body=sdp, **{"Content-Type": "application/sdp", **headers})
 
     def push(self, transport="RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"):
@@ -174,7 +177,7 @@ class Pusher(Client):
         return reply
 
     def frame(self, payload, channel=0):
-        return self.send(b"$" + bytes([channel]) + len(payload).to_bytes(2, "big") + payload)
+        return super().frame(channel, payload)
 
 
 @cases(transport=("tcp", "udp"))
@@ -284,6 +287,55 @@ def test_wrong():
         assert metrics.sum("penstock_rtsp_stray_frames_total") == 2 and metrics.sum("penstock_ingest_drops_total", reason="too_long") == 1
         assert Pusher(lab.source, name="third").announce().status == 453
         assert_ledger(penstock.metrics())
+
+
+@cases(takes=("nack pli", "ccm fir"))
+def test_told_by_tcp(takes):
+    """A publisher over TCP hears on the RTCP channel how its packets arrive, of key frames that viewers want, in the way that its SDP says, and of our end."""
+    with Relay(1) as lab:
+        penstock = lab.start_penstock(lab.node, config(lab))
+        wire = Capture(lab.source, "eth0", "tcp port 554")
+        pusher = Pusher(lab.source, sdp=SDP + f"a=rtcp-fb:96 {takes}\r\n")
+        assert pusher.push().status == 200
+        viewer = Client(lab.receivers[0], name="live")
+        viewer.setup("video")
+        assert viewer.request("PLAY").status == 200
+        number = 0
+
+        def told(kind):
+            nonlocal number
+            for _ in range(20):
+                pusher.frame(rtp_packet(number, bytes(1200), timestamp=number * 180, ssrc=0x5eed))
+                number += 1
+            return any(packet[0] == kind for channel, rtcp in pusher.frames for packet in packets_of(rtcp))
+
+        def more(kind):
+            pusher.tcp.settimeout(0.1)
+            try:
+                pusher.take(1, 1)
+            except TimeoutError:
+                pass
+            return told(kind)
+        told(201)
+        pusher.frame(sender_report(0x5eed, 0x12345678), 1)
+        wait_for(lambda: more(201), "a receiver report", 12)
+        ask = bytes([0x80, 201, 0, 1]) + b"\0\0\0\x07" + bytes([0x81, 206, 0, 2]) + b"\0\0\0\x07" + (0x5eed).to_bytes(4, "big")
+        viewer.sockets["video"][1].sendto(ask, (viewer.host, viewer.server_ports["video"][1]))
+        wait_for(lambda: more(206), "a request for a key frame", 5)
+        assert all(channel == 1 for channel, _ in pusher.frames), pusher.frames
+        metrics = penstock.metrics()
+        assert metrics.sum("penstock_path_key_frame_requests_total", **{"as": "asked"}) == 1
+        assert metrics.sum("penstock_ingest_replies_total", result="told") == len(pusher.frames) == metrics.sum("penstock_path_reports_total")
+        assert metrics.sum("penstock_ingest_replies_total", result="gone") == 0
+        assert_ledger(metrics)
+        penstock.stop(15)
+        # tshark knows the channel by the answer to SETUP.
+        names = ("rtcp.ssrc.identifier", "rtcp.ssrc.lsr", "rtcp.psfb.fmt", "rtcp.sdes.text", "_ws.malformed")
+        reports = wire.fields("rtcp.pt == 201 && ip.src == " + LAN[4], *names)
+        assert reports and all("penstock" in row[3] and row[4] == "" for row in reports), reports
+        assert any(row[0] == "0x00005eed" and row[1] == str(0x12345678) for row in reports), reports
+        assert [row[2] for row in reports if row[2]] == ["1" if takes == "nack pli" else "4"], reports
+        assert wire.count("rtcp.pt == 203 && ip.src == " + LAN[4]) == 1
 
 
 def test_heavy():

@@ -4,6 +4,7 @@
 
 #include "expect.hpp"
 #include "rtp/rtcp/description.hpp"
+#include "rtp/rtcp/extended.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"
 
@@ -27,6 +28,8 @@ size_t read(std::span<const std::byte> datagram) {
         if (const auto nack = feedback(packet, RtcpType::rtpfb, kNack))
             each_number(*nack, [&](uint16_t) { numbers++; });
         asks_key_frame(packet, 1);
+        reference_time(packet);
+        each_since_reference(packet, [&](const SinceReference&) { numbers++; });
     });
     EXPECT(numbers <= datagram.size() / 4 * 17);
     return read;

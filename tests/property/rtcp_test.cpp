@@ -31,6 +31,9 @@ std::string text(const SenderInfo& s) {
     return "sr " + std::to_string(s.ssrc) + " " + std::to_string(s.ntp) + " " + std::to_string(s.timestamp) + " " +
            std::to_string(s.packets) + " " + std::to_string(s.octets);
 }
+std::string text(const SinceReference& r) {
+    return "since " + std::to_string(r.ssrc) + " " + std::to_string(r.last) + " " + std::to_string(r.since);
+}
 std::string text(uint32_t from, uint32_t media, const std::vector<uint16_t>& numbers) {
     std::string s = "nack " + std::to_string(from) + " " + std::to_string(media);
     for (const uint16_t n : numbers) s += " " + std::to_string(n);
@@ -58,6 +61,8 @@ Said read(std::span<const std::byte> datagram) {
         if (const auto fir = feedback(p, RtcpType::psfb, kFir))
             said.push_back("fir " + std::to_string(penstock::wire::load32(&fir->entries[0])) + " " +
                            std::to_string(penstock::wire::load8(&fir->entries[4])));
+        if (const auto time = reference_time(p)) said.push_back("time " + std::to_string(*time));
+        each_since_reference(p, [&](const SinceReference& r) { said.push_back(text(r)); });
     });
     return said;
 }
@@ -84,7 +89,7 @@ TEST_CASE("RTCP that is written is read as it was meant", "[rtcp]") {
                      word(),
                      word(),
                      word()};
-            switch (random.below(7)) {
+            switch (random.below(9)) {
                 case 0: {
                     const SenderInfo info{word(), random.word(), word(), word(), word()};
                     if (!writer.sender_report(info, blocks)) break;
@@ -129,6 +134,16 @@ TEST_CASE("RTCP that is written is read as it was meant", "[rtcp]") {
                     const uint32_t from = word(), media = word();
                     if (writer.pli(from, media))
                         wanted.push_back("pli " + std::to_string(from) + " " + std::to_string(media));
+                    break;
+                }
+                case 6: {
+                    const uint64_t time = random.word();
+                    if (writer.reference_time(word(), time)) wanted.push_back("time " + std::to_string(time));
+                    break;
+                }
+                case 7: {
+                    const SinceReference r{word(), word(), word()};
+                    if (writer.since_reference(word(), r)) wanted.push_back(text(r));
                     break;
                 }
                 default: {

@@ -151,7 +151,7 @@ TEST_CASE("what the file wants of a camera's tracks they get when they come", "[
     CHECK(mesh.replace({file}).touched.empty());
     mesh.withdraw("gate");
     CHECK(mesh.stream("gate")->tracks.empty());
-    CHECK(mesh.stream("gate")->config == file);
+    CHECK(mesh.stream("gate")->configured() == file);
     CHECK(mesh.take_destinations().forgotten.size() == 1);
     CHECK(mesh.replace({file}).touched.empty());
 }

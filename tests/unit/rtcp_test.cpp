@@ -174,6 +174,38 @@ TEST_CASE("what we write", "[rtcp]") {
     CHECK(valid_rtcp(writer.written()));
 }
 
+// RFC 3611 sections 4.4 and 4.5.
+TEST_CASE("times of receivers, and how long ago they were", "[rtcp]") {
+    std::array<std::byte, 64> room;
+    RtcpWriter writer(room);
+    CHECK(writer.reference_time(1, 0x0123456789abcdef));
+    CHECK(writer.since_reference(2, {3, 0x456789ab, 0x10000}));
+    const Bytes written = of(writer);
+    CHECK(written == hex("80cf0004 00000001 04000002 01234567 89abcdef"
+                         "80cf0005 00000002 05000003 00000003 456789ab 00010000"));
+    CHECK(valid_rtcp(written));
+    const auto read = [](const Bytes& rtcp) {
+        std::optional<uint64_t> time;
+        std::vector<SinceReference> since;
+        each_packet(rtcp, [&](const RtcpPacket& p) {
+            if (const auto one = reference_time(p)) time = one;
+            each_since_reference(p, [&](const SinceReference& one) { since.push_back(one); });
+        });
+        return std::pair(time, since);
+    };
+    CHECK(read(written) ==
+          std::pair(std::optional<uint64_t>(0x0123456789abcdef), std::vector{SinceReference{3, 0x456789ab, 0x10000}}));
+    // Other blocks are passed over; those that lie are not read, nor what follows them.
+    CHECK(read(hex("80cf0006 00000001 01000001 ffffffff 04000002 00000001 00000002")).first == 0x100000002);
+    CHECK_FALSE(read(hex("80cf0003 00000001 04000002 00000001")).first);
+    CHECK_FALSE(read(hex("80cf0003 00000001 04000001 00000001")).first);
+    CHECK_FALSE(read(hex("80c90004 00000001 04000002 00000001 00000002")).first);
+    CHECK(read(hex("80cf0004 00000001 05000002 00000001 00000002")).second.empty());
+    CHECK(read(hex("80cf0000")).second.empty());
+    CHECK_FALSE(RtcpWriter(std::span{room}.first(19)).reference_time(1, 1));
+    CHECK_FALSE(RtcpWriter(std::span{room}.first(23)).since_reference(1, {}));
+}
+
 TEST_CASE("what finds no room is not written, and of a NACK's numbers only those that do", "[rtcp]") {
     std::array<std::byte, 20> room;
     RtcpWriter writer(room);

@@ -56,6 +56,20 @@ TEST_CASE("repair among the media is a payload type that is not the first", "[rt
     CHECK_FALSE(among("96 x", "x flexfec/90000"));
 }
 
+TEST_CASE("a source takes FIR for a key frame where its SDP says that alone", "[rtsp]") {
+    const auto takes = [](std::string_view attributes) {
+        const auto all = rtsp::announced(fmt::format("{}{}{}", kHead, kVideo, attributes));
+        REQUIRE(all);
+        return (*all)[0].config.takes_fir;
+    };
+    CHECK(takes("a=rtcp-fb:96 ccm fir\r\n"));
+    CHECK(takes("a=rtcp-fb:* nack\r\na=rtcp-fb:* ccm fir\r\n"));
+    CHECK_FALSE(takes("a=rtcp-fb:96 ccm fir\r\na=rtcp-fb:96 nack pli\r\n"));
+    CHECK_FALSE(takes("a=rtcp-fb:96 nack pli\r\n"));
+    CHECK_FALSE(takes("a=rtcp-fb:96\r\na=rtcp-fb\r\na=rtcp-fb: \r\n"));
+    CHECK_FALSE(takes(""));
+}
+
 TEST_CASE("media become tracks with paths, and paths with repair", "[rtsp]") {
     auto video = media("10.0.0.1:20000"), repair = media("10.0.0.1:20002"), copy = media("10.0.0.1:20004"),
          copy_repair = media("10.0.0.1:20000"), audio = media("10.0.0.1:20008");

@@ -386,8 +386,9 @@ Report show_config(const mesh::Mesh& mesh) {
         }
     };
     for (const auto& [name, stream] : mesh.streams()) {
-        const auto names = config::track_names(stream.config);  // tracks of a protocol are no configuration
-        for (size_t t = 0; t < names.size(); t++) add(name, names[t], stream.config.tracks[t]);
+        const config::Stream configured = stream.configured();  // tracks of a protocol are no configuration
+        const auto names = config::track_names(configured);
+        for (size_t t = 0; t < names.size(); t++) add(name, names[t], configured.tracks[t]);
     }
     Section pulls{"pulls",
                   "from cameras",

@@ -184,6 +184,7 @@ struct Track {
     std::string encoding;                 // "H264/90000", as in SDP's a=rtpmap
     uint32_t clock_rate = 90000;          // Hz, from the encoding
     std::string fmtp;                     // "packetization-mode=1", as in SDP's a=fmtp: what viewers are told
+    bool takes_fir = false;               // its source said in SDP that it takes FIR for a key frame, and not PLI
     Mark at;
     std::vector<Source> sources;               // one, or two for live-live
     std::chrono::microseconds skew = kClassC;  // of two sources: how far they may be apart

@@ -91,7 +91,7 @@ flow::Rendition Mesh::rendition_of(const Track& track, What what, const std::vec
         flow::Shard shard{.worker = part.worker, .first = static_cast<uint32_t>(rendition.legs.size())};
         for (const auto* outputs : {&part.shareable, &part.others}) {
             for (const Output* output : *outputs) {
-                if (what == What::rtp && renumbered(*output)) continue;
+                if (renumbered(*output)) continue;
                 shard.shareable += outputs == &part.shareable ? 1 : 0;
                 if (output->agreed) {
                     shard.viewers++;
@@ -120,9 +120,10 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
                     continue;
                 const Output::Extras& more = output.extras();
                 rendition.add(leg_to(track, output, what),
-                              what == What::rows  ? more.rows
-                              : what == What::rtp ? output.rtp
-                                                  : more.repair,
+                              what == What::rows   ? more.rows
+                              : what == What::rtp  ? output.rtp
+                              : what == What::rtcp ? output.rtcp
+                                                   : more.repair,
                               fec->held);
                 shard.shareable += shareable ? 1 : 0;
             }
@@ -137,7 +138,11 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
         build(repair.repair, code, What::repair);
         if (code.carriage.scheme == rtp::fec::Scheme::st2022_1 && code.matrix.row_repair)
             build(repair.rows, code, What::rows);
-        if (code.carriage.among_media) build(repair.media, code, What::rtp);
+        if (code.carriage.among_media) {
+            build(repair.media, code, What::rtp);
+            build(repair.rtcp, code, What::rtcp);
+            repair.sent = fec->held.add(encoding.sent);
+        }
         if (repair.repair.legs.empty()) {
             fec->repairs.pop_back();  // nobody can be reached
         } else {
@@ -232,10 +237,11 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f.continuity = continuity;
             f.watched = f.continuity != nullptr;
             f.has_outputs = !track.outputs.empty();
+            f.takes_fir = track.config.takes_fir;
+            if (kind != flow::Kind::rtcp || (fec != nullptr && fec->renumbers)) f.fec = fec;
             if (path.source.fec && (kind == flow::Kind::repair || path.source.fec->port == 0))
                 f.repair = path.source.fec->carriage;
             if (kind != flow::Kind::rtcp) {
-                f.fec = fec;
                 f.late = late;
                 f.repetition = repetition;
                 f.retransmission = retransmission;
@@ -327,6 +333,7 @@ void Mesh::add_feedback(const Track& track, const flow::Retransmission* receiver
         f.has_sender = true;
         f.sender = output.to.rtp.ip;
         f.path = track.paths.front().state.get();
+        f.takes_fir = track.config.takes_fir;
         f.retransmission = receivers;
     }
 }

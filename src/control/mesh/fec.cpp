@@ -32,8 +32,10 @@ void Mesh::take_fec(Track& track, const Track* before) const {
         if (former && known != former->end()) {
             encodings.push_back(*known);
         } else {
-            encodings.push_back(
-                {output.fec->code, std::make_shared<rtp::fec::Encoder>(output.fec->code, largest_packet())});
+            const bool renumbers = output.fec->code.carriage.among_media;
+            encodings.push_back({output.fec->code,
+                                       std::make_shared<rtp::fec::Encoder>(output.fec->code, largest_packet()),
+                                       renumbers ? std::make_shared<flow::Sent>() : nullptr});
         }
     }
 }

@@ -103,6 +103,7 @@ struct Viewer {
 struct Encoding {
     rtp::fec::Code code;
     std::shared_ptr<rtp::fec::Encoder> encoder;
+    std::shared_ptr<flow::Sent> sent;  // by those whom it numbers anew; null: it does not
 };
 
 struct Track {

@@ -52,8 +52,9 @@ void tracks(std::string& out, const View& view) {
         Family{"track_unrecovered_packets_total", "counter", "Packets that neither arrived nor were made good."},
         Family{"track_repair_packets_total", "counter", "FEC packets received."},
         Family{"track_asked_packets_total", "counter", "Packets that the source was asked for again, each time."},
+        Family{"track_not_asked_packets_total", "counter", "Times that a packet was not asked for again, by reason."},
         Family{"track_nack_round_trip_seconds", "gauge", "From asking the source for a packet to its arrival."}};
-    auto& [recovered, unrecovered, repair, asked, round_trip] = families;
+    auto& [recovered, unrecovered, repair, asked, not_asked, round_trip] = families;
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string labels = labels_of(*track);
         if (track->extras().decoder || track->merge) unrecovered.sample(labels, track->unrecovered());
@@ -62,6 +63,7 @@ void tracks(std::string& out, const View& view) {
             const rtp::AskingCounters& c = track->extras().asking->counters();
             recovered.sample(labels, c.recovered.read(), ",by=\"nack\"");
             asked.sample(labels, c.asked.read());
+            not_asked.sample(labels, c.over_budget.read(), ",reason=\"over_budget\"");
             round_trip.sample(labels, seconds(c.round_trip.read()));
         }
         if (!track->extras().decoder) continue;

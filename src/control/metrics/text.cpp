@@ -66,10 +66,12 @@ void paths(std::string& out, const View& view) {
         Family{"track_latency_seconds", "histogram",
                "Time in a worker, sampled: from the rx burst of one packet a turn to the end of the turn."},
         Family{"path_reports_total", "counter", "RTCP packets that the source was sent."},
+        Family{"path_round_trip_seconds", "gauge", "To the source and back, by its answer to our reports."},
         Family{"path_byes_total", "counter", "Times that the source said that it ends."},
         Family{"path_key_frame_requests_total", "counter",
                "Key frames that receivers asked for: asked of the source, or one request for several."}};
-    auto& [lost_packets, jitter, rtcp, delay_factor, loss_rate, latency, reports, byes, key_frames] = others;
+    auto& [lost_packets, jitter, rtcp, delay_factor, loss_rate, latency, reports, round_trip, byes, key_frames] =
+        others;
     const auto exported = buckets(2);
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string of_track = labels_of(*track);
@@ -82,6 +84,7 @@ void paths(std::string& out, const View& view) {
             rtcp.sample(labels, path.state->rtcp_packets.read());
             const flow::Upstream& up = path.state->upstream;
             reports.sample(labels, up.reports.read());
+            round_trip.sample(labels, static_cast<double>(up.round_trip.read()) * 0x1p-32);
             byes.sample(labels, path.state->byes.read());
             key_frames.sample(labels, up.key_frames.read(), ",as=\"asked\"");
             key_frames.sample(labels, up.key_frames_merged.read(), ",as=\"merged\"");
@@ -257,13 +260,16 @@ void memory(std::string& out, const View& view) {
 void ingest(std::string& out, const IngestView& in) {
     std::array families{Family{"ingest_packets_total", "counter", "RTP and RTCP that came by TCP, given to workers."},
                         Family{"ingest_bytes_total", "counter", "Bytes of RTP and RTCP that came by TCP."},
-                        Family{"ingest_drops_total", "counter", "RTP and RTCP that came by TCP, dropped by reason."}};
-    auto& [packets, bytes, drops] = families;
+                        Family{"ingest_drops_total", "counter", "RTP and RTCP that came by TCP, dropped by reason."},
+                        Family{"ingest_replies_total", "counter", "RTCP for sources by TCP, by what became of it."}};
+    auto& [packets, bytes, drops, replies] = families;
     packets.sample("", in.packets);
     bytes.sample("", in.bytes);
     drops.sample("reason=\"too_long\"", in.too_long);
     drops.sample("reason=\"no_buffer\"", in.no_buffer);
     drops.sample("reason=\"ring_full\"", in.ring_full);
+    replies.sample("result=\"told\"", in.told);
+    replies.sample("result=\"gone\"", in.gone);
     join(out, families);
 }
 

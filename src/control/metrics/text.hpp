@@ -39,6 +39,7 @@ struct PoolView {
 struct IngestView {  // what came by TCP
     uint64_t packets = 0, bytes = 0;
     uint64_t too_long = 0, no_buffer = 0, ring_full = 0;  // dropped
+    uint64_t told = 0, gone = 0;  // RTCP for those it came from: given to the connection, or there was none any more
 };
 
 struct View {

@@ -45,6 +45,7 @@ std::expected<config::Track, Refusal> track_in(const sdp::Media& media) {
     if (track.fmtp.size() > kLongestFmtp ||
         !std::ranges::all_of(track.fmtp, [](char c) { return c >= ' ' && c <= '~'; }))
         return refuse(400, fmt::format("SDP: a=fmtp is at most {} printable characters", kLongestFmtp));
+    track.takes_fir = sdp::takes_fir(media);
     return track;
 }
 

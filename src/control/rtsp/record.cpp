@@ -98,6 +98,7 @@ Response Server::receive(Instant now, Connection& c, const Request& request, Ses
                 .track = *track,
                 .publisher = c.peer.remote,
                 .local = c.peer.local.ip,
+                .connection = c.id,
                 .wanted = std::move(wanted)};
     Asked asked{
         .connection = 0, .method = Method::setup, .response = std::move(response), .session = out.session, .fresh = {}};

@@ -84,7 +84,9 @@ Response Server::dispatch(Instant now, Connection& c, const Request& request, Me
             const auto target = target_of(request.url);
             if (!target) return with_status(response, 404);
             if (!accepts_sdp(request)) return with_status(response, 406);
-            Asked asked{.connection = 0, .method = method, .response = response, .session = 0, .fresh = {}};
+            Asked asked;
+            asked.method = method;
+            asked.response = response;
             asked.fresh.base = base_of(request.url);
             outputs_.push_back(Describe{ask(c, std::move(asked)), target->stream, c.peer.local.ip, c.agent});
             break;

@@ -85,6 +85,7 @@ struct Receive {  // SETUP of a publisher: where the track comes in
     AnnouncedTrack track;
     Endpoint publisher;
     Ip local;
+    ConnectionId connection = 0;
     Transport wanted;
 };
 struct Record {

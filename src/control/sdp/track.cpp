@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "base/text.hpp"
@@ -43,6 +44,18 @@ void offer_retransmission(Media& media, const config::Track& track, uint8_t payl
     if (rtx)
         add_format(media, *rtx, fmt::format("rtx/{}", track.clock_rate),
                    fmt::format("apt={};rtx-time={}", payload_type, kRtxTime));
+}
+
+// a=rtcp-fb:96 nack pli; of all payload types: a=rtcp-fb:* ccm fir
+bool takes_fir(const Media& media) {
+    const auto takes = [&](std::string_view what) {
+        return std::ranges::any_of(media.attributes, [&](const Attribute& a) {
+            const std::string_view value = a.name == "rtcp-fb" && a.value ? trimmed(*a.value) : "";
+            const size_t format = value.find(' ');
+            return format != std::string_view::npos && same_name(trimmed(value.substr(format)), what);
+        });
+    };
+    return takes("ccm fir") && !takes("nack pli");
 }
 
 std::optional<rtp::fec::Carriage> repair_in(const Media& media, std::string_view format) {

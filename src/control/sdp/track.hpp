@@ -23,6 +23,9 @@ void add_format(Media& media, uint8_t payload_type, std::string_view encoding, s
 // were; pictures may be asked for, too.
 void offer_retransmission(Media& media, const config::Track& track, uint8_t payload_type, std::optional<uint8_t> rtx);
 
+// Whether the sender takes a full intra request (RFC 5104) for a key frame, and no picture loss indication (RFC 4585).
+bool takes_fir(const Media& media);
+
 // Of repair that a payload type of the media carries, in a scheme that is decoded whatever port it comes to.
 std::optional<rtp::fec::Carriage> repair_in(const Media& media, std::string_view format);
 

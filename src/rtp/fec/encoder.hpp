@@ -65,6 +65,7 @@ private:
     };
     struct Block {  // one column of one matrix
         uint64_t first_row = kNoRow;
+        uint64_t due = kNever;  // number of the media packet that its repair may follow; kNever: it is not complete
         Sum sum;
     };
     struct Column {
@@ -76,7 +77,8 @@ private:
         uint32_t column;
     };
 
-    void start() noexcept;
+    void start(std::span<const std::byte> packet) noexcept;
+    std::byte* at(const Sum& sum) noexcept { return slots_[sum.slot] + place_; }
     void renumber(uint64_t number, bool placed) noexcept;
     Cell cell_of(uint64_t number) const noexcept;
     Row* row_at(uint64_t row) noexcept;
@@ -84,11 +86,10 @@ private:
     void add(Sum* row, Sum* column, std::span<const std::byte> packet) noexcept;
     void extend(Sum& sum, std::span<const std::byte> body) noexcept;
     void abandon(Sum& sum) noexcept;
-    bool complete(const Block& block) const noexcept {
-        return block.sum.slot != kNoSlot && block.sum.count == matrix_.rows;
-    }
-    uint64_t due(const Column& column, const Block& block) const noexcept;
+    uint64_t due(size_t column, const Block& block) const noexcept;
     std::optional<Repair> due_column() noexcept;
+    Block* due_at(size_t column, uint64_t number) noexcept;
+    void find_due() noexcept;
     std::optional<Repair> take(Sum& sum, Line line, uint64_t base) noexcept;
     std::optional<Members> members_of(Line line, uint64_t base) const noexcept;
 
@@ -97,6 +98,7 @@ private:
     const size_t largest_;
     const Xor& xor_;
     Slots slots_;
+    size_t place_ = 0;            // where sums begin in their slots: where packets do in a line
     std::vector<uint16_t> free_;  // the last freed is the next used: it is still in the cache
 
     Numbering numbering_{kBehind};
@@ -107,6 +109,7 @@ private:
     size_t newest_row_ = 0;  // in the ring
     std::vector<Column> columns_;
     uint64_t column_due_ = kNever;  // number of the media packet that the next column may follow
+    size_t next_column_ = 0;        // and which column that is
 
     uint16_t row_sequence_ = 0, column_sequence_ = 0;  // ST 2022-1 has two repair streams; others use the first
     Renumbering renumbering_;                          // of media among which repair is put

@@ -9,11 +9,6 @@
 
 namespace penstock::rtp::fec {
 
-FieldSum FieldSum::of(std::span<const std::byte> packet) noexcept {
-    return {static_cast<uint16_t>(wire::load16(packet.data()) & kSummedFlags),
-            static_cast<uint16_t>(packet.size() - kMediaHeader), wire::load32(&packet[4])};
-}
-
 void write_media_header(std::byte* to, const FieldSum& fields, uint16_t sequence, uint32_t ssrc) noexcept {
     wire::store16(to, static_cast<uint16_t>(kVersion | fields.flags));
     wire::store16(to + 2, sequence);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 
+#include "base/wire.hpp"
 #include "rtp/fec/matrix.hpp"
 
 namespace penstock::rtp::fec {
@@ -46,7 +47,7 @@ struct FieldSum {
     uint32_t timestamp = 0;
     bool operator==(const FieldSum&) const = default;
 
-    static FieldSum of(std::span<const std::byte> packet) noexcept;  // of one packet of at least 12 bytes
+    inline static FieldSum of(std::span<const std::byte> packet) noexcept;  // of one packet of at least 12 bytes
     void add(const FieldSum& other) noexcept {
         flags ^= other.flags;
         length ^= other.length;
@@ -56,6 +57,11 @@ struct FieldSum {
 inline constexpr uint16_t kVersion = 0x8000;      // of RTP, in the first two bytes
 inline constexpr uint16_t kSummedFlags = 0x3fff;  // all but the version
 inline constexpr uint16_t kPayloadTypeBits = 0x7f;
+
+FieldSum FieldSum::of(std::span<const std::byte> packet) noexcept {
+    return {static_cast<uint16_t>(wire::load16(packet.data()) & kSummedFlags),
+            static_cast<uint16_t>(packet.size() - kMediaHeader), wire::load32(&packet[4])};
+}
 
 // The first 12 bytes of the packet whose fields these are. Its number and SSRC are known from elsewhere.
 void write_media_header(std::byte* to, const FieldSum& fields, uint16_t sequence, uint32_t ssrc) noexcept;

@@ -85,27 +85,35 @@ PENSTOCK_AVX2 void avx2_two(std::byte* a, std::byte* b, const std::byte* from, s
 PENSTOCK_AVX512 inline void avx512_add(std::byte* to, __m512i v) noexcept {
     _mm512_storeu_si512(to, _mm512_xor_si512(_mm512_loadu_si512(to), v));
 }
-// A mask does the rest: bytes outside are neither read nor written.
-PENSTOCK_AVX512 inline void avx512_add(std::byte* to, __m512i v, __mmask64 mask) noexcept {
-    _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, to), v));
+// What is to be added, line by line of the sum: add(i, v). Where the sum begins or ends within a line, a mask reads
+// zeros for the rest of it, and nothing is stored by a mask: the next packet's load would have to wait for that.
+template <class Add>
+PENSTOCK_AVX512 inline void avx512_each_line(size_t skip, const std::byte* from, size_t size, Add add) noexcept {
+    const size_t end = skip + size;
+    from -= skip;
+    const auto part = [&](size_t i, uint64_t mask) PENSTOCK_AVX512 { add(i, _mm512_maskz_loadu_epi8(mask, from + i)); };
+    const uint64_t first = ~uint64_t{0} << skip, last = ~(~uint64_t{0} << end % 64);
+    if (end < 64) return part(0, first & last);
+    part(0, first);
+    size_t i = 64;
+    for (; i + 64 <= end; i += 64) add(i, _mm512_loadu_si512(from + i));
+    if (i < end) part(i, last);
 }
+size_t place_in_line(const std::byte* p) noexcept { return reinterpret_cast<uintptr_t>(p) % 64; }
+
 PENSTOCK_AVX512 void avx512_one(std::byte* to, const std::byte* from, size_t size) noexcept {
-    for (; size >= 64; size -= 64, to += 64, from += 64) avx512_add(to, _mm512_loadu_si512(from));
-    if (size == 0) return;
-    const __mmask64 mask = ~uint64_t{0} >> (64 - size);
-    avx512_add(to, _mm512_maskz_loadu_epi8(mask, from), mask);
+    const size_t skip = place_in_line(to);
+    to -= skip;
+    avx512_each_line(skip, from, size, [&](size_t i, __m512i v) PENSTOCK_AVX512 { avx512_add(to + i, v); });
 }
 PENSTOCK_AVX512 void avx512_two(std::byte* a, std::byte* b, const std::byte* from, size_t size) noexcept {
-    for (; size >= 64; size -= 64, a += 64, b += 64, from += 64) {
-        const __m512i v = _mm512_loadu_si512(from);
-        avx512_add(a, v);
-        avx512_add(b, v);
-    }
-    if (size == 0) return;
-    const __mmask64 mask = ~uint64_t{0} >> (64 - size);
-    const __m512i v = _mm512_maskz_loadu_epi8(mask, from);
-    avx512_add(a, v, mask);
-    avx512_add(b, v, mask);
+    const size_t skip = place_in_line(a);
+    a -= skip;
+    b -= skip;
+    avx512_each_line(skip, from, size, [&](size_t i, __m512i v) PENSTOCK_AVX512 {
+        avx512_add(a + i, v);
+        avx512_add(b + i, v);
+    });
 }
 
 #elif defined(__aarch64__)  // where NEON is always there
@@ -131,11 +139,11 @@ void neon_two(std::byte* a, std::byte* b, const std::byte* from, size_t size) no
 
 constexpr std::array kXors {
 #if defined(__x86_64__)
-    Xor{"avx512", avx512_one, avx512_two}, Xor{"avx2", avx2_one, avx2_two}, Xor{"sse2", sse2_one, sse2_two},
+    Xor{"avx512", avx512_one, avx512_two, 64}, Xor{"avx2", avx2_one, avx2_two, 1}, Xor{"sse2", sse2_one, sse2_two, 1},
 #elif defined(__aarch64__)
-    Xor{"neon", neon_one, neon_two},
+    Xor{"neon", neon_one, neon_two, 1},
 #endif
-        Xor{"portable", portable_one, portable_two},
+        Xor{"portable", portable_one, portable_two, 1},
 };
 
 size_t first_runnable() noexcept {

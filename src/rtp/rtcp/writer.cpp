@@ -125,4 +125,27 @@ bool RtcpWriter::fir(uint32_t from, uint32_t media, uint8_t number) noexcept {
     return true;
 }
 
+bool RtcpWriter::reference_time(uint32_t from, uint64_t ntp) noexcept {
+    std::byte* p = add(RtcpType::xr, 0, 4 + 4 + 8);
+    if (p == nullptr) return false;
+    wire::store32(p, from);
+    p[4] = static_cast<std::byte>(kReferenceTime);
+    wire::store16(p + 6, 2);
+    wire::store32(p + 8, static_cast<uint32_t>(ntp >> 32));
+    wire::store32(p + 12, static_cast<uint32_t>(ntp));
+    return true;
+}
+
+bool RtcpWriter::since_reference(uint32_t from, const SinceReference& what) noexcept {
+    std::byte* p = add(RtcpType::xr, 0, 4 + 4 + 12);
+    if (p == nullptr) return false;
+    wire::store32(p, from);
+    p[4] = static_cast<std::byte>(kSinceReference);
+    wire::store16(p + 6, 3);
+    wire::store32(p + 8, what.ssrc);
+    wire::store32(p + 12, what.last);
+    wire::store32(p + 16, what.since);
+    return true;
+}
+
 }  // namespace penstock::rtp

@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "rtp/rtcp/extended.hpp"
 #include "rtp/rtcp/report.hpp"
 
 namespace penstock::rtp {
@@ -25,6 +26,8 @@ public:
     size_t nack(uint32_t from, uint32_t media, std::span<const uint16_t> numbers) noexcept;
     bool pli(uint32_t from, uint32_t media) noexcept;
     bool fir(uint32_t from, uint32_t media, uint8_t number) noexcept;  // a command that is repeated keeps its number
+    bool reference_time(uint32_t from, uint64_t ntp) noexcept;
+    bool since_reference(uint32_t from, const SinceReference& what) noexcept;
 
 private:
     std::byte* add(RtcpType type, size_t count, size_t body) noexcept;
