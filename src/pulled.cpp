@@ -209,6 +209,7 @@ bool Pulled::tell(const Endpoint& at, std::span<const std::byte> rtcp) {
     for (const Track& track : tracks_) {
         const Endpoint& rtp = track.source.rtp;
         if (!track.rtcp || rtp.ip != at.ip || rtp.port + config::kRtcpPort != at.port) continue;
+        if (!tcp_.keeps_up()) return false;
         tcp_.send(write(rtsp::Frame{track.channel, {rtcp.begin(), rtcp.end()}}));
         return true;
     }

@@ -103,8 +103,9 @@ void Rtsp::on(const rtsp::Send& send) {
 
 bool Rtsp::tell(const Endpoint& at, std::span<const std::byte> rtcp) {
     const auto send = publishers_.tell(at, rtcp);
-    if (send) on(*send);
-    return send.has_value();
+    if (!send || !tcp_->keeps_up(send->to)) return false;  // its media must go on though it reads nothing
+    on(*send);
+    return true;
 }
 
 void Rtsp::on(const rtsp::Close& close) {

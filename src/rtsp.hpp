@@ -53,7 +53,8 @@ public:
     void follow_model();                    // after streams changed: who watched what is gone is told
     void reload(const config::Rtsp& next);  // what it can take over while it runs, config::at_start() is the rest
     void stop();                            // ends all sessions
-    // RTCP for the publisher whose own goes to this address of ours, by TCP; false: there is none.
+    // RTCP for the publisher whose own goes to this address of ours, by TCP; false: there is none, or it does
+    // not read what it is sent.
     bool tell(const Endpoint& at, std::span<const std::byte> rtcp);
     cli::Report sessions() const;
     std::string metrics() const;

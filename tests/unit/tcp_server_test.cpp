@@ -106,6 +106,24 @@ Duration used() {  // of processor time
 
 }  // namespace
 
+TEST_CASE("who does not read what it is sent is known before anything has to wait", "[tcp]") {
+    Echo echo;
+    Client client(echo.port);
+    client.say("1");
+    REQUIRE(echo.until([&] { return client.heard() == "1"; }));
+    CHECK(echo.server->keeps_up(echo.last));
+    constexpr size_t kPiece = 1000, kFar = 64 << 20;
+    size_t sent = 1;
+    for (; echo.server->keeps_up(echo.last) && sent < kFar; sent += kPiece)
+        echo.server->send(echo.last, std::string(kPiece, 'x'));
+    CHECK(sent < kFar);
+    CHECK_FALSE(client.closed());  // and it is still there, and heard
+    client.say("2");
+    CHECK(echo.until([&] { return client.heard().size() == sent + 1; }));
+    CHECK(echo.until([&] { return echo.server->keeps_up(echo.last); }));
+    CHECK_FALSE(echo.server->keeps_up(echo.last + 1));
+}
+
 TEST_CASE("what is said comes back, and the end is noticed at both ends", "[tcp]") {
     Echo echo;
     Client one(echo.port);

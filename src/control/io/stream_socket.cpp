@@ -1,5 +1,7 @@
 #include "control/io/stream_socket.hpp"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -8,6 +10,12 @@
 #include <cerrno>
 
 namespace penstock::io {
+
+bool StreamSocket::keeps_up() const noexcept {
+    constexpr int kBehind = 16 * 1024;  // bytes
+    int waiting = 0;
+    return ioctl(descriptor(), SIOCOUTQ, &waiting) == 0 && waiting < kBehind;
+}
 
 ssize_t StreamSocket::send(std::span<const iovec> parts) noexcept {
     msghdr message{};

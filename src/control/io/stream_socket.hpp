@@ -20,6 +20,8 @@ public:
     virtual ssize_t read(std::span<std::byte> into) = 0;
     virtual bool more() const { return false; }  // read() has some though the descriptor is not readable
     virtual bool ready() const { return true; }  // write() may be called
+    // Whether the peer's kernel has taken nearly all that it was sent: then some more will not have to wait.
+    bool keeps_up() const noexcept;
 
 protected:
     ssize_t send(std::span<const iovec> parts) noexcept;

@@ -31,6 +31,7 @@ public:
     // What there was is closed. `trust`: by TLS, with whom that trusts; null: without.
     void connect(const std::string& host, uint16_t port, std::shared_ptr<const Credentials> trust = nullptr);
     void send(std::string_view bytes);
+    bool keeps_up() const noexcept { return up_ && out_.empty() && socket_->keeps_up(); }  // it reads what it is sent
     void close();                                                     // what the kernel has not taken by then is lost
     bool refused_by_tls() const noexcept { return refused_by_tls_; }  // the last connection: it ended in the handshake
 

@@ -128,6 +128,13 @@ void TcpServer::send(Id id, std::string bytes) {
     if (idle) flush(id);
 }
 
+bool TcpServer::keeps_up(Id id) const {
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) return false;
+    const Connection& c = found->second;
+    return !c.closing && c.out.empty() && c.socket->keeps_up();
+}
+
 void TcpServer::close(Id id) {
     const auto found = connections_.find(id);
     if (found == connections_.end() || std::exchange(found->second.closing, true)) return;

@@ -43,6 +43,8 @@ public:
 
     void send(Id id, std::string bytes);
     void close(Id id);  // when what was given before is out
+    // Whether the peer reads what it is sent. From one that does not we stop reading, too, once a send() has to wait.
+    bool keeps_up(Id id) const;
 
     // From now on another thread writes to the connection; we read it, and end it: close() waits for written().
     struct HandedOver {
