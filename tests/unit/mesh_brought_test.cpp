@@ -122,7 +122,7 @@ config::Track wanted(std::vector<config::Output> outputs, const char* encoding =
 }
 std::vector<std::string> legs(const mesh::Mesh& mesh, size_t track = 0) {
     std::vector<std::string> all;
-    for (const mesh::Output& output : mesh.stream("gate")->tracks.at(track)->outputs) all.push_back(output.name);
+    for (const mesh::Output& output : mesh.stream("gate")->tracks.at(track)->outputs) all.push_back(output.name());
     return all;
 }
 
