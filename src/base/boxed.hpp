@@ -37,10 +37,8 @@ public:
     T* operator->() noexcept { return value_.get(); }
     T value_or(T other) const { return value_ ? *value_ : std::move(other); }
     template <class U>
-        requires std::convertible_to<const T&, U>
-    operator std::optional<U>() const {
-        return value_ ? std::optional<U>(*value_) : std::nullopt;
-    }
+    requires std::convertible_to<const T&, U>
+    operator std::optional<U>() const { return value_ ? std::optional<U>(*value_) : std::nullopt; }
 
     template <class... Arguments>
     T& emplace(Arguments&&... arguments) {
@@ -52,8 +50,10 @@ public:
     friend bool operator==(const Boxed& a, const Boxed& b) { return a && b ? *a == *b : !a && !b; }
     friend bool operator==(const Boxed& a, std::nullopt_t) { return !a; }
     template <class U>
-    requires(!std::same_as<U, Boxed> && std::convertible_to<const U&, T>)
-    friend bool operator==(const Boxed& a, const U& b) { return a && *a == b; }
+    requires(!std::same_as<U, Boxed> && std::convertible_to<const U&, T>) friend bool operator==(const Boxed& a,
+                                                                                                 const U& b) {
+        return a && *a == b;
+    }
     friend auto operator<=>(const Boxed& a, const Boxed& b) requires std::three_way_comparable<T> {
         using Order = std::compare_three_way_result_t<T>;
         return a && b ? *a <=> *b : Order(a.has_value() <=> b.has_value());  // absent comes first

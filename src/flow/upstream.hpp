@@ -52,7 +52,7 @@ public:
         way_.to = rtcp;
         by_tcp_ = true;
     }
-    bool reached() const noexcept { return way_.to.port != 0; }  // whether the way is known
+    bool reached() const noexcept { return way_.to.port != 0; }                       // whether the way is known
     const Endpoint* by_tcp() const noexcept { return by_tcp_ ? &way_.to : nullptr; }  // then there is no leg
     // Made for each packet, which are few: kept, it would be larger than all else here. As long as `state` and `room`.
     Leg leg(LegState& state, std::array<std::byte, kMaxHeader>& room) const noexcept {

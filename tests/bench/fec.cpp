@@ -69,7 +69,7 @@ struct Written {
 // What it takes to read a packet, whatever is done with it: the least that anything can cost which has to see it.
 void read_once(Packets& packets) {
     Samples samples;
-    alignas(64) std::array<std::byte, rtp::fec::Slots::kLine * ((kSize + 63) / 64)> sum{};
+    alignas(64) std::array<std::byte, rtp::fec::Slots::kLine*((kSize + 63) / 64)> sum{};
     for (unsigned round = 0; round < kRounds; round++) {
         const uint64_t start = rte_rdtsc_precise();
         for (unsigned i = 0; i < kRound; i++) rtp::fec::fastest_xor().one(sum.data(), packets.next(0).data(), kSize);

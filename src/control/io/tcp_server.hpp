@@ -22,10 +22,10 @@ namespace penstock::io {
 
 class TcpServer {
 public:
-    static constexpr size_t kMostUnsent = 256 * 1024;             // bytes for one connection that it has not read
-    static constexpr int kMostInKernel = 128 * 1024;              // bytes of media that were not sent yet
-    static constexpr Duration kDead = std::chrono::seconds(60);   // media that nobody takes: the peer is not there
-    static constexpr int kIdle = 60, kProbeEvery = 10;            // seconds until the kernel asks whether it is still there
+    static constexpr size_t kMostUnsent = 256 * 1024;            // bytes for one connection that it has not read
+    static constexpr int kMostInKernel = 128 * 1024;             // bytes of media that were not sent yet
+    static constexpr Duration kDead = std::chrono::seconds(60);  // media that nobody takes: the peer is not there
+    static constexpr int kIdle = 60, kProbeEvery = 10;  // seconds until the kernel asks whether it is still there
     static constexpr Duration kLinger = std::chrono::seconds(5);  // for who does not read the last words
 
     using Id = uint64_t;

@@ -34,8 +34,8 @@ void Mesh::take_fec(Track& track, const Track* before) const {
         } else {
             const bool renumbers = output.fec->code.carriage.among_media;
             encodings.push_back({output.fec->code,
-                                       std::make_shared<rtp::fec::Encoder>(output.fec->code, largest_packet()),
-                                       renumbers ? std::make_shared<flow::Sent>() : nullptr});
+                                 std::make_shared<rtp::fec::Encoder>(output.fec->code, largest_packet()),
+                                 renumbers ? std::make_shared<flow::Sent>() : nullptr});
         }
     }
 }

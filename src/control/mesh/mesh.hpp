@@ -151,7 +151,7 @@ struct Stream {
     // Of the file or of operators. Tracks are in it of a pulled one only, and want those that are brought: others have
     // their configuration with them.
     config::Stream settings;
-    bool of_protocol = false;  // neither has it: it goes with the tracks that were brought
+    bool of_protocol = false;            // neither has it: it goes with the tracks that were brought
     std::vector<config::Track> brought;  // by a protocol: what a publisher announced, what a camera described
     std::vector<std::unique_ptr<Track>> tracks;
     std::vector<std::string>
