@@ -291,7 +291,7 @@ private:
     struct Way {
         std::optional<flow::NextHop> hop{};
         uint32_t legs = 0;  // that take it
-        Boxed<std::string> why_not{"not looked up yet"};
+        Boxed<std::string> why_not{};  // neither this nor a hop: it was not looked up yet
     };
     struct Part {  // the outputs of one worker, as flow::Shard has their legs
         uint16_t worker;

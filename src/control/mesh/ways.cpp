@@ -91,7 +91,7 @@ const std::optional<flow::NextHop>& Mesh::hop_to(const flow::Destination& destin
 
 flow::Resolution Mesh::resolution(const flow::Destination& destination) const {
     const Way& way = ways_.at(destination);
-    return {way.hop, way.why_not.value_or("")};
+    return {way.hop, way.why_not.value_or(way.hop ? "" : "not looked up yet")};
 }
 
 bool Mesh::ready(const Output& leg) const { return leg.over_tcp || hop_to(leg.destination).has_value(); }
