@@ -39,7 +39,10 @@ def measured():
     rows += [row(case, flows=n, cache=cache, cycles_median=60.0) for case in ("fec-encode", "fec-decode", "merge") for cache in ("hot", "cold")
              for n in (1, 4096)]
     rows += [row(case, subject="gstreamer", flows=1, cycles_median=2000.0) for case in ("fec-encode", "fec-decode")]
+    rows += [row("fec-encode", flows=4096, cache=f"cold, a {what} at a time", cycles_median=60.0) for what in ("picture", "matrix")]
     rows += [row("read-once", cache="cold", cycles_median=50.0)]
+    rows += [row("round-trip", subject=subject, size=size, p50_us=6.0, p99_us=9.0, p999_us=20.0, packets=1000, lost=0)
+             for subject in ("penstock-poll", "penstock-sleep", "echo") for size in page.SIZES]
     rows += [row("latency-beside-spin", subject=subject, p50_us=0.1, p99_us=9.0, p999_us=15.0) for subject in ("penstock", "spin")]
     rows += [row("overload", peak_pps=2e6, goodput_pps=1.99e6, of_peak=0.995, offered=2.0, dropped_at_rx=0.5, fairness=0.9999,
                  change_p99_ms=0.2)]
@@ -96,3 +99,29 @@ def test_performance_report():
     assert [met for goal, met in judged.items() if goal.startswith("two workers") or goal.endswith("rtpengine")] == [None, None], judged
     assert [goal for goal, met in judged.items() if met is False] == ["memory per stream with one leg: under 2,048 B"], judged
     assert text.count("**missed**") == 1
+
+
+def rtsp_rows(deaf_viewers):
+    def each(case, subject, driver, transport, deaf, viewers):
+        return {"case": case, "subject": subject, "driver": driver, "transport": transport, "deaf": deaf, "viewers": viewers, "playing": viewers,
+                "failures": {}, "lost": 0, "behind": 0.0, "fine": True, "sessions_per_second": 2000, "kib_per_viewer": 7.0, "packets_per_second": 400.0,
+                "server_cores": 0.5, "softirq_cores": 0.25, "viewers_cores": 0.25, "failed_at": None}
+    counts = {("penstock", "udp", True): deaf_viewers, ("gstreamer", "udp", True): 1000, ("penstock", "udp", False): 2000,
+              ("gstreamer", "udp", False): 500, ("penstock", "tcp", False): 4000, ("gstreamer", "tcp", False): 200}
+    return [each(case, subject, "af_xdp" if subject == "penstock" else None, transport, deaf, viewers)
+            for case in ("rtsp-setup", "rtsp") for (subject, transport, deaf), viewers in counts.items()] + \
+        [each("rtsp", "penstock", "null", "udp", True, 60_000)]
+
+
+def test_rtsp_report():
+    """The same of RTSP: viewers beside a GStreamer server's, judged."""
+    for viewers, ratio, word, expected in (12_000, "12", "met", 0), (9_000, "9", "**missed**", 1):
+        with tempfile.TemporaryDirectory() as directory:
+            taken, to = Path(directory, "taken.json"), Path(directory, "rtsp.md")
+            taken.write_text(json.dumps({**measured(), "rows": rtsp_rows(viewers)}))
+            done = subprocess.run([ROOT / "tools/bench", "--rtsp", "--report", to, "--from", taken, "--check"], capture_output=True, text=True, timeout=30)
+            assert done.returncode == expected, done.stdout + done.stderr
+            found = cells(to.read_text())
+        assert ["viewers, UDP, deaf: at least 10 x the GStreamer server's", ratio, word, "af_xdp"] in found, found
+        assert ["viewers, TCP: at least 3 x the GStreamer server's", "20", "met", "af_xdp"] in found, found
+        assert ["penstock", "af_xdp", "UDP, deaf", f"{viewers:,}"] in [line[:4] for line in found], found
