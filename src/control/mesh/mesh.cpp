@@ -183,8 +183,8 @@ void Mesh::take_outputs(Track& track, const Track* before) const {
     for (const config::Output& output : track.config.outputs) {
         const size_t i = track.outputs.size();
         Output made{.to = output, .destination = {output.rtp.ip, port_index(output.port)}, .worker = track.owner};
-        made.rtp = {states, &states[i]};
-        made.rtcp = {states, &states[count + i]};
+        made.rtp = {states, states.get() + i};
+        made.rtcp = {states, states.get() + count + i};
         Output::Extras more;
         // The owner sends what is numbered anew, so it has to be the one who writes the state.
         const bool by_owner = output.fec && output.fec->code.carriage.among_media;
