@@ -109,7 +109,7 @@ def ratios(rows):
 
 def write(measured):
     rows = measured["rows"]
-    out = ["# Performance of RTSP\n", "Written by `tools/bench --rtsp --report`, which measures all of this again (about twelve minutes; `--quick`: six); not to be edited.\n"]
+    out = ["# Performance of RTSP\n", "Written by `tools/bench --rtsp --report`, which measures all of this again (about a quarter of an hour; `--quick`: six minutes); not to be edited.\n"]
     for part in (machine(measured), targets(measured["verdict"]), most(rows, measured["machine"]["tsc_hz"]), setups(rows), ratios(rows)):
         out += part
     return "\n".join(out).rstrip("\n") + "\n"
