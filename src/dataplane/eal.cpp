@@ -26,8 +26,7 @@ ssize_t write_line(void* cookie, const char* text, size_t size) {
     if (line.contains(kInvented))
         log.warning(
             "a virtual function was given no MAC address, and its driver invents one: its physical function has none "
-            "for "
-            "it ('ip link set PF vf N mac ...'), or is down; then nothing passes until it is up");
+            "for it ('ip link set PF vf N mac ...'), or is down; then nothing passes until it is up");
     if (rte_log_cur_msg_loglevel() > static_cast<int>(RTE_LOG_WARNING) && !log.enabled(Level::debug))
         return static_cast<ssize_t>(size);
     while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);

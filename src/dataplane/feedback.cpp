@@ -107,7 +107,7 @@ void Worker::answer_time(const RxQueue& from, const rte_mbuf* m, const Classifie
     name(writer, ssrc, *track.path);
     writer.since_reference(ssrc, *told);
     std::array<std::byte, flow::kMaxHeader> header;
-    const flow::Leg leg = make_leg(*plan, &answers_, header);
+    const flow::Leg leg = make_leg(*plan, &by_ourselves_, header);
     send_one(leg, writer.written());
 }
 
@@ -339,12 +339,11 @@ void Worker::tell(PathState& path, More more) noexcept {
     up.reports.add();
     moved_ = true;
     if (up.by_tcp()) return reply(*up.by_tcp(), bytes);
-    flow::LegState unread;  // up.reports counts it
     std::array<std::byte, flow::kMaxHeader> header;
-    send_one(up.leg(unread, header), bytes);
+    send_one(up.leg(by_ourselves_, header), bytes);
 }
 
-// A packet of our own making to one, at once.
+// A packet of our own making to one. The leg need not last, only its state: its header is in the packet already.
 void Worker::send_one(const flow::Leg& leg, std::span<const std::byte> bytes) noexcept {
     ledger_.tx_wanted++;
     const Classified in = made({}, bytes.size());
@@ -353,7 +352,6 @@ void Worker::send_one(const flow::Leg& leg, std::span<const std::byte> bytes) no
         return refuse({&leg, 1}, Drop::no_buffer, nullptr, in, {});
     std::memcpy(extend(m, bytes.size()), bytes.data(), bytes.size());
     send_in_place(m, in, leg, {wire::sum16(bytes), true});
-    plan_.tx[leg.tx_port].flush(ledger_);  // now: the leg need not last
 }
 
 // The source's answer in a stream of its own (RFC 4588): what it was goes on as if it had come so, where it is missing.

@@ -261,7 +261,7 @@ private:
     size_t part_ = 0;                                // of the table, that is looked at next
     uint64_t next_release_ = flow::Reorder::kNever;  // when packets that wait are to be looked at
     flow::Ledger ledger_;
-    flow::LegState answers_;  // to receivers; they are in no table
+    flow::LegState by_ourselves_;  // of RTCP to sources and answers to receivers, whose legs are in no table
     Trains trains_;
     TurnLatency latency_;
     Counter turns_;

@@ -63,5 +63,6 @@ Report show_drops(const std::vector<WorkerFacts>& workers);
 Report show_port_info(const std::vector<PortFacts>& ports);
 Report show_port_counters(const std::vector<PortFacts>& ports, bool all);  // all: xstats; otherwise the usual ones
 Report show_config(const mesh::Mesh& mesh);
+Section state_of(const mesh::Mesh& mesh);  // of these: whether `stop` is in force
 
 }  // namespace penstock::cli
