@@ -130,10 +130,11 @@ def test_source_is_asked(rtx):
         metrics = penstock.metrics()
         originals = {int(p[4:8], 16): p for p in sent.payloads(20000) if int(p[2:4], 16) & 0x7f == MEDIA}
         numbers = list(originals)
-        body = numbers[5:-30]
+        # Of the last third of a second, which is the deadline, the source is gone before it can be asked a second time.
+        body = numbers[5:-len(numbers) // 12]
         got = {int(p[4:8], 16): p for p in heard.payloads(6000)}
         missing = [n for n in body if n not in got]
-        assert not missing, f"{len(missing)} of {len(body)} packets are missing: {missing[:5]}; {penstock.show('stream camera-1 repair')}"
+        assert not missing, f"{len(missing)} of {len(body)} packets are missing: {missing[:5]}, the first at {body.index(missing[0])}; {penstock.show('stream camera-1 repair')}"
         assert all(got[n] == originals[n] for n in body), "a packet differs from what was sent"
         assert not sequences(heard.payloads(6000), RTX), "what the source sent in a stream of its own went on as that"
         assert len(got) == len(heard.payloads(6000)), "a packet was sent twice"
