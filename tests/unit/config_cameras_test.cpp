@@ -25,6 +25,8 @@ TEST_CASE("what is wanted of a camera's tracks stands beside rtsp") {
     expect(std::vector<Case>{
         {with("{ media: video, sources: [] }"), {{6, 18, "does not go beside `rtsp`, where the camera says it"}}},
         {with("{ media: video, fmtp: a=b }"), {{6, 18, "Allowed: media, payload_type, encoding"}}},
+        {with("{ media: video, source: [] }"),
+         {{6, 18, "unknown key 'source'. Allowed: media, payload_type, encoding, skew, delay, outputs, feedback"}}},
         {with("{ outputs: [{ rtp: 10.0.1.20:6000 }] }"), {{6, 2, "'media' is missing"}}},
         {with("{ media: video, encoding: H264 }"), {{6, 28, "NAME/CLOCK"}}},
         {with("{ media: smell }"), {{6, 11, "one of video, audio, application"}}},

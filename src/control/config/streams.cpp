@@ -216,7 +216,8 @@ Track read_wanted(const Value& value, const PortNames& ports) {
     static constexpr std::string_view kKeys[] = {"media", "payload_type", "encoding", "skew",
                                                  "delay", "outputs",      "feedback"};
     Track track;
-    const Map map{value, kTrackKeys};
+    const Map map{value};
+    map.allow(kTrackKeys, kKeys);
     map.narrow(kTrackKeys, kKeys, "beside `rtsp`, where the camera says it");
     read_media(map, track);
     if (map["encoding"]) read_encoding(map, track);

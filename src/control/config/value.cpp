@@ -146,19 +146,19 @@ Map::Map(Value value) : value_(value) {
     if (value_.expect(Kind::map)) items_ = value_.node_.content->items;
 }
 
-void Map::allow(std::span<const std::string_view> keys) const {
+void Map::allow(std::span<const std::string_view> keys, std::span<const std::string_view> some) const {
     std::vector<Mark> seen(keys.size());
     for (size_t i = 0; i < items_.size(); i += 2) {
         const auto& [at, content] = items_[i];
         if (content->kind != Kind::text) {
-            value_.problem(at, fmt::format("a key must be a word. Allowed: {}", joined(keys)));
+            value_.problem(at, fmt::format("a key must be a word. Allowed: {}", joined(some)));
             continue;
         }
         const auto known = std::ranges::find(keys, content->text);
         if (known == keys.end()) {
-            const auto near = nearest(content->text, keys);
+            const auto near = nearest(content->text, some);
             value_.problem(at, fmt::format("unknown key {}{} Allowed: {}", quoted(content->text),
-                                           near ? fmt::format(": did you mean '{}'?", *near) : ".", joined(keys)));
+                                           near ? fmt::format(": did you mean '{}'?", *near) : ".", joined(some)));
             continue;
         }
         Mark& first = seen[static_cast<size_t>(known - keys.begin())];

@@ -110,12 +110,12 @@ private:
 class Map {
 public:
     explicit Map(Value value);
-    Map(Value value, std::span<const std::string_view> keys) : Map(value) { allow(keys); }
+    Map(Value value, std::span<const std::string_view> keys) : Map(value) { allow(keys, keys); }
     Map(const Map&) = delete;
     Map& operator=(const Map&) = delete;
 
-    // Reports every key that is not among `keys` or stands twice.
-    void allow(std::span<const std::string_view> keys) const;
+    // Reports every key that is not among `keys` or stands twice; `some` of them are offered in its place.
+    void allow(std::span<const std::string_view> keys, std::span<const std::string_view> some) const;
     // Reports every key of `all` that is not among `some`: known, but out of place `where`.
     void narrow(std::span<const std::string_view> all, std::span<const std::string_view> some,
                 std::string_view where) const;
