@@ -29,6 +29,10 @@ public:
         has_stray_ = true;
         return {};
     }
+    // It is the packet behind the newest, as nearly all are: what place() would say without looking further.
+    bool follows(uint16_t sequence, uint32_t ssrc) const noexcept {
+        return sequence == static_cast<uint16_t>(newest_ + 1) && ssrc == ssrc_ && started();
+    }
     // The number nearest to the newest that has these low bits.
     uint64_t nearest(uint16_t sequence) const noexcept {
         const auto ahead = static_cast<int16_t>(static_cast<uint16_t>(sequence - static_cast<uint16_t>(newest_)));

@@ -24,23 +24,29 @@ TEST_CASE("every xor equals the portable one, for every size and offset", "[fec]
                     b = random.bytes(whole);
         const std::byte* const packet = from.data() + from.size() - size;
         Bytes a_expected = a, b_expected = b;
+        const Bytes begun(packet, packet + size);
         for (size_t i = 0; i < size; i++) {
             a_expected[skip + i] ^= packet[i];
             b_expected[skip + i] ^= packet[i];
         }
         for (const auto& x : xors) {
             INFO(x.name << ' ' << size << " bytes at " << skip);
-            rtp::fec::Slots sums(3, whole);  // of whole lines
+            rtp::fec::Slots sums(5, whole);  // of whole lines
             const auto set = [&](size_t i, const Bytes& to) { std::ranges::copy(to, sums[i]); };
             const auto is = [&](size_t i) { return Bytes(sums[i], sums[i] + whole); };
             set(0, a);
             set(1, a);
             set(2, b);
+            set(3, a);
+            set(4, b);
             x.one(sums[0] + skip, packet, size);
             x.two(sums[1] + skip, sums[2] + skip, packet, size);
             REQUIRE(is(0) == a_expected);  // and nothing beside it changed
             REQUIRE(is(1) == a_expected);
             REQUIRE(is(2) == b_expected);
+            x.first(sums[3] + skip, sums[4] + skip, packet, size);
+            REQUIRE(Bytes(sums[3] + skip, sums[3] + skip + size) == begun);
+            REQUIRE(is(4) == b_expected);
         }
     }
 }
@@ -99,5 +105,30 @@ TEST_CASE("the repair of each complete row and column is sent once, and right to
         CHECK(columns_to_come <= 2u * matrix.columns);
         CHECK(encoder.counters().rows.read() == made_of[1]);
         CHECK(encoder.counters().columns.read() == made_of[0]);
+    }
+}
+
+// ST 2022-1 annex B and RFC 8627 section 1.1: repair in bursts would be lost in bursts.
+TEST_CASE("the columns of a matrix are spread evenly over the time of the next one", "[fec]") {
+    Random random;
+    for (int run = 0; run < 250; run++) {
+        const rtp::fec::Code code = any_code(random);
+        const Matrix& matrix = code.matrix;
+        if (!matrix.column_repair) continue;
+        INFO("run " << run << ": " << named(code));
+        const uint64_t size = matrix.packets(), from = random.between(1, 0x10000);
+        Encoder encoder(code, 212);
+        std::vector<uint64_t> columns;  // the packets after which one was sent, counted from the first
+        for (uint64_t n = 0; n < 6 * size; n++) {
+            const auto repair = encoder.protect(any_media_packet(random, from + n, 200));
+            if (repair && repair->line == Line::column) columns.push_back(n);
+        }
+        // A row's repair has the right of way: a column is sent one packet later then.
+        REQUIRE(columns.size() >= 4u * matrix.columns);
+        for (size_t i = 0; i < columns.size(); i++) {
+            const uint64_t due = size + i * matrix.rows;
+            CHECK(columns[i] >= due);
+            CHECK(columns[i] <= due + (matrix.row_repair ? 1 : 0));
+        }
     }
 }

@@ -58,7 +58,8 @@ TEST_CASE("a repair header, as the standard draws it", "[fec]") {
     CHECK(parsed->header.members.reach() == 28);
     CHECK(std::ranges::equal(parsed->body, hex("c0ffee")));
     const rtp::fec::Own own{.sequence = 0x0102, .timestamp = 0x01020304, .media_ssrc = 9, .body_size = 3};
-    const auto written = rtp::fec::write_st2022(st2022({}), parsed->header, own);
+    rtp::fec::Head written;
+    rtp::fec::write_st2022(st2022({}), parsed->header, own, written);
     CHECK(std::ranges::equal(written.span(), std::span{packet}.first(28)));
 
     const Bytes row = hex("8060 0000 00000000 00000000  0001 0000 80000000 00000000 40010a00");

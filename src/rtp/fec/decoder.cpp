@@ -44,6 +44,10 @@ bool Decoder::media(std::span<const std::byte> packet) noexcept {
     return true;
 }
 
+void Decoder::fetch(std::span<const std::byte> packet) const noexcept {
+    fetch_lines<true>(packets_[numbering_.nearest(wire::load16(&packet[2])) % window_], kLead + packet.size());
+}
+
 // The number of a packet, of a source that restarted also. None: a stray.
 std::optional<uint64_t> Decoder::place(std::span<const std::byte> packet, bool& known_already) noexcept {
     const uint16_t sequence = wire::load16(&packet[2]);

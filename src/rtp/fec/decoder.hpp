@@ -44,6 +44,8 @@ public:
 
     // `packet` is valid RTP. False: it is known already, recovered or received.
     bool media(std::span<const std::byte> packet) noexcept;
+    // Some packets before media(): where the packet will be kept.
+    void fetch(std::span<const std::byte> packet) const noexcept;
     // `packet` is any UDP payload that came as repair; among the media, it is valid RTP.
     void repair(const Carriage& carriage, std::span<const std::byte> packet) noexcept;
     // The next packet that can be recovered, valid until the next call; call until there is none.

@@ -77,8 +77,19 @@ PENSTOCK_INLINE void Encoder::add(Sum* row, Sum* column, std::span<const std::by
     };
     join(row);
     join(column);
-    if (row != nullptr && column != nullptr && std::min(row->size, column->size) >= body.size()) [[likely]]
-        return xor_.two(at(*row), at(*column), body.data(), body.size());
+    const size_t size = body.size();
+    if (row != nullptr && column != nullptr) [[likely]] {
+        if (std::min(row->size, column->size) >= size) [[likely]]
+            return xor_.two(at(*row), at(*column), body.data(), size);
+        if (row->count == 1 && column->size >= size) {
+            row->size = static_cast<uint16_t>(size);
+            return xor_.first(at(*row), at(*column), body.data(), size);
+        }
+        if (column->count == 1 && row->size >= size) {
+            column->size = static_cast<uint16_t>(size);
+            return xor_.first(at(*column), at(*row), body.data(), size);
+        }
+    }
     if (row != nullptr) extend(*row, body);
     if (column != nullptr) extend(*column, body);
 }
@@ -92,26 +103,78 @@ PENSTOCK_INLINE Encoder::Cell Encoder::cell_of(uint64_t number) const noexcept {
     return {newest_.row + static_cast<uint64_t>(int64_t{rows}), static_cast<uint32_t>(at - rows * columns)};
 }
 
-std::optional<Repair> Encoder::protect(std::span<const std::byte> packet) noexcept {
-    const auto place = numbering_.place(wire::load16(&packet[2]), wire::load32(&packet[8]));
+// Null: the packet is in none of the lines that are open, or in them already.
+Encoder::Row* Encoder::place(std::span<const std::byte> packet, Cell& cell) noexcept {
+    const uint16_t sequence = wire::load16(&packet[2]);
+    const auto place = numbering_.place(sequence, wire::load32(&packet[8]));
     if (place && place->restarted) start(packet);
-    if (renumbers()) [[unlikely]]
-        renumber(place ? place->number : numbering_.nearest(wire::load16(&packet[2])), place.has_value());
-    if (!place) return {};
-    if (place->number < start_) return {};  // reordered before the very first
+    if (renumbers()) renumber(place ? place->number : numbering_.nearest(sequence), place.has_value());
+    if (!place || place->number < start_) return nullptr;  // reordered before the very first
     if (packet.size() > largest_) {
         counters_.too_large.add();
-        return {};
+        return nullptr;
     }
-    const Cell cell = cell_of(place->number);
+    cell = cell_of(place->number);
     Row* const row = row_at(cell.row);
-    if (row == nullptr || (row->seen >> cell.column & 1) != 0) return {};
-    row->seen |= uint32_t{1} << cell.column;
+    if (row == nullptr || (row->seen >> cell.column & 1) != 0) return nullptr;
     if (place->number >= numbering_.newest()) {
         numbering_.advance(place->number);
         newest_ = cell;
         newest_timestamp_ = wire::load32(&packet[4]);
     }
+    return row;
+}
+
+// The same for the packet behind the newest. By members: a Cell that is copied whole has to wait until it was written.
+PENSTOCK_INLINE Encoder::Row* Encoder::place_next(std::span<const std::byte> packet, Cell& cell) noexcept {
+    Row* row = &rows_[newest_row_];
+    if (newest_.column + 1 != matrix_.columns) {
+        newest_.column++;
+    } else {
+        row = row_at(newest_.row + 1);
+        newest_.row++;
+        newest_.column = 0;
+    }
+    cell.row = newest_.row;
+    cell.column = newest_.column;
+    numbering_.advance(numbering_.newest() + 1);
+    newest_timestamp_ = wire::load32(&packet[4]);
+    return row;
+}
+
+// Where it is likely to belong: in the newest row, or at the beginning of the next one.
+uint32_t Encoder::column_of(std::span<const std::byte> packet) const noexcept {
+    const auto ahead = static_cast<uint16_t>(wire::load16(&packet[2]) - static_cast<uint16_t>(numbering_.newest()));
+    const uint32_t at = newest_.column + ahead;
+    return at < matrix_.columns ? at : at < 2u * matrix_.columns ? at - matrix_.columns : 0;
+}
+
+void Encoder::fetch_state() const noexcept { fetch_lines(this, sizeof *this); }
+
+void Encoder::fetch_places() const noexcept {
+    __builtin_prefetch(&rows_[newest_row_]);
+    __builtin_prefetch(&columns_[newest_.column + 1 < columns_.size() ? newest_.column + 1 : 0]);
+    __builtin_prefetch(free_.data() + free_.size());
+}
+
+void Encoder::fetch_sums(std::span<const std::byte> packet) const noexcept {
+    const auto fetch_sum = [&](const Sum& sum) __attribute__((always_inline)) {
+        if (sum.slot == kNoSlot && free_.empty()) return;
+        fetch_lines<true>(slots_[sum.slot != kNoSlot ? sum.slot : free_.back()], packet.size());
+    };
+    const uint32_t column = column_of(packet);
+    if (matrix_.row_repair) fetch_sum(column > newest_.column ? rows_[newest_row_].sum : Sum{});
+    if (matrix_.column_repair) fetch_sum(columns_[column].current.sum);
+}
+
+std::optional<Repair> Encoder::protect(std::span<const std::byte> packet) noexcept {
+    Cell cell;
+    const bool usual = numbering_.follows(wire::load16(&packet[2]), wire::load32(&packet[8])) &&
+                       packet.size() <= largest_ && !renumbers();
+    Row* const row = usual ? place_next(packet, cell) : place(packet, cell);
+    if (row == nullptr) [[unlikely]]
+        return {};
+    row->seen |= uint32_t{1} << cell.column;
     Block* const block = matrix_.column_repair ? block_at(columns_[cell.column], cell.row) : nullptr;
     add(matrix_.row_repair ? &row->sum : nullptr, block != nullptr ? &block->sum : nullptr, packet);
 
@@ -125,6 +188,8 @@ std::optional<Repair> Encoder::protect(std::span<const std::byte> packet) noexce
     if (row->sum.count == matrix_.columns) {
         return take(row->sum, Line::row, start_ + cell.row * matrix_.columns);
     }
+    if (numbering_.newest() < column_due_) [[likely]]
+        return {};
     return due_column();
 }
 
@@ -208,42 +273,43 @@ void Encoder::abandon(Sum& sum) noexcept {
     free_.push_back(std::exchange(sum.slot, kNoSlot));
 }
 
-std::optional<Members> Encoder::members_of(Line line, uint64_t base) const noexcept {
+// False: there is no mask that reaches from the first to the last.
+PENSTOCK_INLINE bool Encoder::name(Line line, uint64_t base, Members& members) const noexcept {
     const bool row = line == Line::row;
-    const Members plain{.base = static_cast<uint16_t>(base),
-                        .offset = row ? uint8_t{1} : matrix_.columns,
-                        .count = row ? matrix_.columns : matrix_.rows};
-    if (!renumbers()) return plain;
+    members.base = static_cast<uint16_t>(base);
+    members.offset = row ? uint8_t{1} : matrix_.columns;
+    members.count = row ? matrix_.columns : matrix_.rows;
+    if (!renumbers()) return true;
     // By the numbers they are sent with: repair of other lines lies between them.
     Mask mask;
     const uint16_t first = renumbering_.of(base);
-    for (unsigned i = 0; i < plain.count; i++) {
-        const auto at = static_cast<uint16_t>(renumbering_.of(base + uint64_t{i} * plain.offset) - first);
-        if (at >= Mask::kMost) return std::nullopt;
+    for (unsigned i = 0; i < members.count; i++) {
+        const auto at = static_cast<uint16_t>(renumbering_.of(base + uint64_t{i} * members.offset) - first);
+        if (at >= Mask::kMost) return false;
         mask.set(at);
     }
-    return Members::of(first, mask);
+    members = *Members::of(first, mask);
+    return true;
 }
 
+// Each thing is written where it is to be: what is copied right after it was written in parts has to wait for them.
 std::optional<Repair> Encoder::take(Sum& sum, Line line, uint64_t base) noexcept {
-    std::optional<Repair> repair;
-    const auto members = members_of(line, base);
+    std::optional<Repair> repair{std::in_place};
     uint16_t& stream =
         code_.carriage.scheme == Scheme::st2022_1 && line == Line::column ? column_sequence_ : row_sequence_;
     const Own own{.sequence = renumbers() ? renumbering_.next(last_) : stream,
                   .timestamp = newest_timestamp_,
                   .media_ssrc = numbering_.ssrc(),
                   .body_size = sum.size};
-    const RepairHeader header{.line = line,
-                              .members = members.value_or(Members{}),
-                              .fields = sum.fields,
-                              .columns_follow = line == Line::row && matrix_.column_repair};
-    const auto head = members ? write_repair(code_, header, own) : std::nullopt;
-    if (!head) {
+    RepairHeader header{
+        .line = line, .fields = sum.fields, .columns_follow = line == Line::row && matrix_.column_repair};
+    if (!name(line, base, header.members) || !write_repair(code_, header, own, repair->head)) {
         abandon(sum);
+        repair.reset();
         return repair;
     }
-    repair.emplace(line, *head, std::span<const std::byte>{at(sum), sum.size});
+    repair->line = line;
+    repair->body = {at(sum), sum.size};
     free_.push_back(std::exchange(sum.slot, kNoSlot));
     stream++;
     if (renumbers()) renumbering_.step_after(last_);

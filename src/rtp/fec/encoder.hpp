@@ -41,6 +41,12 @@ public:
     // `packet` is valid RTP. What it returns is to be sent after it.
     std::optional<Repair> protect(std::span<const std::byte> packet) noexcept;
 
+    // Before protect(), that it need not wait for memory. Each step reads what the former has fetched, so some packets
+    // should lie between them. Worth it for many encoders, whose sums no cache holds.
+    void fetch_state() const noexcept;
+    void fetch_places() const noexcept;
+    void fetch_sums(std::span<const std::byte> packet) const noexcept;
+
     // Carriage::among_media: the sequence number with which the last protected packet is to be sent.
     bool renumbers() const noexcept { return code_.carriage.among_media; }
     uint16_t sequence() const noexcept { return sequence_; }
@@ -78,9 +84,12 @@ private:
     };
 
     void start(std::span<const std::byte> packet) noexcept;
+    uint32_t column_of(std::span<const std::byte> packet) const noexcept;
     std::byte* at(const Sum& sum) noexcept { return slots_[sum.slot] + place_; }
     void renumber(uint64_t number, bool placed) noexcept;
     Cell cell_of(uint64_t number) const noexcept;
+    Row* place(std::span<const std::byte> packet, Cell& cell) noexcept;
+    Row* place_next(std::span<const std::byte> packet, Cell& cell) noexcept;
     Row* row_at(uint64_t row) noexcept;
     Block* block_at(Column& column, uint64_t row) noexcept;
     void add(Sum* row, Sum* column, std::span<const std::byte> packet) noexcept;
@@ -91,7 +100,7 @@ private:
     Block* due_at(size_t column, uint64_t number) noexcept;
     void find_due() noexcept;
     std::optional<Repair> take(Sum& sum, Line line, uint64_t base) noexcept;
-    std::optional<Members> members_of(Line line, uint64_t base) const noexcept;
+    bool name(Line line, uint64_t base, Members& members) const noexcept;
 
     const Code code_;
     const Matrix matrix_;  // of the code

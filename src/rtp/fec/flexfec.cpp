@@ -111,9 +111,8 @@ std::expected<RepairPacket, BadRepair> parse_flexfec(std::span<const std::byte> 
     return out;
 }
 
-std::optional<Head> write_flexfec(const Code& code, const RepairHeader& header, const Own& own) noexcept {
-    Head head;
-    std::byte* p = head.bytes.data();
+bool write_flexfec(const Code& code, const RepairHeader& header, const Own& own, Head& to) noexcept {
+    std::byte* p = to.bytes.data();
     wire::store16(p, static_cast<uint16_t>(kVersion | 0x0100 | code.carriage.payload_type));  // one CSRC
     wire::store16(p + 2, own.sequence);
     wire::store32(p + 4, own.timestamp);
@@ -127,15 +126,15 @@ std::optional<Head> write_flexfec(const Code& code, const RepairHeader& header, 
     p += 10;
     if (code.mask) {
         const auto mask = header.members.as_mask(Mask::kMost);
-        if (!mask) return std::nullopt;
+        if (!mask) return false;
         p += write_mask(p, *mask);
     } else {
         const bool row = header.line == Line::row;
         *p++ = static_cast<std::byte>(row ? header.members.count : header.members.offset);
         *p++ = static_cast<std::byte>(row ? (header.columns_follow ? 1 : 0) : header.members.count);
     }
-    head.size = static_cast<uint8_t>(p - head.bytes.data());
-    return head;
+    to.size = static_cast<uint8_t>(p - to.bytes.data());
+    return true;
 }
 
 }  // namespace penstock::rtp::fec

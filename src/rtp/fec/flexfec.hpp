@@ -7,7 +7,7 @@
 namespace penstock::rtp::fec {
 
 std::expected<RepairPacket, BadRepair> parse_flexfec(std::span<const std::byte> packet, uint8_t payload_type) noexcept;
-std::optional<Head> write_flexfec(const Code& code, const RepairHeader& header, const Own& own) noexcept;
+bool write_flexfec(const Code& code, const RepairHeader& header, const Own& own, Head& to) noexcept;
 
 // The repair stream's SSRC. RFC 3550 wants it random: the media's is, and this is another for each, with no state that
 // a restart could lose.

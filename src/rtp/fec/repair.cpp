@@ -52,13 +52,14 @@ std::expected<RepairPacket, BadRepair> parse_repair(const Carriage& carriage,
     return parse_st2022(packet);
 }
 
-std::optional<Head> write_repair(const Code& code, const RepairHeader& header, const Own& own) noexcept {
+bool write_repair(const Code& code, const RepairHeader& header, const Own& own, Head& to) noexcept {
     switch (code.carriage.scheme) {
-        case Scheme::flexfec: return write_flexfec(code, header, own);
-        case Scheme::ulpfec: return write_ulpfec(code, header, own);
+        case Scheme::flexfec: return write_flexfec(code, header, own, to);
+        case Scheme::ulpfec: return write_ulpfec(code, header, own, to);
         case Scheme::st2022_1: break;
     }
-    return write_st2022(code, header, own);
+    write_st2022(code, header, own, to);
+    return true;
 }
 
 }  // namespace penstock::rtp::fec

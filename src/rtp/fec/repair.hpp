@@ -137,7 +137,7 @@ struct Own {
     uint16_t body_size = 0;
 };
 
-// None: the scheme cannot say this set of packets.
-std::optional<Head> write_repair(const Code& code, const RepairHeader& header, const Own& own) noexcept;
+// False: the scheme cannot say this set of packets.
+bool write_repair(const Code& code, const RepairHeader& header, const Own& own, Head& to) noexcept;
 
 }  // namespace penstock::rtp::fec

@@ -39,9 +39,9 @@ std::expected<RepairPacket, BadRepair> parse_st2022(std::span<const std::byte> p
     return RepairPacket{header, packet.subspan(kSize), {}};
 }
 
-Head write_st2022(const Code& code, const RepairHeader& header, const Own& own) noexcept {
-    Head head{.size = kSize};
-    std::byte* const p = head.bytes.data();
+void write_st2022(const Code& code, const RepairHeader& header, const Own& own, Head& to) noexcept {
+    to.size = kSize;
+    std::byte* const p = to.bytes.data();
     const FieldSum& fields = header.fields;
     wire::store16(p, static_cast<uint16_t>(kVersion | (fields.flags & ~kPayloadTypeBits) | code.carriage.payload_type));
     wire::store16(p + 2, own.sequence);
@@ -54,7 +54,7 @@ Head write_st2022(const Code& code, const RepairHeader& header, const Own& own) 
     p[24] = static_cast<std::byte>(header.line == Line::row ? kRow : 0);
     p[25] = static_cast<std::byte>(header.members.offset);
     p[26] = static_cast<std::byte>(header.members.count);
-    return head;
+    p[27] = {};
 }
 
 }  // namespace penstock::rtp::fec

@@ -10,6 +10,6 @@ inline constexpr uint16_t kColumnPort = 2, kRowPort = 4;  // beyond the port of 
 std::expected<RepairPacket, BadRepair> parse_st2022(std::span<const std::byte> packet) noexcept;
 
 // SSRC 0: repair packets are told by their port.
-Head write_st2022(const Code& code, const RepairHeader& header, const Own& own) noexcept;
+void write_st2022(const Code& code, const RepairHeader& header, const Own& own, Head& to) noexcept;
 
 }  // namespace penstock::rtp::fec

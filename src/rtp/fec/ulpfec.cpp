@@ -47,12 +47,12 @@ std::expected<RepairPacket, BadRepair> parse_ulpfec(std::span<const std::byte> p
         wire::load32(&packet[8])};
 }
 
-std::optional<Head> write_ulpfec(const Code& code, const RepairHeader& header, const Own& own) noexcept {
+bool write_ulpfec(const Code& code, const RepairHeader& header, const Own& own, Head& to) noexcept {
     const auto mask = header.members.as_mask(kUlpfecMost);
-    if (!mask) return std::nullopt;
+    if (!mask) return false;
     const bool with_long = mask->last() >= kShortMask;
-    Head head{.size = static_cast<uint8_t>(kMediaHeader + (with_long ? kWithLong : kShort))};
-    std::byte* p = head.bytes.data();
+    to.size = static_cast<uint8_t>(kMediaHeader + (with_long ? kWithLong : kShort));
+    std::byte* p = to.bytes.data();
     wire::store16(p, static_cast<uint16_t>(kVersion | code.carriage.payload_type));
     wire::store16(p + 2, own.sequence);
     wire::store32(p + 4, own.timestamp);
@@ -68,7 +68,7 @@ std::optional<Head> write_ulpfec(const Code& code, const RepairHeader& header, c
         if (mask->has(i)) bits |= uint64_t{1} << (63 - i);
     wire::store16(p + 12, static_cast<uint16_t>(bits >> 48));
     if (with_long) wire::store32(p + 14, static_cast<uint32_t>(bits >> 16));
-    return head;
+    return true;
 }
 
 }  // namespace penstock::rtp::fec

@@ -9,6 +9,6 @@ namespace penstock::rtp::fec {
 inline constexpr unsigned kUlpfecMost = 48;  // packets from the first protected to the last
 
 std::expected<RepairPacket, BadRepair> parse_ulpfec(std::span<const std::byte> packet, uint8_t payload_type) noexcept;
-std::optional<Head> write_ulpfec(const Code& code, const RepairHeader& header, const Own& own) noexcept;
+bool write_ulpfec(const Code& code, const RepairHeader& header, const Own& own, Head& to) noexcept;
 
 }  // namespace penstock::rtp::fec

@@ -18,23 +18,24 @@ uint64_t load(const std::byte* p) noexcept {
     std::memcpy(&v, p, sizeof v);
     return v;
 }
-void xor_word(std::byte* to, uint64_t v) noexcept {
-    v ^= load(to);
-    std::memcpy(to, &v, sizeof v);
-}
+void store(std::byte* to, uint64_t v) noexcept { std::memcpy(to, &v, sizeof v); }
+
+// Where a sum begins, its memory has no meaning yet and is not read.
+enum class Sum : bool { begins, goes_on };
 
 void portable_one(std::byte* to, const std::byte* from, size_t size) noexcept {
-    for (; size >= 8; size -= 8, to += 8, from += 8) xor_word(to, load(from));
+    for (; size >= 8; size -= 8, to += 8, from += 8) store(to, load(to) ^ load(from));
     for (size_t i = 0; i < size; i++) to[i] ^= from[i];
 }
+template <Sum kA>
 void portable_two(std::byte* a, std::byte* b, const std::byte* from, size_t size) noexcept {
     for (; size >= 8; size -= 8, a += 8, b += 8, from += 8) {
         const uint64_t v = load(from);
-        xor_word(a, v);
-        xor_word(b, v);
+        store(a, kA == Sum::begins ? v : v ^ load(a));
+        store(b, v ^ load(b));
     }
     for (size_t i = 0; i < size; i++) {
-        a[i] ^= from[i];
+        a[i] = kA == Sum::begins ? from[i] : a[i] ^ from[i];
         b[i] ^= from[i];
     }
 }
@@ -42,48 +43,53 @@ void portable_two(std::byte* a, std::byte* b, const std::byte* from, size_t size
 // The same loop by each instruction set: whole vectors, then the portable one for the rest.
 #if defined(__x86_64__)
 
+template <Sum kSum>
 void sse2_add(std::byte* to, __m128i v) noexcept {
     auto* const p = reinterpret_cast<__m128i*>(to);
-    _mm_storeu_si128(p, _mm_xor_si128(_mm_loadu_si128(p), v));
+    _mm_storeu_si128(p, kSum == Sum::begins ? v : _mm_xor_si128(_mm_loadu_si128(p), v));
 }
 void sse2_one(std::byte* to, const std::byte* from, size_t size) noexcept {
     for (; size >= 16; size -= 16, to += 16, from += 16)
-        sse2_add(to, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+        sse2_add<Sum::goes_on>(to, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
     portable_one(to, from, size);
 }
+template <Sum kA>
 void sse2_two(std::byte* a, std::byte* b, const std::byte* from, size_t size) noexcept {
     for (; size >= 16; size -= 16, a += 16, b += 16, from += 16) {
         const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-        sse2_add(a, v);
-        sse2_add(b, v);
+        sse2_add<kA>(a, v);
+        sse2_add<Sum::goes_on>(b, v);
     }
-    portable_two(a, b, from, size);
+    portable_two<kA>(a, b, from, size);
 }
 
 #define PENSTOCK_AVX2 __attribute__((target("avx2")))
 
+template <Sum kSum>
 PENSTOCK_AVX2 inline void avx2_add(std::byte* to, __m256i v) noexcept {
     auto* const p = reinterpret_cast<__m256i*>(to);
-    _mm256_storeu_si256(p, _mm256_xor_si256(_mm256_loadu_si256(p), v));
+    _mm256_storeu_si256(p, kSum == Sum::begins ? v : _mm256_xor_si256(_mm256_loadu_si256(p), v));
 }
 PENSTOCK_AVX2 void avx2_one(std::byte* to, const std::byte* from, size_t size) noexcept {
     for (; size >= 32; size -= 32, to += 32, from += 32)
-        avx2_add(to, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+        avx2_add<Sum::goes_on>(to, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
     sse2_one(to, from, size);
 }
+template <Sum kA>
 PENSTOCK_AVX2 void avx2_two(std::byte* a, std::byte* b, const std::byte* from, size_t size) noexcept {
     for (; size >= 32; size -= 32, a += 32, b += 32, from += 32) {
         const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-        avx2_add(a, v);
-        avx2_add(b, v);
+        avx2_add<kA>(a, v);
+        avx2_add<Sum::goes_on>(b, v);
     }
-    sse2_two(a, b, from, size);
+    sse2_two<kA>(a, b, from, size);
 }
 
 #define PENSTOCK_AVX512 __attribute__((target("avx512f,avx512bw")))
 
+template <Sum kSum>
 PENSTOCK_AVX512 inline void avx512_add(std::byte* to, __m512i v) noexcept {
-    _mm512_storeu_si512(to, _mm512_xor_si512(_mm512_loadu_si512(to), v));
+    _mm512_storeu_si512(to, kSum == Sum::begins ? v : _mm512_xor_si512(_mm512_loadu_si512(to), v));
 }
 // What is to be added, line by line of the sum: add(i, v). Where the sum begins or ends within a line, a mask reads
 // zeros for the rest of it, and nothing is stored by a mask: the next packet's load would have to wait for that.
@@ -104,46 +110,53 @@ size_t place_in_line(const std::byte* p) noexcept { return reinterpret_cast<uint
 PENSTOCK_AVX512 void avx512_one(std::byte* to, const std::byte* from, size_t size) noexcept {
     const size_t skip = place_in_line(to);
     to -= skip;
-    avx512_each_line(skip, from, size, [&](size_t i, __m512i v) PENSTOCK_AVX512 { avx512_add(to + i, v); });
+    avx512_each_line(skip, from, size,
+                     [&](size_t i, __m512i v) PENSTOCK_AVX512 { avx512_add<Sum::goes_on>(to + i, v); });
 }
+template <Sum kA>
 PENSTOCK_AVX512 void avx512_two(std::byte* a, std::byte* b, const std::byte* from, size_t size) noexcept {
     const size_t skip = place_in_line(a);
     a -= skip;
     b -= skip;
     avx512_each_line(skip, from, size, [&](size_t i, __m512i v) PENSTOCK_AVX512 {
-        avx512_add(a + i, v);
-        avx512_add(b + i, v);
+        avx512_add<kA>(a + i, v);
+        avx512_add<Sum::goes_on>(b + i, v);
     });
 }
 
 #elif defined(__aarch64__)  // where NEON is always there
 
+template <Sum kSum>
 void neon_add(std::byte* to, uint8x16_t v) noexcept {
     auto* const p = reinterpret_cast<uint8_t*>(to);
-    vst1q_u8(p, veorq_u8(vld1q_u8(p), v));
+    vst1q_u8(p, kSum == Sum::begins ? v : veorq_u8(vld1q_u8(p), v));
 }
 void neon_one(std::byte* to, const std::byte* from, size_t size) noexcept {
-    for (; size >= 16; size -= 16, to += 16, from += 16) neon_add(to, vld1q_u8(reinterpret_cast<const uint8_t*>(from)));
+    for (; size >= 16; size -= 16, to += 16, from += 16)
+        neon_add<Sum::goes_on>(to, vld1q_u8(reinterpret_cast<const uint8_t*>(from)));
     portable_one(to, from, size);
 }
+template <Sum kA>
 void neon_two(std::byte* a, std::byte* b, const std::byte* from, size_t size) noexcept {
     for (; size >= 16; size -= 16, a += 16, b += 16, from += 16) {
         const uint8x16_t v = vld1q_u8(reinterpret_cast<const uint8_t*>(from));
-        neon_add(a, v);
-        neon_add(b, v);
+        neon_add<kA>(a, v);
+        neon_add<Sum::goes_on>(b, v);
     }
-    portable_two(a, b, from, size);
+    portable_two<kA>(a, b, from, size);
 }
 
 #endif
 
 constexpr std::array kXors {
 #if defined(__x86_64__)
-    Xor{"avx512", avx512_one, avx512_two, 64}, Xor{"avx2", avx2_one, avx2_two, 1}, Xor{"sse2", sse2_one, sse2_two, 1},
+    Xor{"avx512", avx512_one, avx512_two<Sum::goes_on>, avx512_two<Sum::begins>, 64},
+        Xor{"avx2", avx2_one, avx2_two<Sum::goes_on>, avx2_two<Sum::begins>, 1},
+        Xor{"sse2", sse2_one, sse2_two<Sum::goes_on>, sse2_two<Sum::begins>, 1},
 #elif defined(__aarch64__)
-    Xor{"neon", neon_one, neon_two, 1},
+    Xor{"neon", neon_one, neon_two<Sum::goes_on>, neon_two<Sum::begins>, 1},
 #endif
-        Xor{"portable", portable_one, portable_two, 1},
+        Xor{"portable", portable_one, portable_two<Sum::goes_on>, portable_two<Sum::begins>, 1},
 };
 
 size_t first_runnable() noexcept {

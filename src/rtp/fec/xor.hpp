@@ -3,7 +3,7 @@
 // what the machine can run: the build's own -march is an old one.
 //
 // Sums lie in memory of which whole lines of 64 bytes are the caller's: what lies beside them there is written as it
-// is.
+// is, or as zeros where a sum begins.
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -17,6 +17,8 @@ struct Xor {
     // a ^= from and b ^= from, reading it once: a packet belongs to a row and to a column. a and b do not overlap.
     // Both begin at the same place of a line.
     void (*two)(std::byte* a, std::byte* b, const std::byte* from, size_t size) noexcept;
+    // a = from and b ^= from: the packet is the first of a.
+    void (*first)(std::byte* a, std::byte* b, const std::byte* from, size_t size) noexcept;
     // Where sums begin at the same place as packets, modulo this, no vector lies in two lines. 1: that gains nothing.
     size_t line;
 };
