@@ -1,5 +1,7 @@
 // The fourth part of Worker: forward error correction. Media packets pass through the track's decoder and encoders on
 // their way to replicate(); what they make leaves in buffers of its own, by the same legs or by the repair legs.
+#include <rte_prefetch.h>
+
 #include <array>
 #include <cstring>
 #include <optional>
@@ -28,6 +30,35 @@ void protect(const flow::Fec& fec, std::span<const std::byte> packet, Repairs& r
 }
 
 }  // namespace
+
+// The sums of so many encoders stay in the cache of a core: with 10 x 10, each has twenty open at once.
+constexpr size_t kNear = 24;
+
+// The way to the sums has four steps, each of which waits for the memory of the former.
+void Worker::fetch_encoders(std::span<const Flow* const> flows) const noexcept {
+    if (table_->encoders() <= kNear) return;
+    const auto each = [&](auto fetch) {
+        for (const Flow* const f : flows)
+            if (f != nullptr && f->has_fec && f->owner == plan_.id) fetch(f->fec);
+    };
+    each([](const flow::Fec* fec) { rte_prefetch0(fec); });
+    each([](const flow::Fec* fec) { rte_prefetch0(fec->repairs.data()); });
+    each([](const flow::Fec* fec) {
+        for (const flow::RepairRenditions& r : fec->repairs) r.encoder->fetch_state();
+    });
+    each([](const flow::Fec* fec) {
+        for (const flow::RepairRenditions& r : fec->repairs) r.encoder->fetch_places();
+    });
+}
+
+void Worker::fetch_for_fec(const rte_mbuf* m, const Classified& in, const Flow& f) const noexcept {
+    const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
+    if (f.kind != flow::Kind::rtp || f.owner != plan_.id || packet.size() < rtp::fec::kMediaHeader) return;
+    rtp::fec::fetch_lines(packet.data(), packet.size());
+    if (f.fec->decoder != nullptr) f.fec->decoder->fetch(packet);
+    if (table_->encoders() <= kNear) return;
+    for (const flow::RepairRenditions& r : f.fec->repairs) r.encoder->fetch_sums(packet);
+}
 
 // A valid media packet that was counted for its path and is the first of its number by any path.
 void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& arrived, const Flow& f) noexcept {

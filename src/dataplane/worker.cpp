@@ -26,7 +26,7 @@ using flow::Leg;
 namespace {
 
 // How many packets ahead legs are fetched, and then their states.
-constexpr size_t kLegsAhead = 8, kStatesAhead = 4;
+constexpr size_t kLegsAhead = 8, kStatesAhead = 4, kBodiesAhead = 3;
 
 __extension__ using Wide = unsigned __int128;
 
@@ -166,6 +166,7 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
     auto* const seen = reinterpret_cast<Classified*>(room);
     std::array<const flow::Table::Slot*, kBurst> slots;
     std::array<const Flow*, kBurst> flows;
+    bool any_fec = false;
 
     for (rte_mbuf* m : burst) {
         rte_prefetch0(rte_pktmbuf_mtod(m, const void*));
@@ -197,6 +198,7 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         if (flows[i] == nullptr) continue;
         rte_prefetch0(flows[i]->path);
         rte_prefetch0(flows[i]->legs);
+        any_fec |= flows[i]->has_fec;
     }
     if (tap_ != nullptr) [[unlikely]] {
         tap_->begin(now_);
@@ -211,12 +213,21 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         if (i < burst.size())
             for (const Leg& leg : first_legs(flows[i])) rte_prefetch0(leg.state);
     };
+    const auto fetch_body = [&](size_t i) {
+        if (i < burst.size() && flows[i] != nullptr && flows[i]->has_fec) fetch_for_fec(burst[i], seen[i], *flows[i]);
+    };
+    if (any_fec) [[unlikely]] {
+        fetch_encoders(std::span{flows}.first(burst.size()));
+        for (size_t i = 0; i < kBodiesAhead; i++) fetch_body(i);
+    }
     latency_.fetch(std::span{flows}.first(burst.size()), sample);
     for (size_t i = 0; i < kLegsAhead; i++) fetch_legs(i);
     for (size_t i = 0; i < kStatesAhead; i++) fetch_states(i);
     for (size_t i = 0; i < burst.size(); i++) {
         fetch_legs(i + kLegsAhead);
         fetch_states(i + kStatesAhead);
+        if (any_fec) [[unlikely]]
+            fetch_body(i + kBodiesAhead);
         rte_mbuf* m = burst[i];
         const Classified& in = seen[i];
         if (flows[i] != nullptr) {

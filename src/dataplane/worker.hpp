@@ -162,6 +162,9 @@ private:
                    flow::Audience audience) noexcept;
     void serve_shares() noexcept;
     // FEC: fec.cpp.
+    // Before packets of tracks with FEC have their turn: fec.cpp.
+    void fetch_encoders(std::span<const flow::Flow* const> flows) const noexcept;
+    void fetch_for_fec(const rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) const noexcept;
     void take_with_fec(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void leave(const RxQueue& from, rte_mbuf* m, flow::Classified in, const flow::Flow& f) noexcept;
     void take_other_type(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,

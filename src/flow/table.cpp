@@ -25,7 +25,16 @@ void Table::set(size_t index, std::shared_ptr<const Shard> shard) {
     shards_[index] = std::move(shard);
 }
 
+namespace {
+
+size_t encoders_of(const Flow& flow) noexcept {
+    return flow.kind == Kind::rtp && flow.has_fec && !flow.second_path ? flow.fec->repairs.size() : 0;
+}
+
+}  // namespace
+
 void Table::note_served(const Flow& flow) {
+    encoders_ += encoders_of(flow);
     if (flow.kind == Kind::rtp && flow.delay && !flow.second_path) delayed_.push_back(&flow);
     const bool joins = flow.late && !flow.late->joins.empty();
     if (flow.kind != Kind::rtp || (!joins && !flow.repetition)) return;
@@ -62,6 +71,7 @@ std::unique_ptr<const Table> Table::with(std::span<const FlowPtr> added, std::sp
     for (const FlowPtr& flow : removed) {
         part(flow);
         gone.insert(flow.get());
+        next->encoders_ -= encoders_of(*flow);
     }
     for (auto& [index, flows] : touched) std::erase_if(flows, [&](const FlowPtr& f) { return gone.contains(f.get()); });
     for (auto* const list : {&next->served_, &next->delayed_})

@@ -76,6 +76,9 @@ public:
     // One flow of each track whose packets may wait for others, stopped or not: what waits came before.
     std::span<const Flow* const> delayed() const noexcept { return delayed_; }
 
+    // Of tracks that repair is added to, stopped or not: how many codes.
+    size_t encoders() const noexcept { return encoders_; }
+
     // Flows of RTCP of tracks that ended with this table: their receivers, and sources, are told so. Not of the next.
     std::span<const FlowPtr> ending() const noexcept { return ending_; }
     void set_ending(std::vector<FlowPtr> flows) { ending_ = std::move(flows); }  // before it is published
@@ -121,7 +124,7 @@ private:
     void note_served(const Flow& flow);
 
     PortRange media_;
-    size_t size_ = 0;
+    size_t size_ = 0, encoders_ = 0;
     bool stopped_ = false;
     std::vector<const Flow*> served_, delayed_;
     std::vector<FlowPtr> ending_;
