@@ -185,7 +185,7 @@ def test_two_legs_by_two_networks(with_fec):
             wait_for(lambda: head.metrics().sum("penstock_leg_packets_total") == 2 * head.metrics().sum("penstock_path_packets_total"),
                      "the head")
             strays = int(len(sender.sent) - head.metrics().sum("penstock_path_packets_total"))
-            assert strays <= 0.005 * count, f"{strays} packets did not come as far as the head"
+            assert strays <= 0.05 * count, f"{strays} packets did not come as far as the head"
             wait_for(lambda: tail.metrics().sum("penstock_leg_packets_total") >= count + 190 - strays, "the last packet")
         finally:
             print(figures(sender, head.metrics(), tail.metrics(), load.seconds))  # where they were lost, if they were
