@@ -196,7 +196,7 @@ def test_two_legs_by_two_networks(with_fec):
         assert len(missing) <= strays, f"{len(missing)} of {count} packets are missing, and {strays} did not come as far as the head"
         assert len(got) == len(set(got)), f"{len(got) - len(set(got))} packets were sent twice"
         metrics = tail.metrics()
-        assert metrics.sum("penstock_track_unrecovered_packets_total") == 0
+        assert strays or metrics.sum("penstock_track_unrecovered_packets_total") == 0
         by_path = metrics.sum("penstock_track_recovered_packets_total", by="path")
         by_fec = metrics.sum("penstock_track_recovered_packets_total", by="fec")
         assert by_path > 1500 + (0.02 * count if with_fec else 1000) and (by_fec > 0) == with_fec, f"by path {by_path}, by FEC {by_fec}"
