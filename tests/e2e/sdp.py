@@ -222,6 +222,41 @@ def test_pushed_with_repair(port, transport):
         assert_ledger(penstock.metrics())
 
 
+@cases(transport=("udp", "tcp"))
+def test_pushed_twice(transport):
+    """A publisher says that each packet comes twice to the port of its medium, under two SSRCs: they are two paths of one track."""
+    with Relay(1) as lab:
+        penstock = lab.start_penstock(lab.node, rtsp_config(lab, "listen: [\":554\"], publish: {}"))
+        pusher = Client(lab.source, host=LAN[4], name="live")
+        sdp = ("v=0\r\no=- 1 1 IN IP4 10.1.0.2\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+               "a=ssrc:1000 cname:a@b\r\na=ssrc:1010 cname:a@b\r\na=ssrc-group:DUP 1000 1010\r\na=control:v\r\n")
+        assert pusher.request("ANNOUNCE", body=sdp, Content_Type="application/sdp").status == 200
+        if transport == "udp":
+            assert pusher.setup("v", "RTP/AVP;unicast;client_port={}-{};mode=record").status == 200
+            send = lambda packet: pusher.sockets["v"][0].sendto(packet, (LAN[4], pusher.server_ports["v"][0]))
+        else:
+            reply = pusher.request("SETUP", f"{pusher.url}/v", Transport="RTP/AVP/TCP;interleaved=0-1;mode=record")
+            assert reply.status == 200
+            pusher.session = reply["Session"].split(";")[0]
+            send = lambda packet: pusher.send(b"$\0" + len(packet).to_bytes(2, "big") + packet)
+        assert pusher.request("RECORD").status == 200
+        penstock.cli("add", "output", "live", f"rtp://{receiver_address(1)}:6000")
+        wait_legs(penstock, 1)
+        heard = Capture(lab.receivers[0], "eth0", "udp port 6000")
+        packets = [rtp_packet(1000 + n, n.to_bytes(4, "big") * 50, ssrc=1000) for n in range(300)]
+        for n, packet in enumerate(packets):
+            if n % 10 != 3:
+                send(packet)
+            if n % 10 != 7:
+                send(packet[:8] + (1010).to_bytes(4, "big") + packet[12:])
+            time.sleep(0.001)
+        wait_for(lambda: penstock.metrics().sum("penstock_leg_packets_total", stream="live") == 300, "all of them")
+        assert sorted(heard.payloads(6000)) == sorted(packet.hex() for packet in packets)
+        paths = penstock.show("stream live")["paths"]
+        assert [(path["ssrc"], path["packets"]) for path in paths] == [(1000, 270), (1010, 270)], paths
+        assert_ledger(penstock.metrics())
+
+
 def test_pushed_with_st2022_1():
     """GStreamer's encoder sends columns and rows in media of their own, which the SDP of the publisher calls parityfec: without any
     configuration they mend what is lost on the way, bit for bit."""
