@@ -49,6 +49,7 @@ rtsp::Answer Publishers::receive(const rtsp::Receive& receive) {
                    .copy_of = receive.track.copy_of,
                    .repairs = receive.track.repairs,
                    .repair = receive.track.repair,
+                   .duplicated = receive.track.duplicated,
                    .publisher = {}};
         config::Source source;
         source.rtp = {receive.local, *port};
@@ -96,7 +97,7 @@ Publishers::Recorded Publishers::record(rtsp::SessionId id) {
     };
     for (const Track& track : tracks)
         media.push_back({track.config, track.config.sources.front(), place_of(track.copy_of), place_of(track.repairs),
-                         track.repair});
+                         track.repair, track.duplicated});
     auto wanted = rtsp::tracks_of(media);
     if (!why && wanted.tracks.empty()) why = "repair alone was set up";
     if (!why) {

@@ -53,6 +53,7 @@ private:
         config::Track config;
         std::optional<size_t> copy_of, repairs;  // the order of the one whose second path, or repair, it is
         std::optional<rtp::fec::Carriage> repair;
+        bool duplicated = false;
         Endpoint publisher;
         std::optional<uint8_t> channel{};  // interleaved: of its RTCP, on
         rtsp::ConnectionId connection = 0;

@@ -122,6 +122,7 @@ void Pulled::on(const rtsp::client::Described& described) {
     for (Track& track : tracks_) {
         track.copy_of = known(originals[track.media]);
         track.repairs = known(repaired[track.media]);
+        track.duplicated = sdp::duplicated(media[track.media]);
         track.repair = track.repairs ? sdp::repair_in(media[track.media], media[track.media].formats[0])
                                      : rtsp::repair_among(media[track.media]);
     }
@@ -179,7 +180,7 @@ void Pulled::find_sources(const rtsp::client::Granted& granted) {
 Result<void> Pulled::bring() {
     std::vector<rtsp::ArrivingMedia> media;
     for (const Track& track : tracks_)
-        media.push_back({track.config, track.source, track.copy_of, track.repairs, track.repair});
+        media.push_back({track.config, track.source, track.copy_of, track.repairs, track.repair, track.duplicated});
     auto arriving = rtsp::tracks_of(media);
     if (auto brought = around_.mesh.bring(stream_, std::move(arriving.tracks)); !brought) return brought;
     for (size_t t = 0; t < tracks_.size(); t++) tracks_[t].place = arriving.places[t];

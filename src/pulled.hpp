@@ -61,6 +61,7 @@ private:
         // Which of these it is the second path of, a=group:DUP (RFC 7104), or the repair of, a=group:FEC-FR (RFC 5956).
         std::optional<size_t> copy_of{}, repairs{};
         std::optional<rtp::fec::Carriage> repair{};
+        bool duplicated = false;                            // a=ssrc-group:DUP
         std::optional<rtsp::Place> place{};                 // in the model, once it is granted; none: it is repair
         std::optional<dataplane::IngestWay> rtp{}, rtcp{};  // interleaved
         uint8_t channel = 0;                                // of its RTCP, when it is

@@ -58,11 +58,14 @@ void Worker::follow(const flow::Capture& capture) noexcept {
         if (segmenter) segmenter->capture(tap_);
 }
 
-void Worker::capture_arrivals(std::span<rte_mbuf* const> burst, std::span<const flow::Flow* const> flows) noexcept {
+void Worker::capture_arrivals(std::span<rte_mbuf* const> burst, std::span<const flow::Classified> seen,
+                              std::span<const flow::Flow* const> flows) noexcept {
     if (!tap_->wants(What::arrivals)) return;
     for (size_t i = 0; i < burst.size(); i++) {
-        if (flows[i] == nullptr || flows[i]->owner != plan_.id) continue;  // the owner will see it
-        if (CaptureRecord* record = open(*tap_, flows[i]->path)) fill(*record, burst[i]);
+        const flow::Flow* flow = flows[i];
+        if (flow == nullptr || flow->owner != plan_.id) continue;  // the owner will see it
+        if (flow->kind == flow::Kind::by_ssrc) flow = flow_by_ssrc(burst[i], seen[i], *flow);
+        if (CaptureRecord* record = open(*tap_, flow != nullptr ? flow->path : flows[i]->path)) fill(*record, burst[i]);
     }
     tap_->ring().commit();
 }

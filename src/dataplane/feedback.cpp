@@ -49,6 +49,18 @@ uint32_t media_ssrc(const Flow& track) noexcept {
     return track.watched ? track.continuity->ssrc().value_or(0) : track.ssrc();
 }
 
+// What a receiver says of the media; if nothing, of whatever it reports on first. One that gets packets once more
+// reports on both (RFC 7198 section 3.1).
+std::optional<rtp::ReportBlock> report_on(std::span<const std::byte> rtcp, uint32_t media) noexcept {
+    std::optional<rtp::ReportBlock> report;
+    rtp::each_packet(rtcp, [&](const rtp::RtcpPacket& packet) {
+        rtp::each_report(packet, [&](const rtp::ReportBlock& block) {
+            if (!report || (block.ssrc == media && report->ssrc != media)) report = block;
+        });
+    });
+    return report;
+}
+
 Endpoint sender_endpoint(const rte_mbuf* m, const Classified& in) noexcept {
     const auto frame = bytes_of(m);
     return {flow::sender_of(frame, in), wire::load16(&frame[in.payload_offset - 8u])};
@@ -76,7 +88,7 @@ void Worker::hear(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     feedback->packets.add();
     ledger_.feedback++;
     if (rtcp) {
-        if (const auto report = rtp::first_report(payload)) {
+        if (const auto report = report_on(payload, track != nullptr ? media_ssrc(*track) : 0)) {
             feedback->lost.set(static_cast<uint64_t>(std::max(report->lost, 0)));
             if (track != nullptr)
                 if (const auto away = track->path->upstream.reporter.round_trip(*report, now_))
@@ -115,8 +127,10 @@ void Worker::answer_time(const RxQueue& from, const rte_mbuf* m, const Classifie
 void Worker::serve(std::span<const std::byte> rtcp, const Flow& track, const flow::Receiver* receiver,
                    flow::Feedback& feedback) noexcept {
     const uint32_t media = media_ssrc(track);
+    // Who gets packets once more may ask for either.
+    const uint32_t again = track.repetition != nullptr ? flow::Repeat::ssrc_for(media) : media;
     rtp::each_packet(rtcp, [&](const rtp::RtcpPacket& packet) {
-        if (rtp::asks_key_frame(packet, media)) {
+        if (rtp::asks_key_frame(packet, media) || rtp::asks_key_frame(packet, again)) {
             feedback.key_frames.add();
             ask_key_frame(track);
         }
@@ -124,7 +138,8 @@ void Worker::serve(std::span<const std::byte> rtcp, const Flow& track, const flo
         if (!nack) return;
         rtp::each_number(*nack, [&](uint16_t sequence) {
             feedback.asked.add();
-            if (receiver != nullptr) return resend(sequence, nack->media, track, *receiver);
+            if (receiver != nullptr)
+                return resend(sequence, nack->media == again ? media : nack->media, track, *receiver);
             feedback.not_kept.add();
         });
     });
@@ -288,6 +303,7 @@ void Worker::take_leave(const Flow& f, uint32_t ssrc, flow::Audience audience) n
     Classified like;
     like.ttl = flow::Upstream::kTtl;
     if (f.has_fec && audience != flow::Audience::viewers) send_renumbered_rtcp(m, made(like, bytes.size()), f);
+    if (f.repetition != nullptr && audience != flow::Audience::viewers) repeat_rtcp(bytes, like, f);
     if (f.leg_count == 0 && !f.spread) return rte_pktmbuf_free(m);
     deliver(m, made(like, bytes.size()), f, {wire::sum16(bytes), true}, audience);
 }

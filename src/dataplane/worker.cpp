@@ -203,7 +203,7 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
     if (tap_ != nullptr) [[unlikely]] {
         tap_->begin(now_);
         tap_->arriving_by(from.port);
-        capture_arrivals(burst, std::span{flows}.first(burst.size()));
+        capture_arrivals(burst, std::span{seen, burst.size()}, std::span{flows}.first(burst.size()));
     }
     const auto fetch_legs = [&](size_t i) {
         if (i < burst.size())
@@ -332,6 +332,10 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
                         rtp::Protocol protocol) noexcept {
     const bool rtp = protocol == rtp::Protocol::rtp, rtcp = protocol == rtp::Protocol::rtcp;
     if (!rtp && !rtcp) return drop(m, reason_of(protocol), &f);
+    if (f.kind == flow::Kind::by_ssrc) {
+        const Flow* const path = flow_by_ssrc(m, in, f);
+        return path != nullptr ? take(from, m, in, *path) : drop(m, Drop::path_apart, &f);
+    }
     // The payload type of repair means nothing: it may look like RTCP.
     if (f.kind == flow::Kind::repair) return take_repair(m, in, f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
@@ -339,6 +343,8 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
     f.path->rtcp_packets.add();
     f.path->rtcp_bytes.add(payload.size());
     hear_source(from, m, in, f);
+    const Flow* const other = f.by_ssrc != nullptr ? f.by_ssrc->flows[f.second_path ? 0 : 1] : nullptr;
+    if (other != nullptr) hear_source(from, m, in, *other);  // one datagram may have reports of both
     // A path of a live-live track ends, and the other one may go on with the same SSRC: players would end, too.
     if (f.two_paths && rtp::says_bye(payload)) {
         ledger_.duplicate++;
@@ -348,9 +354,12 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
     Classified altered = in;
     if (f.counts) [[unlikely]]
         restate(m, altered, f);
+    if (other != nullptr) restate(m, altered, *other);
     const Flow& to = f.kind == flow::Kind::rtcp ? f : *f.rtcp;
     if (to.has_fec) [[unlikely]]
         send_renumbered_rtcp(m, altered, to);
+    if (to.repetition != nullptr) [[unlikely]]
+        repeat_rtcp(bytes_of(m).subspan(altered.payload_offset, altered.payload_size), altered, to);
     if (to.watched) [[unlikely]]
         return go_on_with_rtcp(from, m, altered, to);
     replicate(from, m, altered, to);
@@ -362,6 +371,8 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
     const Flow* f = table_->held_back(in.hash, in.key, from.port, [&] { return flow::sender_of(bytes_of(m), in); });
     if (f == nullptr) return false;
     if (f->owner != plan_.id) return hand_over(from, m, *f), true;
+    if (f->kind == flow::Kind::by_ssrc)
+        if (const Flow* const path = flow_by_ssrc(m, in, *f)) f = path;
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f->kind == flow::Kind::feedback) return hear(from, m, in, *f), true;
     if (const auto header = rtp::Header::parse(payload);

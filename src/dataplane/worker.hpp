@@ -107,6 +107,7 @@ private:
     void take_other(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
                     rtp::Protocol protocol) noexcept;
     bool held_back(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
+    const flow::Flow* flow_by_ssrc(const rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) const noexcept;
     void no_flow(const RxQueue& from, rte_mbuf* m, const flow::Classified& in) noexcept;
     void punt(const RxQueue& from, rte_mbuf* m) noexcept;
     void drop(rte_mbuf* m, flow::Drop why, const flow::Flow* of = nullptr) noexcept;
@@ -193,6 +194,7 @@ private:
     unsigned serve_late(const flow::Flow& f, size_t join, unsigned most) noexcept;
     void send_kept(std::span<const std::byte> packet, const flow::Flow& f, size_t join) noexcept;
     unsigned repeat(const flow::Repetition& repetition, unsigned most) noexcept;  // repeat.cpp
+    void repeat_rtcp(std::span<const std::byte> rtcp, const flow::Classified& in, const flow::Flow& f) noexcept;
     void nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept;
 
     // Whatever mended it: to the legs and all else that a packet of the track that arrives goes to.
@@ -244,7 +246,8 @@ private:
 
     // While a capture runs: capture.cpp.
     void follow(const flow::Capture& capture) noexcept;
-    void capture_arrivals(std::span<rte_mbuf* const> burst, std::span<const flow::Flow* const> flows) noexcept;
+    void capture_arrivals(std::span<rte_mbuf* const> burst, std::span<const flow::Classified> seen,
+                          std::span<const flow::Flow* const> flows) noexcept;
     void capture_drop(const rte_mbuf* m, flow::Drop why, const flow::Flow* of) noexcept;
     void capture_refused(std::span<const flow::Leg> legs, flow::Drop why, const rte_mbuf* payload,
                          const flow::Classified& in, flow::PayloadSum sum) noexcept;

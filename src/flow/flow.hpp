@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "flow/by_ssrc.hpp"
 #include "flow/fec.hpp"
 #include "flow/key.hpp"
 #include "flow/late.hpp"
@@ -19,8 +20,9 @@
 
 namespace penstock::flow {
 
-// feedback: of receivers; it ends here. repair: FEC, for the track's decoder.
-enum class Kind : uint8_t { rtp, rtcp, feedback, repair };
+// feedback: of receivers; it ends here. repair: FEC, for the track's decoder. by_ssrc: stands for the two flows, of RTP
+// or of RTCP, of sources that share an address.
+enum class Kind : uint8_t { rtp, rtcp, feedback, repair, by_ssrc };
 
 // What receivers send back by a protocol that watches, on a flow of Kind::feedback of their own.
 struct Watching {
@@ -73,8 +75,11 @@ struct alignas(64) Flow {
     Sent* sent = nullptr;                   // null: all leaves as it came, sender reports too
     rtp::Continuity* continuity = nullptr;  // of RTP, RTCP and repair: what viewers see; null: nobody has watched yet
     SampledLatency* latency = nullptr;      // of the track; null: nobody wants it measured
-    const Watching* watching = nullptr;     // feedback; null: it is of one of the receivers in `retransmission`
-    uint64_t feed = 0;                      // what the sender thread knows the track by
+    union {
+        const BySsrc* by_ssrc = nullptr;  // rtp, rtcp, by_ssrc; null: its address tells whose it is
+        const Watching* watching;         // feedback; null: it is of one of the receivers in `retransmission`
+    };
+    uint64_t feed = 0;  // what the sender thread knows the track by
 
     const Fec* fec = nullptr;                        // of RTP and repair; of RTCP where some are numbered anew
     const Late* late = nullptr;                      // of RTP and repair: kept for those who come late
@@ -92,7 +97,9 @@ struct alignas(64) Flow {
     // Of what leaves: paths may have SSRCs of their own.
     uint32_t ssrc() const noexcept { return merge != nullptr ? merge->ssrc() : path->reception.ssrc(); }
     // Of two flows with one key the narrower is found first.
-    unsigned narrowness() const noexcept { return (has_sender ? 2u : 0u) + (rx_port != kAnyPort ? 1u : 0u); }
+    unsigned narrowness() const noexcept {
+        return (has_sender ? 4u : 0u) + (rx_port != kAnyPort ? 2u : 0u) + (kind == Kind::by_ssrc ? 1u : 0u);
+    }
 };
 static_assert(offsetof(Flow, rtcp) == 64);  // one cache line holds what a usual packet needs
 static_assert(sizeof(Flow) == 192);

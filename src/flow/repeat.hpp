@@ -10,6 +10,7 @@
 
 #include "base/counter.hpp"
 #include "flow/leg.hpp"
+#include "flow/state.hpp"
 #include "rtp/history.hpp"
 
 namespace penstock::flow {
@@ -49,6 +50,8 @@ public:
     // RFC 7198 section 3.1: copies within one RTP session have an SSRC of their own.
     static uint32_t ssrc_for(uint32_t ssrc) noexcept { return ~ssrc; }
 
+    Sent sent;  // what went once more, for sender reports of it: the worker's own
+
     uint8_t ttl() const noexcept { return ttl_; }  // of the last packet
     uint8_t tos() const noexcept { return tos_; }
     const RepeatCounters& counters() const noexcept { return counters_; }
@@ -74,7 +77,7 @@ private:
 // Of one table: immutable but for the state.
 struct Repetition {
     Repeat* repeat = nullptr;  // never null
-    Rendition to;              // one shard, the owner's
+    Rendition to, rtcp;        // one shard each, the owner's
     Held held;
 };
 

@@ -80,7 +80,8 @@ void Merge::compare_probe(unsigned of, const Packet& packet) noexcept {
 Arrival Merge::restart(unsigned path, Arrivals& arrivals, const Packet& packet, uint64_t now) noexcept {
     const Apart& other = apart_[path ^ 1];
     ssrc_[path ^ 1] = other.run != 0 && agrees(path, packet) ? other.last.ssrc : packet.ssrc;
-    ssrc_[path] = out_ssrc_ = packet.ssrc;
+    ssrc_[path] = packet.ssrc;
+    out_ssrc_.set(packet.ssrc);
     highest_ = first_ = settled_ = uint64_t{0x10000} + packet.sequence;
     started_at_ = ticks(now);
     slot_of(highest_) = {started_at_ | came_by(path), packet.timestamp};

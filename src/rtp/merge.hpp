@@ -94,7 +94,8 @@ public:
     bool recovered(uint16_t sequence, uint32_t timestamp) noexcept;
 
     // Of packets that are used: where paths have SSRCs of their own (RFC 7198), all get that of the first.
-    uint32_t ssrc() const noexcept { return out_ssrc_; }
+    uint32_t ssrc() const noexcept { return static_cast<uint32_t>(out_ssrc_.read()); }
+    uint32_t ssrc(unsigned path) const noexcept { return ssrc_[path]; }  // as it is followed; for the worker
 
     void set_skew(uint64_t skew) noexcept { skew_.set(skew >> kShift); }  // control alone
     const MergeCounters& counters() const noexcept { return counters_; }
@@ -183,8 +184,8 @@ private:
     uint64_t first_ = 0;              // the lowest number of this life
     std::array<uint64_t, 2> last_{};  // when each path brought something of the life that was followed; 0: never
     std::array<uint32_t, 2> ssrc_{};  // of each path
-    uint32_t out_ssrc_ = 0;
-    uint32_t started_at_ = 0;  // ticks
+    Counter out_ssrc_;                // gauge
+    uint32_t started_at_ = 0;         // ticks
     bool probing_ = false;
     Counter skew_;  // ticks. control: wo, worker: ro
     std::vector<Slot> slots_;

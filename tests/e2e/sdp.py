@@ -1,5 +1,6 @@
 """Session descriptions: receivers play outputs by the file that `show stream STREAM sdp` prints, whatever repair and copies go
 with them; RTSP viewers are offered what is answered, and get what the network lost."""
+import contextlib
 import functools
 import operator
 import re
@@ -26,6 +27,7 @@ OUTPUTS = {
 
 PLAYED = 20           # pictures, and as many frames of AAC
 SOUND = PLAYED * 1024 * 2  # bytes: one channel, 16 bits at least
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h; the socket module does not have it
 
 
 class Player:
@@ -218,3 +220,83 @@ def test_pushed_with_repair(port, transport):
         assert received["recovered"] == 10 and received["refused"] == 0, received
         assert pusher.request("TEARDOWN").status == 200
         assert_ledger(penstock.metrics())
+
+
+@cases(transport=("udp", "tcp"))
+def test_pushed_twice(transport):
+    """A publisher says that each packet comes twice to the port of its medium, under two SSRCs: they are two paths of one track."""
+    with Relay(1) as lab:
+        penstock = lab.start_penstock(lab.node, rtsp_config(lab, "listen: [\":554\"], publish: {}"))
+        pusher = Client(lab.source, host=LAN[4], name="live")
+        sdp = ("v=0\r\no=- 1 1 IN IP4 10.1.0.2\r\ns=-\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+               "a=ssrc:1000 cname:a@b\r\na=ssrc:1010 cname:a@b\r\na=ssrc-group:DUP 1000 1010\r\na=control:v\r\n")
+        assert pusher.request("ANNOUNCE", body=sdp, Content_Type="application/sdp").status == 200
+        if transport == "udp":
+            assert pusher.setup("v", "RTP/AVP;unicast;client_port={}-{};mode=record").status == 200
+            send = lambda packet: pusher.sockets["v"][0].sendto(packet, (LAN[4], pusher.server_ports["v"][0]))
+        else:
+            reply = pusher.request("SETUP", f"{pusher.url}/v", Transport="RTP/AVP/TCP;interleaved=0-1;mode=record")
+            assert reply.status == 200
+            pusher.session = reply["Session"].split(";")[0]
+            send = lambda packet: pusher.send(b"$\0" + len(packet).to_bytes(2, "big") + packet)
+        assert pusher.request("RECORD").status == 200
+        penstock.cli("add", "output", "live", f"rtp://{receiver_address(1)}:6000")
+        wait_legs(penstock, 1)
+        heard = Capture(lab.receivers[0], "eth0", "udp port 6000")
+        packets = [rtp_packet(1000 + n, n.to_bytes(4, "big") * 50, ssrc=1000) for n in range(300)]
+        for n, packet in enumerate(packets):
+            if n % 10 != 3:
+                send(packet)
+            if n % 10 != 7:
+                send(packet[:8] + (1010).to_bytes(4, "big") + packet[12:])
+            time.sleep(0.001)
+        wait_for(lambda: penstock.metrics().sum("penstock_leg_packets_total", stream="live") == 300, "all of them")
+        assert sorted(heard.payloads(6000)) == sorted(packet.hex() for packet in packets)
+        paths = penstock.show("stream live")["paths"]
+        assert [(path["ssrc"], path["packets"]) for path in paths] == [(1000, 270), (1010, 270)], paths
+        assert_ledger(penstock.metrics())
+
+
+def test_pushed_with_st2022_1():
+    """GStreamer's encoder sends columns and rows in media of their own, which the SDP of the publisher calls parityfec: without any
+    configuration they mend what is lost on the way, bit for bit."""
+    with Relay(1) as lab:
+        penstock = lab.start_penstock(lab.node, rtsp_config(lab, "listen: [\":554\"], publish: {}"))
+        pusher = Client(lab.source, host=LAN[4], name="live")
+        repair = "m=video 0 RTP/AVP 100\r\na=rtpmap:100 parityfec/90000\r\na=mid:{0}\r\na=control:{0}\r\n"
+        sdp = ("v=0\r\no=- 1 1 IN IP4 10.1.0.2\r\ns=-\r\nt=0 0\r\na=group:FEC-FR v c r\r\nm=video 0 RTP/AVP 96\r\n"
+               "a=rtpmap:96 H264/90000\r\na=mid:v\r\na=control:v\r\n" + repair.format("c") + repair.format("r"))
+        assert pusher.request("ANNOUNCE", body=sdp, Content_Type="application/sdp").status == 200
+        for name in "vcr":
+            assert pusher.setup(name, "RTP/AVP;unicast;client_port={}-{};mode=record").status == 200
+        assert pusher.request("RECORD").status == 200
+        assert [track["track"] for track in penstock.show("stream live")["paths"]] == ["video"]
+        penstock.cli("add", "output", "live", f"rtp://{receiver_address(1)}:6000")
+        wait_legs(penstock, 1)
+        ports = {name: pusher.server_ports[name][0] for name in "vcr"}
+        lab.source.run("nft", "-f", "-", input=f"""
+            table netdev loss {{
+                chain out {{ type filter hook egress device eth0 priority 0; udp dport {ports['v']} numgen inc mod 23 7 counter drop; }}
+            }}""")
+        heard, sent = Capture(lab.receivers[0], "eth0", "udp port 6000"), lab.source.socket(bind=("127.0.0.1", 9000))
+        sent.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        to = lambda port, host=LAN[4]: f"queue ! udpsink host={host} port={port} sync=false async=false"
+        gst = lab.source.start("gst-launch-1.0", *(
+            "videotestsrc num-buffers=150 is-live=true ! video/x-raw,width=320,height=240,framerate=30/1 ! x264enc tune=zerolatency bitrate=1500 "
+            "! rtph264pay pt=96 ssrc=0 mtu=600 seqnum-offset=65000 ! rtpst2022-1-fecenc name=e columns=5 rows=5 "
+            f"e.src ! tee name=t t. ! {to(ports['v'])} t. ! {to(9000, '127.0.0.1')} e.fec_0 ! {to(ports['c'])} e.fec_1 ! {to(ports['r'])}").split())
+        gst.wait(60)
+        metrics = penstock.metrics()
+        sent.settimeout(0.2)
+        original, got = [], heard.payloads(6000)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                original.append(sent.recv(2048).hex())
+        body = original[:-60]  # of the last matrix no repair follows
+        missing = set(body) - set(got)
+        recovered = metrics.sum("penstock_track_recovered_packets_total", by="fec")
+        came = penstock.show("stream live repair")["received"]
+        assert len(original) > 500 and not missing, f"{len(missing)} of {len(body)} are missing; {came}\n{gst.text()[-2000:]}"
+        assert recovered >= len(body) // 23 - 1 and came[0]["repair_columns"] > 0 and came[0]["repair_rows"] > 0, came
+        assert len(got) == len(set(got)), "some came twice"
+        assert_ledger(metrics)

@@ -18,6 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     EXPECT(repaired.size() == d->media.size());
     for (size_t m = 0; m < repaired.size(); m++)  // repair is of media
         EXPECT(!repaired[m] || (*repaired[m] < repaired.size() && *repaired[m] != m && !repaired[*repaired[m]]));
+    for (const sdp::Media& m : d->media) static_cast<void>(sdp::duplicated(m));
     const auto text = sdp::write(*d);
     if (!text) return 0;
     const auto again = sdp::parse(*text);

@@ -157,6 +157,38 @@ TEST_CASE("sources") {
               .streams.size() == 1);
 }
 
+TEST_CASE("two sources of a track at one address are told by their SSRCs") {
+    const auto sources = [](const std::string& first, const std::string& second) {
+        return with_sources("{ rtp: 10.0.0.1:20000" + first + " }, { rtp: 10.0.0.1:20000" + second + " }");
+    };
+    const auto read = [&](const std::string& first, const std::string& second) {
+        const auto config = right(sources(first, second));
+        const auto& of = config.streams[0].tracks[0].sources;
+        return std::pair(of[0].ssrc, of[1].ssrc);
+    };
+    using Ssrcs = std::pair<std::optional<uint32_t>, std::optional<uint32_t>>;
+    CHECK(read("", ", ssrc: other") == Ssrcs{std::nullopt, kOtherSsrc});
+    CHECK(read("", ", ssrc: 4294967295") == Ssrcs{std::nullopt, 0xffffffff});
+    CHECK(read(", ssrc: 0x12345678", ", ssrc: 1010") == Ssrcs{0x12345678, 1010});
+    CHECK(read(", ssrc: 1000", ", ssrc: other") == Ssrcs{1000, kOtherSsrc});
+    CHECK(read(", from: 10.0.0.9, ssrc: 7", ", from: 10.0.0.9, ssrc: 8") == Ssrcs{7, 8});
+    CHECK(read(", fec: { scheme: st2022-1 }", ", ssrc: other") == Ssrcs{std::nullopt, kOtherSsrc});
+    expect({{sources("", ""),
+             {{5, 34, "10.0.0.1:20000 is a source of stream 's' (line 5) already: two sources differ by"}}},
+            {sources("", ", ssrc: 0"), {{5, 56, "sources[1].ssrc: '0' is not allowed: `other`, or a number from 1"}}},
+            {sources("", ", ssrc: 4294967296"), {{5, 56, "a number from 1 to 4294967295"}}},
+            {sources("", ", ssrc: 0x"), {{5, 56, "'0x' is not allowed"}}},
+            {sources("", ", ssrc: another"), {{5, 56, "'another' is not allowed"}}},
+            {sources(", ssrc: 5", ", ssrc: 5"), {{5, 43, "SSRC 5 is that of the other source, too"}}},
+            {sources(", ssrc: other", ", ssrc: other"), {{5, 47, "each of the two sources is the `other`"}}},
+            {with_sources("{ rtp: 10.0.0.1:20000, ssrc: 5 }"), {{5, 9, "there is no other one at this one"}}},
+            {with_sources("{ rtp: 10.0.0.1:20000 }, { rtp: 10.0.0.1:20002, ssrc: other }"),
+             {{5, 34, "there is no other one at this one"}}},
+            {sources(", from: 10.0.0.8", ", from: 10.0.0.9, ssrc: other"), {{5, 50, "there is no other one"}}},
+            {sources(", fec: { scheme: st2022-1 }", ", ssrc: other, fec: { scheme: st2022-1 }"),
+             {{5, 61, "repair of both sources would come to the same ports"}}}});
+}
+
 TEST_CASE("outputs") {
     expect({{with_output("{ rtp: 10.0.1.1:6000, rtp_mux: on }"), {{5, 24, "did you mean 'rtcp_mux'"}}},
             {with_output("{ rpt: 10.0.1.1:6000 }"), {{5, 2, "'rtp' is missing"}, {5, 4, "did you mean 'rtp'"}}},

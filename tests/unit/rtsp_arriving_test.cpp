@@ -52,6 +52,8 @@ TEST_CASE("repair among the media is a payload type that is not the first", "[rt
     };
     CHECK(among("96 110", "110 flexfec/90000") == Carriage{Scheme::flexfec, 110, false});
     CHECK(among("96 97 122", "122 ulpfec/90000") == Carriage{Scheme::ulpfec, 122, true});
+    // RFC 5956 section 4.3 has it so, with a=ssrc-group:FEC-FR.
+    CHECK(among("96 101", "101 1d-interleaved-parityfec/90000") == Carriage{Scheme::st2022_1, 101, false});
     CHECK_FALSE(among("96 97", "97 rtx/90000"));
     CHECK_FALSE(among("96 x", "x flexfec/90000"));
 }
@@ -114,4 +116,63 @@ TEST_CASE("repair without its media, or of another address, is of no use", "[rts
     first.copy_of = 1;
     const rtsp::ArrivingMedia turned[] = {first, lower};
     CHECK(rtsp::tracks_of(turned).tracks.size() == 1);
+}
+
+TEST_CASE("columns and rows of ST 2022-1 that are announced come to two ports of their source", "[rtsp]") {
+    const auto all = rtsp::announced(
+        fmt::format("{}a=group:FEC-FR v c r\r\n{}"
+                    "m=video 30002 RTP/AVP 100\r\na=rtpmap:100 parityfec/90000\r\na=mid:c\r\na=control:c\r\n"
+                    "m=video 30004 RTP/AVP 100\r\na=rtpmap:100 parityfec/90000\r\na=mid:r\r\na=control:r\r\n",
+                    kHead, kVideo));
+    REQUIRE(all);
+    REQUIRE(all->size() == 3);
+    CHECK((*all)[0].name == "video");
+    CHECK((*all)[1].name == "video-fec");
+    CHECK((*all)[2].name == "video-fec-2");
+    std::vector<rtsp::ArrivingMedia> media;
+    for (uint16_t n = 0; n < 3; n++) {
+        const rtsp::AnnouncedTrack& track = (*all)[n];
+        config::Source source;
+        source.rtp = {ip("10.0.0.1"), static_cast<uint16_t>(20000 + 10 * n)};
+        media.push_back({track.config, source, track.copy_of, track.repairs, track.repair, track.duplicated});
+    }
+    const auto made = rtsp::tracks_of(media);
+    REQUIRE(made.tracks.size() == 1);
+    REQUIRE(made.tracks[0].sources.size() == 1);
+    const config::Source& source = made.tracks[0].sources[0];
+    REQUIRE(source.fec);
+    CHECK(source.fec->carriage.scheme == Scheme::st2022_1);
+    CHECK(config::repair_ports(source) == std::vector<uint16_t>{10, 20});
+    CHECK(made.places[0]);
+    CHECK_FALSE(made.places[1]);
+    CHECK_FALSE(made.places[2]);
+    // Columns alone.
+    media.pop_back();
+    CHECK(config::repair_ports(rtsp::tracks_of(media).tracks[0].sources[0]) == std::vector<uint16_t>{10});
+}
+
+TEST_CASE("a medium that comes twice to its port is a track with two sources there", "[rtsp]") {
+    const auto all =
+        rtsp::announced(fmt::format("{}{}a=ssrc-group:DUP 1000 1010\r\na=duplication-delay:50\r\n", kHead, kVideo));
+    REQUIRE(all);
+    CHECK((*all)[0].duplicated);
+    auto video = media("10.0.0.1:20000"), copy = media("10.0.0.1:20004");
+    video.duplicated = true;
+    video.repair = Carriage{Scheme::flexfec, 110, false};
+    video.source.from = ip("10.0.0.9");
+    const auto made = rtsp::tracks_of({&video, 1});
+    REQUIRE(made.tracks.size() == 1);
+    const auto& sources = made.tracks[0].sources;
+    REQUIRE(sources.size() == 2);
+    CHECK(config::share_address(sources[0], sources[1]));
+    CHECK_FALSE(sources[0].ssrc);
+    CHECK(sources[1].ssrc == config::kOtherSsrc);
+    CHECK(sources[0].fec);
+    CHECK_FALSE(sources[1].fec);
+    CHECK(made.places[0]->path == 0);
+    // Two paths are as many as there are.
+    copy.copy_of = 0;
+    const rtsp::ArrivingMedia both[] = {video, copy};
+    CHECK(rtsp::tracks_of(both).tracks[0].sources.size() == 2);
+    CHECK(rtsp::tracks_of(both).tracks[0].sources[1].rtp.port == 20004);
 }

@@ -1,5 +1,6 @@
 // The SDP that receivers of outputs play them by: every address, group and parameter of it.
 #include "control/cli/show.hpp"
+#include "control/rtsp/announce.hpp"
 #include "control/rtsp/offer.hpp"
 #include "control/sdp/groups.hpp"
 #include "control/sdp/receivers.hpp"
@@ -106,6 +107,29 @@ TEST_CASE("what goes twice is a group of duplicates: of media, or of SSRCs with 
     later.duplicate_after = std::chrono::milliseconds(50);
     CHECK_THAT(told(video({later})), Catch::Contains(fmt::format("a=ssrc-group:DUP 1000 {}\r\n", ~uint32_t{1000})) &&
                                          Catch::Contains("a=duplication-delay:50\r\n"));
+}
+
+TEST_CASE("what receivers are told is what is read of a source that says the same", "[sdp]") {
+    const auto read = [](const config::Output& output) {
+        const auto all = rtsp::announced("v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n" + told(video({output})));
+        REQUIRE(all);
+        return *all;
+    };
+    using rtp::fec::Carriage;
+    const auto st2022 = read(with_fec("10.0.1.20:6000", {}, 2));
+    REQUIRE(st2022.size() == 3);
+    for (const size_t repair : {1u, 2u}) {
+        CHECK(st2022[repair].repairs == 0u);
+        CHECK(st2022[repair].repair == Carriage{Scheme::st2022_1, 96, false});
+    }
+    CHECK(read(with_fec("10.0.1.20:6000", {}, 2, {.row_repair = false})).size() == 2);
+    CHECK(read(with_fec("10.0.1.20:6000", {Scheme::flexfec, 110}, 2))[1].repair ==
+          Carriage{Scheme::flexfec, 110, false});
+    CHECK(read(with_fec("10.0.1.20:6000", {Scheme::ulpfec, 122}, 0))[0].repair == Carriage{Scheme::ulpfec, 122, true});
+    auto later = to("10.0.1.20:6000");
+    later.duplicate_after = std::chrono::milliseconds(50);
+    CHECK(read(later)[0].duplicated);
+    CHECK_FALSE(read(to("10.0.1.20:6000"))[0].duplicated);
 }
 
 TEST_CASE("what may be asked for again is offered, where it is kept and asked for at us", "[sdp]") {

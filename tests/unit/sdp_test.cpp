@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <catch2/catch.hpp>
 
 #include "control/sdp/description.hpp"
@@ -173,10 +174,59 @@ TEST_CASE("what is not the repair of one medium, in a scheme that is decoded, is
     for (const std::string_view group : {"a=group:FEC-FR a\r\n", "a=group:FEC-FR r\r\n", "a=group:FEC-FR a b\r\n",
                                          "a=group:FEC-FR a b r\r\n", "a=group:FEC a r\r\n", "a=group:FEC-FR a x\r\n"})
         CHECK(repaired(group, kRepair) == All(3));
-    CHECK(repaired("a=group:FEC-FR a r\r\n",
-                   "m=video 3 RTP/AVP 110\r\na=rtpmap:110 1d-interleaved-parityfec/90000\r\na=mid:r\r\n") == All(3));
+    CHECK(repaired("a=group:FEC-FR a r\r\n", "m=video 3 RTP/AVP 110\r\na=rtpmap:110 red/90000\r\na=mid:r\r\n") ==
+          All(3));
     // Each medium has one.
     CHECK(repaired("a=group:FEC-FR a r\r\na=group:FEC-FR a s\r\n",
                    std::string(kRepair) + "m=video 4 RTP/AVP 122\r\na=rtpmap:122 ulpfec/90000\r\na=mid:s\r\n") ==
           All{std::nullopt, std::nullopt, 0u, std::nullopt});
+}
+
+TEST_CASE("ST 2022-1 goes by three names, its columns and rows by two media", "[sdp]") {
+    const auto repaired = [](std::string_view groups, std::string_view name, std::string_view third = "") {
+        return sdp::repaired(right(fmt::format(
+            "{}{}"
+            "m=video 30000 RTP/AVP 33\r\na=mid:S1\r\n"
+            "m=application 30002 RTP/AVP 110\r\na=rtpmap:110 {}/90000\r\na=fmtp:110 L=5; D=10; repair-window=200000\r\n"
+            "a=mid:R1\r\n"
+            "m=application 30004 RTP/AVP 111\r\na=rtpmap:111 {}/90000\r\na=mid:R2\r\n{}",
+            kHead, groups, name, name, third)));
+    };
+    using All = std::vector<std::optional<size_t>>;
+    for (const std::string_view name :
+         {"parityfec", "1d-interleaved-parityfec", "vnd.dvb.iptv.alfec-base", "ParityFEC"}) {
+        // On one line, as RFC 5956 section 4.1 has what repairs together; or line by line.
+        CHECK(repaired("a=group:FEC-FR S1 R1 R2\r\n", name) == All{std::nullopt, 0u, 0u});
+        CHECK(repaired("a=group:FEC-FR S1 R1\r\na=group:FEC-FR S1 R2\r\n", name) == All{std::nullopt, 0u, 0u});
+        CHECK(repaired("a=group:FEC-FR S1 R2\r\n", name) == All{std::nullopt, std::nullopt, 0u});
+    }
+    CHECK(repaired("a=group:FEC-FR S1 R1 R2\r\n", "x-fec") == All(3));
+    // Two are enough, and of another scheme there is one.
+    constexpr std::string_view kThird =
+        "m=application 30006 RTP/AVP 112\r\na=rtpmap:112 parityfec/90000\r\na=mid:R3\r\n";
+    CHECK(repaired("a=group:FEC-FR S1 R1 R2 R3\r\n", "parityfec", kThird) == All{std::nullopt, 0u, 0u, std::nullopt});
+    CHECK(repaired("a=group:FEC-FR S1 R1 R2 R3\r\n", "flexfec", kThird) ==
+          All{std::nullopt, 0u, std::nullopt, std::nullopt});
+    CHECK(repaired("a=group:FEC-FR S1 R3 R1\r\n", "flexfec", kThird) ==
+          All{std::nullopt, std::nullopt, std::nullopt, 0u});
+}
+
+TEST_CASE("packets that come twice to one port are told by a group of SSRCs", "[sdp]") {
+    // RFC 7104 section 4.2; the delay is RFC 7197's.
+    const auto duplicated = [](std::string_view attributes) {
+        return sdp::duplicated(right(fmt::format("{}m=video 30000 RTP/AVP 100\r\nc=IN IP4 233.252.0.1/127\r\n"
+                                                 "a=source-filter:incl IN IP4 233.252.0.1 198.51.100.1\r\na=rtpmap:100 "
+                                                 "MP2T/90000\r\n{}a=mid:Ch1\r\n",
+                                                 kHead, attributes))
+                                   .media[0]);
+    };
+    CHECK(
+        duplicated("a=ssrc:1000 cname:ch1a@example.com\r\na=ssrc:1010 cname:ch1a@example.com\r\n"
+                   "a=ssrc-group:DUP 1000 1010\r\na=duplication-delay:50\r\n"));
+    CHECK(duplicated("a=ssrc-group:FEC-FR 1000 2110\r\na=ssrc-group:DUP  1000\t1010\r\n"));
+    for (const std::string_view other :
+         {"", "a=ssrc-group:DUP\r\n", "a=ssrc-group\r\n", "a=ssrc-group:DUP 1000\r\n", "a=ssrc-group:DUP 7 7\r\n",
+          "a=ssrc-group:DUP 1 2 3\r\n", "a=ssrc-group:DUP a b\r\n", "a=ssrc-group:FID 1000 1010\r\n",
+          "a=ssrc-group:DUP 1 4294967296\r\n", "a=group:DUP 1000 1010\r\n"})
+        CHECK_FALSE(duplicated(other));
 }

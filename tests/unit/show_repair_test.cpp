@@ -1,4 +1,5 @@
 // What `show stream NAME repair` tells of a small model.
+#include "control/config/differences.hpp"
 #include "shown.hpp"
 #include "support/fec.hpp"
 
@@ -138,4 +139,21 @@ TEST_CASE("show stream repair tells which of two paths wins, and by how much", "
     CHECK(std::get<double>(cell(paths, 1, "behind_ms")) == Approx(0.5).margin(0.01));
     CHECK(std::get<double>(cell(paths, 1, "behind_max_ms")) == Approx(0.5).margin(0.01));
     CHECK(std::get<double>(cell(paths, 0, "skew_ms")) == 450);
+}
+
+TEST_CASE("show config tells of two sources at one address which SSRC is whose", "[show]") {
+    auto t = track({from("10.0.0.1:20000"), from("10.0.0.1:20000")}, {to("10.0.1.20:6000")});
+    t.sources[0].ssrc = 1000;
+    t.sources[1].ssrc = config::kOtherSsrc;
+    mesh::Mesh mesh = model();
+    put(mesh, stream({t}));
+    const auto settings = cli::show_config(mesh).sections[0];
+    CHECK(text(settings, 0, "ssrc") == "1000");
+    CHECK(text(settings, 1, "ssrc") == "other");
+    CHECK(unknown(settings, 2, "ssrc"));
+    // And changes name them so.
+    auto now = t;
+    now.sources.pop_back();
+    CHECK(config::differences(stream({t}), stream({now})) ==
+          std::vector<std::string>{"source 10.0.0.1:20000?ssrc=other removed"});
 }

@@ -74,12 +74,13 @@ Result<size_t> track_for(const Stream& stream, const std::string& wanted) {
 bool has(const Source& source, std::string_view key, std::string_view value) {
     if (key == "port") return source.port == value;
     if (key == "vlan") return std::to_string(source.vlan) == value;
+    if (key == "ssrc") return config::text(source).ends_with(fmt::format("ssrc={}", value));
     return source.from && source.from == Ip::parse(value) && source.ssm == (key == "source");
 }
 bool has(const Output& output, std::string_view key, std::string_view value) {
     return key == "port" ? output.port == value : std::to_string(output.vlan) == value;
 }
-std::vector<std::string_view> telling(const Source*) { return {"port", "vlan", "from", "source"}; }
+std::vector<std::string_view> telling(const Source*) { return {"port", "vlan", "from", "source", "ssrc"}; }
 std::vector<std::string_view> telling(const Output*) { return {"port", "vlan"}; }
 
 template <class Entry>

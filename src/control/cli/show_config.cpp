@@ -11,6 +11,11 @@ using Row = std::vector<Cell>;
 
 Cell optional_text(const std::string& text) { return text.empty() ? Cell{} : Cell{text}; }
 
+Cell ssrc_of(const config::Source& source) {
+    if (!source.ssrc) return {};
+    return *source.ssrc == config::kOtherSsrc ? Cell{std::string("other")} : Cell{std::to_string(*source.ssrc)};
+}
+
 }  // namespace
 
 Report show_config(const mesh::Mesh& mesh) {
@@ -30,7 +35,8 @@ Report show_config(const mesh::Mesh& mesh) {
                {"ttl", "ttl"},
                {"dscp", "dscp"},
                {"rtcp_mux", "rtcp-mux"},
-               {"fec", "fec"}},
+               {"fec", "fec"},
+               {"ssrc", ""}},
               {}};
     const auto number = [](const auto& optional) { return optional ? Cell{uint64_t{*optional}} : Cell{}; };
     const auto vlan = [](uint16_t id) { return id == 0 ? Cell{} : Cell{uint64_t{id}}; };
@@ -49,14 +55,14 @@ Report show_config(const mesh::Mesh& mesh) {
             Row r = row("source", source.rtp);
             r.insert(r.end(), {source.from ? Cell{source.from->text()} : Cell{},
                                source.port ? Cell{*source.port} : Cell{}, vlan(source.vlan), Cell{}, Cell{}, Cell{},
-                               source.fec ? Cell{text(source.fec->carriage)} : Cell{}});
+                               source.fec ? Cell{text(source.fec->carriage)} : Cell{}, ssrc_of(source)});
             s.rows.push_back(std::move(r));
         }
         for (const config::Output& output : track.outputs) {
             Row r = row("output", output.rtp);
-            r.insert(r.end(),
-                     {Cell{}, output.port ? Cell{*output.port} : Cell{}, vlan(output.vlan), number(output.ttl),
-                      number(output.dscp), Cell{output.rtcp_mux}, output.fec ? Cell{text(output.fec->code)} : Cell{}});
+            r.insert(r.end(), {Cell{}, output.port ? Cell{*output.port} : Cell{}, vlan(output.vlan), number(output.ttl),
+                               number(output.dscp), Cell{output.rtcp_mux},
+                               output.fec ? Cell{text(output.fec->code)} : Cell{}, Cell{}});
             s.rows.push_back(std::move(r));
         }
     };

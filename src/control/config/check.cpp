@@ -48,6 +48,12 @@ struct Further {
     uint16_t distance;
 };
 
+// The second of two sources at one address, where the configuration says that SSRCs tell them apart.
+bool told_by_ssrc(const Track& track, const Source& source) {
+    const auto& all = track.sources;
+    return all.size() == 2 && &source == &all[1] && share_address(all[0], all[1]) && (all[0].ssrc || all[1].ssrc);
+}
+
 // The first source of each kind in the file.
 class Sources {
 public:
@@ -55,7 +61,7 @@ public:
         for (const Stream& stream : config.streams)
             for (const Track& track : stream.tracks)
                 for (const Source& source : track.sources)
-                    if (source.rtp.port != 0) add({stream, source}, problems);
+                    if (source.rtp.port != 0 && !told_by_ssrc(track, source)) add({stream, source}, problems);
     }
     const Place* with(const flow::Key& key) const { return find(by_key_, key); }
     const Place* with(const flow::Key& key, std::optional<std::string_view> port) const {
@@ -71,7 +77,7 @@ public:
 
 private:
     void add(const Place& place, Problems& problems) {
-        const auto& [rtp, vlan, at, from, ssm, tells, port, fec, nack] = place.source;
+        const auto& [rtp, vlan, at, from, ssm, tells, port, ssrc, fec, nack] = place.source;
         const flow::Key key{rtp.ip, rtp.port, vlan};
         by_key_.try_emplace(key, place);
         by_port_.try_emplace({key, port, std::nullopt}, place);
@@ -81,7 +87,7 @@ private:
         const auto [first, fresh] = all_.try_emplace({key, port, from}, place);
         if (!fresh)
             problems.add(at, fmt::format("{} is a source of {} already: two sources differ by their address, `vlan`, "
-                                         "`port` or sender (`from` or `source`)",
+                                         "`port` or sender (`from` or `source`), those of one track by `ssrc`, too",
                                          rtp.text(), first->second.text()));
     }
     template <class Key>
@@ -170,6 +176,26 @@ void check_loop(const Output& output, const Sources& sources, Problems& problems
     }
 }
 
+// Two sources at one address.
+void check_ssrcs(const Track& track, Problems& problems) {
+    const auto& all = track.sources;
+    const bool shared = all.size() == 2 && share_address(all[0], all[1]);
+    for (const Source& source : all)
+        if (source.ssrc && !shared)
+            problems.add(source.at,
+                         "`ssrc` tells two sources of a track apart that have the same address: there is no other one "
+                         "at this one");
+    if (!shared || (!all[0].ssrc && !all[1].ssrc)) return;
+    if (all[0].ssrc == all[1].ssrc)
+        problems.add(all[1].at, all[0].ssrc == kOtherSsrc
+                                    ? "each of the two sources is the `other`: give it to one of them"
+                                    : fmt::format("SSRC {} is that of the other source, too", *all[0].ssrc));
+    if (all[0].fec && all[1].fec)
+        problems.add(all[1].at,
+                     "repair of both sources would come to the same ports: give `fec` to the first alone, it mends "
+                     "whatever neither brought");
+}
+
 // Repair that shares the port of the media is told from them by its payload type.
 void check_payload_types(const Track& track, Problems& problems) {
     const auto check = [&](const Mark& at, const rtp::fec::Carriage& carriage, bool here, bool same_port) {
@@ -235,6 +261,7 @@ void check(const Config& config, Problems& problems) {
     for (const Stream& stream : config.streams)
         for (const Track& track : stream.tracks) {
             for (const Source& source : track.sources) check_further_ports(source, sources, problems);
+            check_ssrcs(track, problems);
             check_outputs(track, sources, problems);
             check_payload_types(track, problems);
         }

@@ -94,6 +94,7 @@ struct Port {
 struct SourceFec {
     rtp::fec::Carriage carriage{};
     uint16_t port = rtp::fec::kColumnPort;
+    uint16_t rows = rtp::fec::kRowPort;  // of ST 2022-1; 0: none come, or by the same port
     bool operator==(const SourceFec&) const = default;
 };
 struct OutputFec {
@@ -128,10 +129,18 @@ struct Source {
     bool ssm = false;           // `source` was given: the group is joined for this sender only (RFC 4607)
     bool tells_sender = false;  // of a protocol that wants to know who sent the first packet
     PortName port{};            // accept on this port only; multicast: join on this port
-    Boxed<SourceFec> fec{};     // repair packets come with it
-    Boxed<Nack> nack{};         // what does not come is asked for again
+    // Of two sources of a track at one address (RFC 7198): the SSRC of its packets; kOtherSsrc: whatever is not of the
+    // other source; absent: as kOtherSsrc, where the other source has one.
+    std::optional<uint32_t> ssrc{};
+    Boxed<SourceFec> fec{};  // repair packets come with it
+    Boxed<Nack> nack{};      // what does not come is asked for again
     bool operator==(const Source&) const = default;
 };
+inline constexpr uint32_t kOtherSsrc = 0;
+// Whether their packets cannot be told apart but by SSRC.
+inline bool share_address(const Source& a, const Source& b) {
+    return a.rtp == b.rtp && a.vlan == b.vlan && a.port == b.port && a.from == b.from;
+}
 
 struct Output {
     Endpoint rtp;       // RTCP goes to the next port unless rtcp_mux
@@ -154,8 +163,8 @@ struct Output {
 inline constexpr uint16_t kRtcpPort = 1;
 inline std::vector<uint16_t> repair_ports(const Source& source) {
     if (!source.fec || source.fec->port == 0) return {};
-    if (source.fec->carriage.scheme != rtp::fec::Scheme::st2022_1) return {source.fec->port};
-    return {rtp::fec::kColumnPort, rtp::fec::kRowPort};
+    if (source.fec->carriage.scheme != rtp::fec::Scheme::st2022_1 || source.fec->rows == 0) return {source.fec->port};
+    return {source.fec->port, source.fec->rows};
 }
 inline std::vector<uint16_t> repair_ports(const Output& output) {
     if (!output.fec || output.fec->port == 0) return {};

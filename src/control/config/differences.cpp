@@ -11,7 +11,7 @@ namespace penstock::config {
 namespace {
 
 template <class Entry>
-std::string text_of(const Entry& entry, const std::optional<Ip>& sender, bool ssm) {
+std::string text_of(const Entry& entry, const std::optional<Ip>& sender, bool ssm, std::optional<uint32_t> ssrc) {
     std::string line = entry.rtp.text();
     char before = '?';
     const auto add = [&](std::string_view key, const std::string& value) {
@@ -20,6 +20,7 @@ std::string text_of(const Entry& entry, const std::optional<Ip>& sender, bool ss
     if (entry.port) add("port", *entry.port);
     if (entry.vlan != 0) add("vlan", std::to_string(entry.vlan));
     if (sender) add(ssm ? "source" : "from", sender->text());
+    if (ssrc) add("ssrc", *ssrc == kOtherSsrc ? "other" : std::to_string(*ssrc));
     return line;
 }
 
@@ -65,8 +66,8 @@ std::vector<std::string> differences(const Track& before, const Track& now) {
 
 }  // namespace
 
-std::string text(const Source& source) { return text_of(source, source.from, source.ssm); }
-std::string text(const Output& output) { return text_of(output, std::nullopt, false); }
+std::string text(const Source& source) { return text_of(source, source.from, source.ssm, source.ssrc); }
+std::string text(const Output& output) { return text_of(output, std::nullopt, false, std::nullopt); }
 
 std::vector<std::string> track_names(const Stream& stream) {
     std::vector<std::string> names;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "control/config/fec.hpp"
 #include "control/config/port_names.hpp"
@@ -59,8 +60,19 @@ std::optional<std::chrono::microseconds> skew(std::string_view text) {
     return n && *n >= 150 && *n <= 500'000 ? std::optional(std::chrono::microseconds(*n)) : std::nullopt;
 }
 
+// As SDP has it, or as tools show it.
+std::optional<uint32_t> ssrc(std::string_view text) {
+    if (text == "other") return kOtherSsrc;
+    const bool hexadecimal = text.starts_with("0x");
+    if (hexadecimal) text.remove_prefix(2);
+    uint32_t value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value, hexadecimal ? 16 : 10);
+    return error == std::errc{} && stop == end && value != 0 ? std::optional(value) : std::nullopt;
+}
+
 Source read_source(const Value& value, const PortNames& ports) {
-    static constexpr std::string_view kKeys[] = {"rtp", "from", "source", "port", "vlan", "fec", "nack"};
+    static constexpr std::string_view kKeys[] = {"rtp", "from", "source", "port", "vlan", "ssrc", "fec", "nack"};
     Source source;
     const Map map{value, kKeys};
     const Value rtp = map.required("rtp");
@@ -68,6 +80,9 @@ Source read_source(const Value& value, const PortNames& ports) {
     source.rtp = read_rtp(rtp, false).value_or(Endpoint{});
     source.port = ports.read(map["port"]);
     source.vlan = read_vlan(map["vlan"]);
+    if (const Value own = map["ssrc"])
+        source.ssrc = own.parsed("`other`, or a number from 1 to 4294967295 such as 305419896 or 0x12345678", ssrc)
+                          .value_or(kOtherSsrc);
     source.fec = read_source_fec(map["fec"], source.rtp);
     want_room_for_repair(repair_ports(source), source.rtp, rtp);
     source.nack = read_nack(map["nack"], source);

@@ -4,6 +4,7 @@
 #include <set>
 #include <tuple>
 
+#include "control/mesh/by_ssrc.hpp"
 #include "control/mesh/keys.hpp"
 #include "control/mesh/mesh.hpp"
 
@@ -183,9 +184,12 @@ std::shared_ptr<const flow::Repetition> Mesh::repetition_of(const Track& track) 
     flow::Rendition& to = repetition->to;
     for (const Output& output : track.outputs) {
         const auto& state = output.extras().repeated;
-        if (state && hop_to(output.destination)) to.add(leg_to(track, output, What::rtp), state, repetition->held);
+        if (!state || !hop_to(output.destination)) continue;
+        to.add(leg_to(track, output, What::rtp), state, repetition->held);
+        repetition->rtcp.add(leg_to(track, output, What::rtcp), output.extras().repeated_rtcp, repetition->held);
     }
-    to.shards.push_back({track.owner, 0, static_cast<uint32_t>(to.legs.size()), 0});
+    for (flow::Rendition* rendition : {&to, &repetition->rtcp})
+        rendition->shards.push_back({track.owner, 0, static_cast<uint32_t>(to.legs.size()), 0});
     return repetition;
 }
 
@@ -241,14 +245,14 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             if (kind != flow::Kind::rtcp || (fec != nullptr && fec->renumbers)) f.fec = fec;
             if (path.source.fec && (kind == flow::Kind::repair || path.source.fec->port == 0))
                 f.repair = path.source.fec->carriage;
+            f.repetition = repetition;
             if (kind != flow::Kind::rtcp) {
                 f.late = late;
-                f.repetition = repetition;
                 f.retransmission = retransmission;
                 f.delay = delay;
             }
             f.delays = f.delay != nullptr;
-            f.keeps = f.late != nullptr || f.repetition != nullptr;
+            f.keeps = kind != flow::Kind::rtcp && (f.late != nullptr || f.repetition != nullptr);
             f.retransmits = f.retransmission != nullptr &&
                             (f.retransmission->ring != nullptr || f.retransmission->asking != nullptr);
             f.has_fec = f.fec != nullptr;
@@ -271,10 +275,13 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
         add(flow::Kind::rtcp, config::kRtcpPort);
         for (const uint16_t port : config::repair_ports(path.source)) add(flow::Kind::repair, port);
     }
+    const auto by_ssrc = ssrc_flows_of(track, flows);
+    flows.insert(flows.end(), by_ssrc.begin(), by_ssrc.end());
     add_feedback(track, retransmission, flows);
     whole->flows.assign(flows.begin(), flows.end());  // as many as there is room for
     for (flow::Flow& f : whole->flows)
         if (f.kind == flow::Kind::rtp) f.rtcp = &f + 1;
+    if (track.told_by_ssrc()) join_by_ssrc(track, whole->flows, held);
     held.shrink();
     return flow::shares_of(whole);
 }
@@ -335,6 +342,9 @@ void Mesh::add_feedback(const Track& track, const flow::Retransmission* receiver
         f.path = track.paths.front().state.get();
         f.takes_fir = track.config.takes_fir;
         f.retransmission = receivers;
+        f.watching = nullptr;
+        f.merge = flows.front().merge;  // what they report on has the SSRC under which it left
+        f.repetition = flows.front().repetition;
     }
 }
 

@@ -25,16 +25,11 @@ const Output* Track::other_leg(const Output& leg) const {
     return other == outputs.end() ? nullptr : &*other;
 }
 
+// What is merged leaves under one, whichever its paths have.
 std::optional<uint32_t> Track::ssrc() const {
-    std::optional<uint32_t> found;
-    for (const Path& path : paths) {
-        const auto& c = path.state->reception.counters();
-        if (c.packets.read() == 0) continue;
-        const auto ssrc = static_cast<uint32_t>(c.ssrc.read());
-        if (found && *found != ssrc) return std::nullopt;
-        found = ssrc;
-    }
-    return found;
+    if (merge) return merge->ssrc() != 0 ? std::optional(merge->ssrc()) : std::nullopt;
+    const auto& c = paths.front().state->reception.counters();
+    return c.packets.read() != 0 ? std::optional(static_cast<uint32_t>(c.ssrc.read())) : std::nullopt;
 }
 
 // Transport streams, as they are muxed for distribution, and what is not compressed.

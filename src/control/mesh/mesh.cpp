@@ -49,6 +49,11 @@ const Output::Extras& Output::extras() const {
     return more ? *more : kNone;
 }
 
+uint64_t Output::rtcp_packets() const {
+    const auto& repeated = extras().repeated_rtcp;
+    return rtcp->packets.read() + (repeated ? repeated->packets.read() : 0);
+}
+
 const Track::Extras& Track::extras() const {
     static const Extras kNone;
     return more ? *more : kNone;
@@ -206,9 +211,10 @@ void Mesh::take_outputs(Track& track, const Track* before) const {
             more.rows = std::make_shared<flow::LegState>();
         }
         if (output.duplicate_after.count() == 0) {
-            more.repeated = nullptr;
+            more.repeated = more.repeated_rtcp = nullptr;
         } else if (!more.repeated) {
             more.repeated = std::make_shared<flow::LegState>();
+            more.repeated_rtcp = std::make_shared<flow::LegState>();
         }
         if (more.feedback || more.repair || more.repeated) made.more = std::move(more);
         track.outputs.push_back(std::move(made));

@@ -48,7 +48,8 @@ struct Output {
     struct Extras {  // what few have
         // Of repair, which the track's owner sends; null: none is sent. Of ST 2022-1: of columns, and of rows.
         std::shared_ptr<flow::LegState> repair, rows;
-        std::shared_ptr<flow::LegState> repeated;  // of copies that are sent once more, by the owner; null: none are
+        // Of copies that are sent once more, by the owner, and of RTCP about these; null: none are.
+        std::shared_ptr<flow::LegState> repeated, repeated_rtcp;
         std::shared_ptr<flow::Feedback> feedback;  // of a receiver that is heard; a viewer has its own
     };
 
@@ -63,6 +64,7 @@ struct Output {
 
     std::string name() const;  // "10.0.1.20:6000"
     const Extras& extras() const;
+    uint64_t rtcp_packets() const;  // of both, where packets are sent once more
 };
 
 // The first packets under one table after another, for the legs that came with each.
@@ -140,8 +142,9 @@ struct Track {
     const Viewer* over_tcp() const;           // one who watches it over TCP just now; null: nobody does
     std::vector<const Output*> legs() const;  // outputs, and viewers whether they play or not
     bool two_paths() const { return paths.size() > 1; }
+    bool told_by_ssrc() const;                         // its two paths are at one address
     bool constant_rate() const;                        // as its encoding has it
-    std::optional<uint32_t> ssrc() const;              // of what leaves; none: nothing came, or paths differ
+    std::optional<uint32_t> ssrc() const;              // of what leaves; none: nothing came yet
     std::optional<uint32_t> seen_ssrc() const;         // that viewers see; none: nothing came yet
     uint64_t unrecovered() const;                      // packets that nothing brought, where something could have
     const Output* other_leg(const Output& leg) const;  // of a live-live output; null: it is none

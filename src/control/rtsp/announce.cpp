@@ -75,7 +75,13 @@ std::expected<std::vector<AnnouncedTrack>, Refusal> announced(std::string_view s
         // Encoders that write no a=control, or the aggregate one: they count as FFmpeg does in its own.
         if (control.empty() || control == "*") control = fmt::format("streamid={}", all.size());
         const auto repair = repaired[place] ? sdp::repair_in(media, media.formats[0]) : repair_among(media);
-        all.push_back({{}, std::move(control), std::move(*track), originals[place], repaired[place], repair});
+        all.push_back({{},
+                       std::move(control),
+                       std::move(*track),
+                       originals[place],
+                       repaired[place],
+                       repair,
+                       sdp::duplicated(media)});
     }
     const auto names = config::track_names(stream);
     auto next = names.begin();
@@ -83,8 +89,11 @@ std::expected<std::vector<AnnouncedTrack>, Refusal> announced(std::string_view s
         if (!track.copy_of && !track.repairs) track.name = *next++;
     for (AnnouncedTrack& track : all)
         if (track.copy_of) track.name = all[*track.copy_of].name + "-copy";
-    for (AnnouncedTrack& track : all)
-        if (track.repairs) track.name = all[*track.repairs].name + "-fec";
+    for (AnnouncedTrack& track : all) {
+        if (!track.repairs) continue;
+        const std::string name = all[*track.repairs].name + "-fec";
+        track.name = std::ranges::find(all, name, &AnnouncedTrack::name) == all.end() ? name : name + "-2";
+    }
     return all;
 }
 

@@ -24,6 +24,7 @@ struct AnnouncedTrack {
     std::optional<size_t> copy_of{};             // which of the others it is a second path of: a=group:DUP (RFC 7104)
     std::optional<size_t> repairs{};             // whose repair it is, and no track: a=group:FEC-FR (RFC 5956)
     std::optional<rtp::fec::Carriage> repair{};  // what that is, or what comes among its own media
+    bool duplicated = false;                     // each packet comes twice to its port: a=ssrc-group:DUP
     bool operator==(const AnnouncedTrack&) const = default;
 };
 

@@ -14,6 +14,7 @@ struct ArrivingMedia {
     config::Source source{};                     // where we receive it
     std::optional<size_t> copy_of{}, repairs{};  // of these media
     std::optional<rtp::fec::Carriage> repair{};  // of one that repairs another, or of what comes among its packets
+    bool duplicated = false;                     // each packet comes there twice, under two SSRCs
 };
 struct Place {
     size_t track = 0, path = 0;

@@ -9,6 +9,9 @@
 #include "control/sdp/track.hpp"
 
 namespace penstock::sdp {
+
+using rtp::fec::Scheme;
+
 namespace {
 
 // "DUP S1a S1b" word by word.
@@ -77,19 +80,37 @@ std::vector<std::optional<size_t>> originals(const Description& description) {
 std::vector<std::optional<size_t>> repaired(const Description& description) {
     const auto& media = description.media;
     std::vector<std::optional<size_t>> of(media.size());
-    const auto repairs = [&](size_t m) {
-        return !media[m].formats.empty() && repair_in(media[m], media[m].formats[0]);
+    const auto repair_of = [&](size_t m) {
+        return media[m].formats.empty() ? std::nullopt : repair_in(media[m], media[m].formats[0]);
+    };
+    // ST 2022-1 sends columns and rows to ports of their own, and so in media of their own.
+    const auto may_repair = [&](size_t source, size_t by) {
+        size_t others = 0;
+        for (size_t m = 0; m < of.size(); m++) {
+            if (of[m] != source) continue;
+            others++;
+            if (repair_of(m)->scheme != Scheme::st2022_1) return false;
+        }
+        return !of[by] && (others == 0 || (others == 1 && repair_of(by)->scheme == Scheme::st2022_1));
     };
     for (const Group& group : groups(description)) {
         if (group.semantics != kRepair) continue;
         std::vector<size_t> sources, repair;
         for (const std::string& mid : group.mids)
-            if (const auto m = medium(description, mid)) (repairs(*m) ? repair : sources).push_back(*m);
-        // Repair of several media at once is beyond our decoders.
-        if (sources.size() != 1 || repair.size() != 1 || of[repair[0]]) continue;
-        if (std::ranges::find(of, std::optional(sources[0])) == of.end()) of[repair[0]] = sources[0];
+            if (const auto m = medium(description, mid)) (repair_of(*m) ? repair : sources).push_back(*m);
+        if (sources.size() != 1) continue;  // repair of several media at once is beyond our decoders
+        for (const size_t m : repair)
+            if (may_repair(sources[0], m)) of[m] = sources[0];
     }
     return of;
+}
+
+bool duplicated(const Media& media) {
+    return std::ranges::any_of(media.attributes, [](const Attribute& a) {
+        if (a.name != "ssrc-group" || !a.value) return false;
+        const auto w = words(*a.value);
+        return w.size() == 3 && w[0] == kDuplicates && number<uint32_t>(w[1]) && number<uint32_t>(w[2]) && w[1] != w[2];
+    });
 }
 
 }  // namespace penstock::sdp

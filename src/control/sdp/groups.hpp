@@ -18,7 +18,7 @@ struct Group {  // a=group
     std::vector<std::string> mids;
     bool operator==(const Group&) const = default;
 };
-struct SsrcGroup {  // a=ssrc-group; written alone: receivers tell streams on one port by what they carry
+struct SsrcGroup {  // a=ssrc-group
     std::string semantics;
     std::vector<uint32_t> ssrcs;
     bool operator==(const SsrcGroup&) const = default;
@@ -32,7 +32,13 @@ Attribute attribute(const SsrcGroup& group);
 // there or stands twice, a copy of another kind) is no copy.
 std::vector<std::optional<size_t>> originals(const Description& description);
 
-// By medium: which one it repairs, by a=group:FEC-FR; none: it is no repair, or none that is decoded. A medium has one.
+// By medium: which one it repairs, by a=group:FEC-FR; none: it is no repair, or none that is decoded. A medium has one,
+// or two of ST 2022-1, for columns and rows.
 std::vector<std::optional<size_t>> repaired(const Description& description);
+
+// Whether its packets come twice to one port, under two SSRCs: a=ssrc-group:DUP. Which these are is not relied on: a
+// source that is restarted has others. Repair on the port of the media (a=ssrc-group:FEC-FR) is told by its payload
+// type.
+bool duplicated(const Media& media);
 
 }  // namespace penstock::sdp

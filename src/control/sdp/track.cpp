@@ -65,6 +65,10 @@ std::optional<rtp::fec::Carriage> repair_in(const Media& media, std::string_view
     if (!type || *type > 127) return std::nullopt;
     if (same_name(name, "flexfec")) return rtp::fec::Carriage{Scheme::flexfec, *type, false};
     if (same_name(name, "ulpfec")) return rtp::fec::Carriage{Scheme::ulpfec, *type, false};
+    // ST 2022-1 has no name of its own in SDP: that of RFC 2733, whose header it extended; of RFC 6015, which describes
+    // the same packets, and as we write it; of DVB (ETSI TS 102 034 annex E), which took it over.
+    for (const std::string_view known : {"parityfec", "1d-interleaved-parityfec", "vnd.dvb.iptv.alfec-base"})
+        if (same_name(name, known)) return rtp::fec::Carriage{Scheme::st2022_1, *type, false};
     return std::nullopt;
 }
 

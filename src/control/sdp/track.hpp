@@ -26,7 +26,7 @@ void offer_retransmission(Media& media, const config::Track& track, uint8_t payl
 // Whether the sender takes a full intra request (RFC 5104) for a key frame, and no picture loss indication (RFC 4585).
 bool takes_fir(const Media& media);
 
-// Of repair that a payload type of the media carries, in a scheme that is decoded whatever port it comes to.
+// Of repair that a payload type of the media carries, in a scheme that is decoded.
 std::optional<rtp::fec::Carriage> repair_in(const Media& media, std::string_view format);
 
 Connection connection_to(const Ip& ip, std::optional<uint8_t> ttl = std::nullopt);
