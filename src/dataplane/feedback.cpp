@@ -11,6 +11,7 @@
 
 #include "dataplane/alter.hpp"
 #include "dataplane/made.hpp"
+#include "dataplane/pools.hpp"
 #include "dataplane/worker.hpp"
 #include "rtp/rtcp/description.hpp"
 #include "rtp/rtcp/feedback.hpp"
@@ -137,9 +138,9 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const f
     std::optional<rtp::Continuity::Original> original;
     if (track.watched && track.has_outputs && track.continuity->ssrc() == ssrc)
         original = track.continuity->original(sequence);
-    const auto* kept = of.ring == nullptr ? nullptr
-                       : original         ? of.ring->find(original->sequence, original->ssrc)
-                                          : of.ring->find(sequence, ssrc);
+    const auto* kept = of.ring == nullptr || receiver.numbered_anew ? nullptr
+                       : original                                   ? of.ring->find(original->sequence, original->ssrc)
+                                                                    : of.ring->find(sequence, ssrc);
     if (kept == nullptr) return feedback.not_kept.add();
     if (!feedback.budget.take(now_, of.per_second)) return feedback.over_budget.add();
     const std::span leg{&of.leg_of(receiver), 1};
@@ -147,6 +148,13 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const f
     like.ttl = kept->ttl;
     like.tos = kept->tos;
     const size_t size = kept->size + (receiver.rtx ? rtp::kRtxMore : 0);
+    std::array<std::byte, kPacketRoom> shifted;
+    std::span<const std::byte> packet = kept->bytes();
+    if (original) {  // as the receiver knows it
+        std::memcpy(shifted.data(), packet.data(), packet.size());
+        packet = std::span{shifted}.first(packet.size());
+        rtp::apply(original->shift, std::span{shifted}.first(packet.size()));
+    }
     const Classified in = made(like, size);
     rte_mbuf* m = nullptr;
     if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
@@ -157,10 +165,9 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const f
     if (receiver.rtx) {
         const rtp::RtxStream as{receiver.rtx->payload_type,
                                 receiver.rtx->ssrc != 0 ? receiver.rtx->ssrc : rtp::rtx_ssrc_for(ssrc)};
-        rtp::write_rtx(to, kept->bytes(), as, feedback.rtx_sequence++);
+        rtp::write_rtx(to, packet, as, feedback.rtx_sequence++);
     } else {
-        std::memcpy(to, kept->packet, size);
-        if (original) rtp::apply(original->shift, {to, size});
+        std::memcpy(to, packet.data(), size);
     }
     fan_out(m, in, leg, 0, {wire::sum16({to, size}), true});
 }

@@ -64,6 +64,7 @@ struct Receiver {
     Endpoint rtcp;  // where its RTCP comes from
     Feedback* feedback = nullptr;
     std::optional<rtp::RtxStream> rtx{};  // absent: what it asks for is sent as it was
+    bool numbered_anew = false;           // it knows packets by other numbers than the ring: nothing is kept for it
 };
 
 struct Retransmission {

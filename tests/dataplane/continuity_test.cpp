@@ -1,5 +1,7 @@
 // A source that is restarted under viewers, by the real model: they see one SSRC and one numbering, outputs see what
 // came; RTCP goes with the media, and what is asked for finds its way back.
+#include <array>
+
 #include "base/wire.hpp"
 #include "dataplane/late_stage.hpp"
 #include "flow/retransmission.hpp"
@@ -203,6 +205,42 @@ TEST_CASE("what a viewer asks for again is found, before a restart and after", "
     const auto asked = to_source(stage);
     REQUIRE(asked.size() == 1);
     CHECK(wire::load32(&asked[0][asked[0].size() - 4]) == stage.ssrc);
+}
+
+TEST_CASE("what a viewer asks for again in a stream of its own has the number that the viewer knows", "[continuity]") {
+    const unsigned outputs = GENERATE(0u, 1u);
+    auto stream = camera(outputs);
+    stream.tracks[0].feedback = config::Feedback{};
+    LateStage stage(0, stream);
+    const uint64_t viewer = stage.play(rtp::RtxStream{97, 0});
+    const uint32_t ssrc = stage.ssrc;
+    stage.picture(false);
+    restart(stage);
+    stage.picture(false);
+    const auto sent = stage.of(viewer);
+    REQUIRE(sent.size() == 8);
+    stage.of(viewer).clear();
+    Bytes nack = hex("81cd000a 00000001");
+    append32(nack, ssrc);
+    for (const Bytes& p : sent) {
+        append16(nack, numbers_of(p).sequence);
+        append16(nack, 0);
+    }
+    stage.lab.arrive(packet()
+                         .ipv4("10.0.1.30", "10.0.1.1")
+                         .udp(5001, static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1))
+                         .payload(nack)
+                         .build(),
+                     kOut);
+    stage.turn();
+    std::vector<Bytes> again;
+    for (const Bytes& rtx : stage.of(viewer)) {
+        std::array<std::byte, 2048> room;
+        const auto packet = rtp::read_rtx(room, rtx, {static_cast<uint8_t>(at8(sent[0], 1) & 0x7f), ssrc});
+        REQUIRE(packet);
+        again.emplace_back(packet->begin(), packet->end());
+    }
+    CHECK(difference(again, sent) == "");
 }
 
 TEST_CASE("a source that was restarted is asked for a key frame", "[continuity]") {

@@ -135,6 +135,23 @@ TEST_CASE("where it is said, what is sent again is in a stream of its own", "[fe
     CHECK(again[1].payload == wanted);
 }
 
+// Their numbers are others than those under which packets are kept: what was sent would be taken for another packet.
+TEST_CASE("who gets repair among the media is heard, and sent nothing again", "[feedback]") {
+    config::Track track = track_of();
+    track.outputs[0].fec = config::OutputFec{
+        .code = {.carriage = {rtp::fec::Scheme::ulpfec, 122, true}, .matrix = {.columns = 4, .column_repair = false}},
+        .port = 0};
+    Watched stage(track);
+    for (unsigned s = 100; s < 110; s++) stage.media(s);
+    CHECK(stage.out(kOut).size() == 12);
+    stage.from_receiver(nack({103, 105}));
+    CHECK(stage.out(kOut).empty());
+    CHECK(stage.feedback().asked.read() == 2);
+    CHECK(stage.feedback().not_kept.read() == 2);
+    stage.from_receiver(hex("81c90007 00000001 11223344 00000007 00000001 00000000 00000000 00000000"));
+    CHECK(stage.feedback().lost.read() == 7);
+}
+
 TEST_CASE("a report tells what the receiver lost, and how far it is", "[feedback]") {
     Watched stage(track_of());
     stage.media(1);

@@ -42,6 +42,15 @@ void check_types(const Track& track, bool of_camera, Problems& problems) {
         if (!track.feedback || track.feedback->retransmit == 0)
             problems.add(output.at,
                          "`rtx` says how packets are sent again: say in `feedback` of the track how many are kept");
+        if (!output.fec || output.fec->port != 0) continue;
+        if (output.fec->code.carriage.among_media) {
+            problems.add(output.at,
+                         "`rtx` does not go with ulpfec on the port of the media, whose numbers are not those under "
+                         "which packets are kept: give repair a port of its own");
+        } else if (output.fec->code.carriage.payload_type == output.rtx->payload_type) {
+            problems.add(output.at, fmt::format("payload type {} is that of the repair: give `rtx` another one",
+                                                output.rtx->payload_type));
+        }
     }
 }
 

@@ -297,7 +297,7 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
     for (const Output& output : track.outputs) {
         const auto port = static_cast<uint16_t>(output.to.rtp.port + (output.to.rtcp_mux ? 0 : config::kRtcpPort));
         if (const auto& feedback = output.extras().feedback)
-            who.push_back({{{output.to.rtp.ip, port}, feedback.get(), output.to.rtx}, &output});
+            who.push_back({{{output.to.rtp.ip, port}, feedback.get(), output.to.rtx, renumbered(output)}, &output});
     }
     for (const Viewer* viewer : track.viewers)
         if (viewer->leg.agreed && !viewer->leg.to.rtp.ip.is_multicast())

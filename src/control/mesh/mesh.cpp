@@ -197,7 +197,7 @@ void Mesh::take_outputs(Track& track, const Track* before) const {
         } else if (!by_owner) {
             fresh.push_back(i);
         }
-        const bool heard = track.config.feedback && !output.rtp.ip.is_multicast() && !by_owner;
+        const bool heard = track.config.feedback && !output.rtp.ip.is_multicast();
         if (!heard) more.feedback = nullptr;
         if (heard && !more.feedback) more.feedback = std::make_shared<flow::Feedback>();
         if (!output.fec) more.repair = more.rows = nullptr;
