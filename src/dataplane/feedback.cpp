@@ -29,6 +29,9 @@ using flow::PathState;
 namespace {
 
 constexpr size_t kAskedAtOnce = 64;  // numbers in one NACK
+// Whether buffers are short is looked at once in so many packets of a track; then so many are given back.
+constexpr unsigned kLookEvery = 16;
+constexpr size_t kMovedOut = 64;
 
 // Canonical names need only differ (RFC 7022): ours are as random as our SSRCs.
 std::array<char, 16> cname_of(uint32_t ssrc) {
@@ -176,9 +179,11 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const f
 void Worker::hold(rte_mbuf* m, std::span<const std::byte> packet, const Classified& in, const Flow& f) noexcept {
     flow::PacketRing* const ring = f.retransmission->ring;
     if (ring == nullptr) return;
+    const uint16_t sequence = wire::load16(&packet[2]);
     rte_mbuf_refcnt_update(m, 1);
-    ring->keep(wire::load16(&packet[2]), {m, packet.data(), static_cast<uint16_t>(packet.size()), in.ttl, in.tos},
-               give_back);
+    ring->keep(sequence, {m, packet.data(), static_cast<uint16_t>(packet.size()), in.ttl, in.tos}, give_back);
+    if (sequence % kLookEvery == 0 && runs_low(plan_.pools.packet)) [[unlikely]]
+        ring->move_out(kMovedOut);
 }
 
 // A packet of the track that is new, however it came: what is missing is asked for.

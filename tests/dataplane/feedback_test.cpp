@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 struct Watched : Modelled {
-    explicit Watched(const config::Track& track) { put(track); }
+    explicit Watched(const config::Track& track, LabPlan plan = {}) : Modelled(std::move(plan)) { put(track); }
     const flow::Feedback& feedback(size_t output = 0) { return *track().outputs[output].extras().feedback; }
     void media(unsigned sequence, unsigned payload_type = 96) {
         lab.arrive(
@@ -106,6 +106,27 @@ TEST_CASE("what was overwritten is not sent again", "[feedback]") {
     CHECK(at16(again[0].payload, 2) == 65534);
     CHECK(at16(again[1].payload, 2) == 13);
     CHECK(stage.feedback().not_kept.read() == 2);
+}
+
+TEST_CASE("what is kept does not starve who receives: when buffers are short it is copied out of them", "[feedback]") {
+    config::Track track = track_of();
+    track.feedback->retransmit = 2048;
+    Watched stage(track, {.mbufs = 1024});
+    const size_t before = stage.lab.buffers_out();
+    for (unsigned s = 0; s < 3000; s++) {
+        stage.media(s);
+        REQUIRE(stage.out(kOut).size() == 1);
+    }
+    CHECK(stage.lab.ledger()[flow::Drop::no_buffer] == 0);
+    CHECK(stage.lab.buffers_out() - before < 1024 - 1024 / 16);
+    for (const unsigned s : {3000u - 2048, 2000u, 2999u}) {  // the oldest is a copy, the newest is not
+        stage.from_receiver(nack({s}));
+        const auto again = stage.out(kOut);
+        REQUIRE(again.size() == 1);
+        CHECK(again[0].payload == rtp_packet({.sequence = s}));
+    }
+    stage.from_receiver(nack({3000 - 2049}));
+    CHECK(stage.out(kOut).empty());
 }
 
 TEST_CASE("a receiver is sent no more again than the budget", "[feedback]") {

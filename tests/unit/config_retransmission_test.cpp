@@ -46,6 +46,15 @@ TEST_CASE("what is sent again and asked for again", "[config]") {
     CHECK_FALSE(right(stream("")).streams[0].tracks[0].feedback);
 }
 
+TEST_CASE("packet buffers are so many as are asked for, or the usual number and those that streams keep", "[config]") {
+    std::string yaml = stream("", "", "        feedback: { retransmit: 100 }\n");
+    CHECK(packet_buffers(right(yaml)) == 2048);
+    yaml = yaml.substr(yaml.find('\n') + 1);
+    CHECK(packet_buffers(right(yaml)) == 32'768 + 128);
+    yaml.replace(yaml.find("100"), 3, "off");
+    CHECK(packet_buffers(right(yaml)) == 32'768);
+}
+
 TEST_CASE("what is wrong with them", "[config]") {
     expect({
         {stream(", nack: { wait: 5 }"), {{9, 58, "a time from 0ms to 1000ms"}}},

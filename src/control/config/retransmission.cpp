@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 namespace penstock::config {
 namespace {
@@ -52,6 +53,10 @@ void check_types(const Track& track, bool of_camera, Problems& problems) {
                                                 output.rtx->payload_type));
         }
     }
+}
+
+uint64_t kept_by(const Track& track) {
+    return track.feedback && track.feedback->retransmit != 0 ? std::bit_ceil(track.feedback->retransmit) : 0;
 }
 
 }  // namespace
@@ -104,13 +109,21 @@ std::optional<Feedback> read_feedback(const Value& value) {
     return feedback;
 }
 
+unsigned packet_buffers(const Config& config) {
+    if (config.memory.mbufs) return *config.memory.mbufs;
+    uint64_t kept = Memory::kUsual;
+    for (const Stream& stream : config.streams)
+        for (const Track& track : stream.tracks) kept += kept_by(track);
+    return static_cast<unsigned>(std::min<uint64_t>(kept, Memory::kMost));
+}
+
 void check_retransmission(const Config& config, Problems& problems) {
     uint64_t kept = 0;
     for (const Stream& stream : config.streams)
         for (const Track& track : stream.tracks) {
             check_types(track, stream.rtsp.has_value(), problems);
-            const uint64_t before = kept, most = config.memory.mbufs / 2;
-            if (track.feedback) kept += track.feedback->retransmit;
+            const uint64_t before = kept, most = config.memory.mbufs.value_or(Memory::kMost) / 2;
+            kept += kept_by(track);
             if (before <= most && kept > most)
                 problems.add(track.at,
                              fmt::format("up to here {} packets are kept by `feedback.retransmit`, each in a packet "
