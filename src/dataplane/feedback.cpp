@@ -13,6 +13,7 @@
 #include "dataplane/made.hpp"
 #include "dataplane/pools.hpp"
 #include "dataplane/worker.hpp"
+#include "rtp/fec/flexfec.hpp"
 #include "rtp/rtcp/description.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"
@@ -150,7 +151,8 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const f
     flow::Classified like;
     like.ttl = kept->ttl;
     like.tos = kept->tos;
-    const size_t size = kept->size + (receiver.rtx ? rtp::kRtxMore : 0);
+    const size_t more = receiver.rtx ? rtp::kRtxMore : receiver.flexfec ? rtp::fec::kRetransmissionMore : 0;
+    const size_t size = kept->size + more;
     std::array<std::byte, kPacketRoom> shifted;
     std::span<const std::byte> packet = kept->bytes();
     if (original) {  // as the receiver knows it
@@ -169,6 +171,8 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const f
         const rtp::RtxStream as{receiver.rtx->payload_type,
                                 receiver.rtx->ssrc != 0 ? receiver.rtx->ssrc : rtp::rtx_ssrc_for(ssrc)};
         rtp::write_rtx(to, packet, as, feedback.rtx_sequence++);
+    } else if (receiver.flexfec) {
+        rtp::fec::write_retransmission(to, packet, *receiver.flexfec, feedback.rtx_sequence++);
     } else {
         std::memcpy(to, packet.data(), size);
     }

@@ -84,7 +84,8 @@ private:
 struct Receiver {
     Endpoint rtcp;  // where its RTCP comes from
     Feedback* feedback = nullptr;
-    std::optional<rtp::RtxStream> rtx{};  // absent: what it asks for is sent as it was
+    std::optional<rtp::RtxStream> rtx{};  // neither this nor the next: what it asks for is sent as it was
+    std::optional<uint8_t> flexfec{};     // payload type in which it is sent as repair, to where repair goes
     bool numbered_anew = false;           // it knows packets by other numbers than the ring: nothing is kept for it
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/wire.hpp"
 #include "dataplane/modelled.hpp"
+#include "rtp/fec/flexfec.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"
 
@@ -154,6 +155,29 @@ TEST_CASE("where it is said, what is sent again is in a stream of its own", "[fe
     const Bytes was = rtp_packet({.sequence = 105});
     wanted.insert(wanted.end(), was.begin() + 12, was.end());
     CHECK(again[1].payload == wanted);
+}
+
+TEST_CASE("where it is said, what is sent again is FlexFEC, to where repair goes", "[feedback]") {
+    const uint16_t port = GENERATE(as<uint16_t>{}, 0, 2);
+    config::Track track = track_of();
+    track.outputs[0].fec = config::OutputFec{
+        .code = {.carriage = {rtp::fec::Scheme::flexfec, 110}, .matrix = {}}, .port = port, .retransmission = true};
+    Watched stage(track);
+    for (unsigned s = 100; s < 105; s++) stage.media(s);
+    stage.out(kOut);
+    stage.from_receiver(nack({103, 104}));
+    const auto again = stage.out(kOut);
+    REQUIRE(again.size() == 2);
+    for (const unsigned i : {0u, 1u}) {
+        CHECK(again[i].to_port == 6000u + port);
+        const auto parsed = rtp::fec::parse_flexfec(again[i].payload, 110);
+        REQUIRE(parsed);
+        CHECK(parsed->header.line == rtp::fec::Line::retransmission);
+        CHECK(at16(again[i].payload, 2) == i);
+        CHECK(Bytes(again[i].payload.begin() + rtp::fec::kRetransmissionMore, again[i].payload.end()) ==
+              rtp_packet({.sequence = 103 + i}));
+    }
+    CHECK(stage.feedback().resent.packets.read() == 2);
 }
 
 // Their numbers are others than those under which packets are kept: what was sent would be taken for another packet.

@@ -100,6 +100,7 @@ struct SourceFec {
 struct OutputFec {
     rtp::fec::Code code{};
     uint16_t port = rtp::fec::kColumnPort;
+    bool retransmission = false;  // FlexFEC: what the receiver asks for again goes as repair, too
     bool operator==(const OutputFec&) const = default;
 };
 

@@ -20,6 +20,8 @@ std::optional<std::chrono::milliseconds> milliseconds(const Value& value, unsign
                         });
 }
 
+bool keeps(const Track& track) { return track.feedback && track.feedback->retransmit != 0; }
+
 void check_types(const Track& track, bool of_camera, Problems& problems) {
     const auto check = [&](const Mark& at, uint8_t rtx, std::string_view key) {
         if (!track.payload_type && of_camera) return;  // which says it later
@@ -38,9 +40,17 @@ void check_types(const Track& track, bool of_camera, Problems& problems) {
                                                 *source.nack->rtx));
     }
     for (const Output& output : track.outputs) {
+        const bool as_repair = output.fec && output.fec->retransmission;
+        if (as_repair && output.rtx)
+            problems.add(output.at,
+                         "`rtx` and `fec.retransmission` both say how packets are sent again: leave one out");
+        if (as_repair && !keeps(track))
+            problems.add(output.at,
+                         "`fec.retransmission` says how packets are sent again: say in `feedback` of the track how "
+                         "many are kept");
         if (!output.rtx) continue;
         check(output.at, output.rtx->payload_type, "rtx");
-        if (!track.feedback || track.feedback->retransmit == 0)
+        if (!keeps(track))
             problems.add(output.at,
                          "`rtx` says how packets are sent again: say in `feedback` of the track how many are kept");
         if (!output.fec || output.fec->port != 0) continue;
@@ -55,9 +65,7 @@ void check_types(const Track& track, bool of_camera, Problems& problems) {
     }
 }
 
-uint64_t kept_by(const Track& track) {
-    return track.feedback && track.feedback->retransmit != 0 ? std::bit_ceil(track.feedback->retransmit) : 0;
-}
+uint64_t kept_by(const Track& track) { return keeps(track) ? std::bit_ceil(track.feedback->retransmit) : 0; }
 
 }  // namespace
 

@@ -70,6 +70,7 @@ private:
         if (output.fec && output.fec->port == 0) {
             add_repair(m, track.config, output.fec->code);
             if (output.fec->code.carriage.scheme == Scheme::flexfec) ssrcs(kRepair, rtp::fec::repair_ssrc);
+            if (output.fec->retransmission) ssrcs(kRepair, rtp::fec::retransmission_ssrc);
         }
         if (output.duplicate_after.count() != 0) {
             ssrcs(kDuplicates, flow::Repeat::ssrc_for);
