@@ -9,6 +9,15 @@
 #include "control/config/differences.hpp"
 
 namespace penstock::mesh {
+namespace {
+
+// With other repair, or asked for what is lost, a path is the same, and goes on counting.
+bool same_path(const config::Source& a, const config::Source& b) {
+    return a.rtp == b.rtp && a.vlan == b.vlan && a.from == b.from && a.ssm == b.ssm && a.port == b.port;
+}
+
+}  // namespace
+
 Mesh::Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media, uint16_t workers)
     : ports_(std::move(ports)), placed_(workers), current_(media, {}) {}
 
@@ -150,7 +159,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
         std::shared_ptr<flow::PathState> state;
         if (before)
             for (const Path& path : before->paths)
-                if (path.source == source) state = path.state;
+                if (same_path(path.source, source)) state = path.state;
         if (!state) state = std::make_shared<flow::PathState>();
         if (track->constant_rate() && !state->mdi) state->mdi = std::make_unique<rtp::Mdi>();
         track->paths.push_back({source, !track->paths.empty(), std::move(state)});
