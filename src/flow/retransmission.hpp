@@ -75,7 +75,7 @@ public:
 
 private:
     std::vector<Entry> entries_;
-    std::unique_ptr<std::byte[]> own_;  // kLargest bytes a slot; the system gives no memory for it until it is used
+    std::unique_ptr<std::byte[]> own_;  // kLargest bytes a slot; the system backs it as it is used
     size_t next_out_ = 0;
     Release release_ = nullptr;
 };
