@@ -32,6 +32,25 @@ void restart(LateStage& stage) {
     stage.timestamp = stage.timestamp * 5 + 12345;
 }
 
+// RTCP of a viewer.
+void say(LateStage& stage, uint64_t viewer, const Bytes& rtcp) {
+    const auto port = static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1);
+    stage.lab.arrive(packet().ipv4("10.0.1.30", "10.0.1.1").udp(5001, port).payload(rtcp).build(), kOut);
+    stage.turn();
+}
+
+// All of these are asked for again.
+Bytes nack_of(const std::vector<Bytes>& packets) {
+    Bytes nack = hex("81cd0000 00000001");
+    nack[3] = static_cast<std::byte>(2 + packets.size());
+    append32(nack, numbers_of(packets[0]).ssrc);
+    for (const Bytes& p : packets) {
+        append16(nack, numbers_of(p).sequence);
+        append16(nack, 0);
+    }
+    return nack;
+}
+
 // What leaves towards the source.
 std::vector<Bytes> to_source(LateStage& stage) {
     std::vector<Bytes> all;
@@ -175,19 +194,7 @@ TEST_CASE("what a viewer asks for again is found, before a restart and after", "
     const auto sent = stage.of(viewer);
     REQUIRE(sent.size() == 8);
     stage.of(viewer).clear();
-    Bytes nack = hex("81cd000a 00000001");
-    append32(nack, ssrc);
-    for (const Bytes& p : sent) {
-        append16(nack, numbers_of(p).sequence);
-        append16(nack, 0);
-    }
-    stage.lab.arrive(packet()
-                         .ipv4("10.0.1.30", "10.0.1.1")
-                         .udp(5001, static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1))
-                         .payload(nack)
-                         .build(),
-                     kOut);
-    stage.turn();
+    say(stage, viewer, nack_of(sent));
     CHECK(difference(stage.of(viewer), sent) == "");
     // A key frame is asked of the source by the name that it has itself.
     stage.lab.arrive(packet().udp(6001, 20001).payload(report_of(stage.ssrc, 1)).build(), kIn);
@@ -195,13 +202,7 @@ TEST_CASE("what a viewer asks for again is found, before a restart and after", "
     to_source(stage);
     Bytes pli = hex("81ce0002 00000001");
     append32(pli, ssrc);
-    stage.lab.arrive(packet()
-                         .ipv4("10.0.1.30", "10.0.1.1")
-                         .udp(5001, static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1))
-                         .payload(pli)
-                         .build(),
-                     kOut);
-    stage.turn();
+    say(stage, viewer, pli);
     const auto asked = to_source(stage);
     REQUIRE(asked.size() == 1);
     CHECK(wire::load32(&asked[0][asked[0].size() - 4]) == stage.ssrc);
@@ -220,19 +221,7 @@ TEST_CASE("what a viewer asks for again in a stream of its own has the number th
     const auto sent = stage.of(viewer);
     REQUIRE(sent.size() == 8);
     stage.of(viewer).clear();
-    Bytes nack = hex("81cd000a 00000001");
-    append32(nack, ssrc);
-    for (const Bytes& p : sent) {
-        append16(nack, numbers_of(p).sequence);
-        append16(nack, 0);
-    }
-    stage.lab.arrive(packet()
-                         .ipv4("10.0.1.30", "10.0.1.1")
-                         .udp(5001, static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1))
-                         .payload(nack)
-                         .build(),
-                     kOut);
-    stage.turn();
+    say(stage, viewer, nack_of(sent));
     std::vector<Bytes> again;
     for (const Bytes& rtx : stage.of(viewer)) {
         std::array<std::byte, 2048> room;
