@@ -65,10 +65,13 @@ class TwoNetworks(Lab):
 
     def lose(self, name, seed):
         """Two packets of a hundred, media and repair, by a hash of their number: as good as random, the same in every run."""
-        self._rules(name, f"udp dport 20000 jhash @th,80,16 mod 100 seed {seed} < 2 counter drop;")
+        self.drop(name, f"udp dport 20000 jhash @th,80,16 mod 100 seed {seed} < 2")
 
     def cut(self, name):
-        self._rules(name, "udp dport 20000 counter drop;")
+        self.drop(name, "udp dport 20000")
+
+    def drop(self, name, what):
+        self._rules(name, f"{what} counter drop;")
 
     def restore(self, name):
         self._rules(name, "")
