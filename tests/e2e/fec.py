@@ -222,7 +222,7 @@ def test_from_gstreamer(rule):
         to = lambda port: ["queue", "!", "udpsink", f"host={WAN[4]}", f"port={port}", "sync=false", "async=false"]
         source.start(
             "gst-launch-1.0", "-q", "filesrc", f"location={film}", f"blocksize={TS * PER_PACKET}", "!", "video/mpegts,packetsize=188,systemstream=true", "!",
-            "identity", "sleep-time=500", "!", "rtpmp2tpay", "pt=33", f"mtu={12 + TS * PER_PACKET}", "seqnum-offset=65000", "!",
+            "identity", "sleep-time=500", "!", "rtpmp2tpay", "pt=33", "ssrc=0", f"mtu={12 + TS * PER_PACKET}", "seqnum-offset=65000", "!",
             "rtpst2022-1-fecenc", "name=e", "columns=10", "rows=10", "e.src", "!", *to(20000), "e.fec_0", "!", *to(20002), "e.fec_1", "!", *to(20004)).wait(40)
         settled = [0, 1]
         received = lambda: penstock.metrics().sum("penstock_worker_rx_packets_total")

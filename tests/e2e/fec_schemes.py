@@ -5,7 +5,8 @@ from pathlib import Path
 from fec import GstreamerDecoder, Loss, SEED, picture_stream, send
 from judge import Capture
 from lab import wait_for
-from relay import Relay, WAN, assert_ledger, receiver_address, wait_legs
+from live_live import TwoNetworks
+from relay import Relay, Sender, WAN, assert_ledger, receiver_address, wait_legs
 
 PLAYER = Path(__file__).resolve().parent.parent / "support" / "ulpfec_player.py"
 
@@ -117,7 +118,7 @@ def test_asked_again_as_repair():
         wait_legs(tail, 1)
         wait_legs(head, 1)
         lab.drop("a", "udp dport 20000 numgen inc mod 40 11-13")
-        wire = Capture(lab.head, "a0", "udp", bytes_each=2048)
+        wire = Capture(lab.networks["a"], "head", "udp port 20000", bytes_each=2048)
         heard = Capture(lab.receiver, "eth0", "udp port 6000", bytes_each=2048)
         sender = Sender(lab.source, "10.1.0.1", 20000, first=65000)
         sender.send(count + 300, 400, 1000)

@@ -8,6 +8,8 @@
 #include <cctype>
 #include <set>
 
+#include "control/cli/report.hpp"
+
 namespace penstock::cli {
 namespace {
 
@@ -169,9 +171,20 @@ std::vector<std::string> complete(std::string_view line, const Names& names) {
 }
 
 std::string help(std::string_view words) {
+    constexpr size_t kIndent = 33;
     std::string out;
-    for (const Grammar& grammar : kCommands)
-        if (grammar.words.starts_with(words)) out += fmt::format("  {:<30} {}\n", grammar.words, grammar.help);
+    for (const Grammar& grammar : kCommands) {
+        if (!grammar.words.starts_with(words)) continue;
+        std::string line = fmt::format("  {:<30} ", grammar.words);
+        for (const std::string& text : wrapped(grammar.help, kScreen - kIndent)) {
+            if (line.size() > kIndent) {  // a long command has a line of its own
+                out += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
+                line.assign(kIndent, ' ');
+            }
+            out += line + text + '\n';
+            line.assign(kIndent, ' ');
+        }
+    }
     return out.empty() ? fmt::format("no command begins with '{}'\n", words) : out;
 }
 
