@@ -181,6 +181,13 @@ TEST_CASE("show port tells what a port is and what its driver counts", "[show]")
     CHECK(unknown(info, 1, "segmentation"));
     CHECK_FALSE(std::get<bool>(cell(info, 0, "chained_buffers")));
     CHECK(std::get<bool>(cell(info, 2, "chained_buffers")));
+    facts[0].device = "0000:03:10.0 8086:10ed (virtual function)";
+    facts[0].firmware = "0.93";
+    facts[0].offloads = "rx VLAN_STRIP UDP_CKSUM, tx MULTI_SEGS";
+    facts[0].numa_node = 1;
+    const std::string nic = cli::show_port_info(facts).text();
+    for (const char* word : {"8086:10ed", "0.93", "UDP_CKSUM", "numa", "firmware", "offloads", "net_lan"})
+        CHECK_THAT(nic, Catch::Contains(word));
 
     CHECK(cli::show_port_counters(facts, false).sections[0].rows.size() == 3);  // the usual ones
     const auto all = cli::show_port_counters(facts, true);

@@ -69,13 +69,23 @@ size_t width_of(const std::vector<Shown>& columns) {
     return total;
 }
 
-// Too wide a table gives up columns that say nothing of any row, then width where most of it can be spared.
-void fit(std::vector<Shown>& columns, const Section& section) {
-    if (width_of(columns) > kScreen + 2 && !section.rows.empty())
-        std::erase_if(columns, [&](const Shown& column) {
-            return std::ranges::all_of(section.rows,
-                                       [&](const auto& row) { return std::visit(ToText{}, row[column.cell]) == "-"; });
-        });
+// Of columns that say nothing of any row too wide a table needs none.
+void leave_out_silent(std::vector<Shown>& columns, const Section& section) {
+    if (width_of(columns) <= kScreen + 2 || section.rows.empty()) return;
+    std::erase_if(columns, [&](const Shown& column) {
+        return std::ranges::all_of(section.rows,
+                                   [&](const auto& row) { return std::visit(ToText{}, row[column.cell]) == "-"; });
+    });
+}
+
+bool can_fit(const std::vector<Shown>& columns) {
+    size_t least = 0;
+    for (const Shown& column : columns) least += column.longest_word + 2;
+    return least <= kScreen + 2;
+}
+
+// Gives up width where most of it can be spared.
+void fit(std::vector<Shown>& columns) {
     for (size_t total = width_of(columns); total > kScreen + 2; total--) {
         const auto spare = [](const Shown& column) { return column.width - column.longest_word; };
         const auto most = std::ranges::max_element(columns, {}, spare);
@@ -86,14 +96,13 @@ void fit(std::vector<Shown>& columns, const Section& section) {
 
 // What is too wide even so is continued below, behind its first columns once more.
 std::vector<std::vector<Shown>> blocks_of(const std::vector<Shown>& columns) {
+    if (can_fit(columns)) return {columns};
     constexpr size_t kNaming = 2;
     std::vector<std::vector<Shown>> blocks{{}};
     for (const Shown& column : columns) {
-        std::vector<Shown>* block = &blocks.back();
-        if (block->size() > kNaming && width_of(*block) + column.width > kScreen) {
-            block = &blocks.emplace_back(columns.begin(), columns.begin() + kNaming);
-        }
-        block->push_back(column);
+        if (blocks.back().size() > kNaming && width_of(blocks.back()) + column.width > kScreen)
+            blocks.emplace_back(columns.begin(), columns.begin() + kNaming);
+        blocks.back().push_back(column);
     }
     return blocks;
 }
@@ -124,9 +133,12 @@ void print(std::string& out, const Section& section, const std::vector<Shown>& c
 
 std::string table(const Section& section) {
     std::vector<Shown> columns = shown_of(section);
-    fit(columns, section);
+    leave_out_silent(columns, section);
     std::string out = section.title.empty() ? "" : section.title + '\n';
-    for (const auto& block : blocks_of(columns)) print(out, section, block);
+    for (auto& block : blocks_of(columns)) {
+        fit(block);
+        print(out, section, block);
+    }
     if (section.rows.empty()) out += "(none)\n";
     return out;
 }
