@@ -33,7 +33,7 @@ constexpr Grammar kCommands[] = {
     {"show stream STREAM", Action::show_stream, "its paths and legs"},
     {"show stream STREAM path", Action::show_stream_path, "the way of its packets, and why it is not a faster one"},
     {"show stream STREAM repair", Action::show_stream_repair,
-     "what FEC recovered, what it could not, and what is made of it"},
+     "what the second path, FEC and asking again made good, and what is sent for receivers to do so"},
     {"show stream STREAM sdp", Action::show_stream_sdp,
      "the SDP file that its receiver plays it by: FEC, live-live and retransmission included"},
     {"show stream STREAM sdp RECEIVER...", Action::show_stream_sdp,
