@@ -11,8 +11,8 @@ namespace penstock {
 namespace {
 
 doctor::Plan plan_for(const config::Config& config) {
-    doctor::Plan plan{.hugepages = dataplane::hugepages_for(dataplane::memory_of(config.memory.mbufs)),
-                      .pool = dataplane::pool_memory(config.memory.mbufs, dataplane::kPacketRoom),
+    doctor::Plan plan{.hugepages = dataplane::hugepages_for(dataplane::memory_of(config::packet_buffers(config))),
+                      .pool = dataplane::pool_memory(config::packet_buffers(config), dataplane::kPacketRoom),
                       .control = 0,
                       .workers = {},
                       .cores_refusal = {}};

@@ -111,14 +111,14 @@ Result<void> Node::open_dataplane() {
     dataplane::EalPlan eal{.control_core = cores->control,
                            .worker_cores = cores->workers,
                            .hugepages = of(config_.memory.hugepages),
-                           .memory = dataplane::memory_of(config_.memory.mbufs),
+                           .memory = dataplane::memory_of(config::packet_buffers(config_)),
                            .free_hugepages = machine.hugepages_within_reach(),
                            .pci_devices = {},
                            .telemetry = true,
                            .verbose = log_.enabled(Level::debug)};
     dataplane::DataplanePlan plan{.ports = {},
                                   .workers = static_cast<unsigned>(cores->workers.size()),
-                                  .mbufs = config_.memory.mbufs,
+                                  .mbufs = config::packet_buffers(config_),
                                   .sleep_when_idle = config_.workers.idle == config::Idle::sleep};
     for (const config::Port& port : config_.ports) {
         plan.ports.push_back(of(port));

@@ -11,7 +11,9 @@
 
 #include "dataplane/alter.hpp"
 #include "dataplane/made.hpp"
+#include "dataplane/pools.hpp"
 #include "dataplane/worker.hpp"
+#include "rtp/fec/flexfec.hpp"
 #include "rtp/rtcp/description.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"
@@ -28,6 +30,9 @@ using flow::PathState;
 namespace {
 
 constexpr size_t kAskedAtOnce = 64;  // numbers in one NACK
+// Whether buffers are short is looked at once in so many packets of a track; then so many are given back.
+constexpr unsigned kLookEvery = 16;
+constexpr size_t kMovedOut = 64;
 
 // Canonical names need only differ (RFC 7022): ours are as random as our SSRCs.
 std::array<char, 16> cname_of(uint32_t ssrc) {
@@ -152,16 +157,24 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const f
     std::optional<rtp::Continuity::Original> original;
     if (track.watched && track.has_outputs && track.continuity->ssrc() == ssrc)
         original = track.continuity->original(sequence);
-    const auto* kept = of.ring == nullptr ? nullptr
-                       : original         ? of.ring->find(original->sequence, original->ssrc)
-                                          : of.ring->find(sequence, ssrc);
+    const auto* kept = of.ring == nullptr || receiver.numbered_anew ? nullptr
+                       : original                                   ? of.ring->find(original->sequence, original->ssrc)
+                                                                    : of.ring->find(sequence, ssrc);
     if (kept == nullptr) return feedback.not_kept.add();
     if (!feedback.budget.take(now_, of.per_second)) return feedback.over_budget.add();
     const std::span leg{&of.leg_of(receiver), 1};
     flow::Classified like;
     like.ttl = kept->ttl;
     like.tos = kept->tos;
-    const size_t size = kept->size + (receiver.rtx ? rtp::kRtxMore : 0);
+    const size_t more = receiver.rtx ? rtp::kRtxMore : receiver.flexfec ? rtp::fec::kRetransmissionMore : 0;
+    const size_t size = kept->size + more;
+    std::array<std::byte, kPacketRoom> shifted;
+    std::span<const std::byte> packet = kept->bytes();
+    if (original) {  // as the receiver knows it
+        std::memcpy(shifted.data(), packet.data(), packet.size());
+        packet = std::span{shifted}.first(packet.size());
+        rtp::apply(original->shift, std::span{shifted}.first(packet.size()));
+    }
     const Classified in = made(like, size);
     rte_mbuf* m = nullptr;
     if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
@@ -172,10 +185,11 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const f
     if (receiver.rtx) {
         const rtp::RtxStream as{receiver.rtx->payload_type,
                                 receiver.rtx->ssrc != 0 ? receiver.rtx->ssrc : rtp::rtx_ssrc_for(ssrc)};
-        rtp::write_rtx(to, kept->bytes(), as, feedback.rtx_sequence++);
+        rtp::write_rtx(to, packet, as, feedback.rtx_sequence++);
+    } else if (receiver.flexfec) {
+        rtp::fec::write_retransmission(to, packet, *receiver.flexfec, feedback.rtx_sequence++);
     } else {
-        std::memcpy(to, kept->packet, size);
-        if (original) rtp::apply(original->shift, {to, size});
+        std::memcpy(to, packet.data(), size);
     }
     fan_out(m, in, leg, 0, {wire::sum16({to, size}), true});
 }
@@ -184,9 +198,11 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const f
 void Worker::hold(rte_mbuf* m, std::span<const std::byte> packet, const Classified& in, const Flow& f) noexcept {
     flow::PacketRing* const ring = f.retransmission->ring;
     if (ring == nullptr) return;
+    const uint16_t sequence = wire::load16(&packet[2]);
     rte_mbuf_refcnt_update(m, 1);
-    ring->keep(wire::load16(&packet[2]), {m, packet.data(), static_cast<uint16_t>(packet.size()), in.ttl, in.tos},
-               give_back);
+    ring->keep(sequence, {m, packet.data(), static_cast<uint16_t>(packet.size()), in.ttl, in.tos}, give_back);
+    if (sequence % kLookEvery == 0 && runs_low(plan_.pools.packet)) [[unlikely]]
+        ring->move_out(kMovedOut);
 }
 
 // A packet of the track that is new, however it came: what is missing is asked for.

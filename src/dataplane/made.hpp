@@ -1,5 +1,5 @@
 #pragma once
-// Payloads that a worker makes itself.
+// Payloads that a worker makes itself, and keeps.
 #include <rte_mbuf.h>
 
 #include <cstddef>
@@ -18,6 +18,12 @@ inline flow::Classified made(const flow::Classified& in, size_t size) noexcept {
 
 // What keeps buffers as pointers of which it knows nothing gives them back by this.
 inline void give_back(void* buffer) { rte_pktmbuf_free(static_cast<rte_mbuf*>(buffer)); }
+
+// What is kept in its buffer must not starve the rx queues: with less of the pool left than this nothing more is.
+// Without what cores keep to themselves, which takes its time to be counted.
+inline bool runs_low(const rte_mempool* pool) noexcept {
+    return rte_mempool_get_ops(pool->ops_index)->get_count(pool) < pool->size / 8;
+}
 
 // An empty buffer of `size` bytes, with room for headers before it.
 inline std::byte* extend(rte_mbuf* m, size_t size) noexcept {

@@ -17,15 +17,8 @@ using Turn = Reorder::Turn;
 
 namespace {
 
-// What waits must not starve the rx queues: with less of the pool left than one part of so many, nothing waits.
-constexpr unsigned kLow = 8;
 // Looking at all tracks with a delay takes its time: they are not looked at more often.
 constexpr uint64_t kEvery = (uint64_t{1} << 32) / 4000;
-
-// Without what cores keep to themselves, which takes its time to be counted.
-bool low(const rte_mempool* pool) noexcept {
-    return rte_mempool_get_ops(pool->ops_index)->get_count(pool) < pool->size / kLow;
-}
 
 }  // namespace
 
@@ -76,7 +69,7 @@ bool Worker::in_turn(rte_mbuf* m, const Classified& in, const Flow& f, flow::Pay
 void Worker::put_aside(rte_mbuf* m, const Classified& in, const Flow& f, flow::PayloadSum sum) noexcept {
     Reorder& reorder = *f.delay->reorder;
     reorder.hold({m, sum, in.ttl, in.tos}, now_, give_back);
-    if (low(plan_.pools.packet)) [[unlikely]]
+    if (runs_low(plan_.pools.packet)) [[unlikely]]
         reorder.cut_short([&](const Reorder::Packet& held) { depart(held, f); });
     next_release_ = std::min(next_release_, reorder.due());
 }

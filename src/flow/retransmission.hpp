@@ -5,8 +5,10 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/wire.hpp"
@@ -17,20 +19,23 @@
 
 namespace penstock::flow {
 
-// The last packets of a track as they left, by sequence number. No copies: the buffers that they lie in are held. What
-// a buffer is, and how it is given back, the worker knows.
+// The last packets of a track as they left, by sequence number. No copies: the buffers that they lie in are held, as
+// long as there are enough of them. What a buffer is, and how it is given back, the worker knows.
 class PacketRing {
 public:
     using Release = void (*)(void* buffer);
+    static constexpr size_t kLargest = 2048;  // bytes of a packet: as much as a buffer takes
     struct Entry {
-        void* buffer = nullptr;  // null: none yet
-        const std::byte* packet = nullptr;
+        void* buffer = nullptr;             // null: it lies in memory of the ring's own
+        const std::byte* packet = nullptr;  // null: none yet
         uint16_t size = 0;
         uint8_t ttl = 0, tos = 0;  // as it arrived
         std::span<const std::byte> bytes() const noexcept { return {packet, size}; }
     };
 
-    explicit PacketRing(size_t packets) : entries_(std::bit_ceil(packets)) {}
+    explicit PacketRing(size_t packets)
+        : entries_(std::bit_ceil(packets)),
+          own_(std::make_unique_for_overwrite<std::byte[]>(entries_.size() * kLargest)) {}
     ~PacketRing() {
         for (const Entry& e : entries_)
             if (e.buffer != nullptr) release_(e.buffer);
@@ -46,16 +51,32 @@ public:
         e = packet;
         release_ = release;
     }
+    // Buffers are short: copies what lies in `most` of them, the oldest first, and gives them back. How many they were.
+    size_t move_out(size_t most) noexcept {
+        size_t moved = 0;
+        for (size_t i = 0; i < entries_.size() && moved < most; i++, next_out_++) {
+            const size_t slot = next_out_ & (entries_.size() - 1);
+            Entry& e = entries_[slot];
+            if (e.buffer == nullptr || e.size > kLargest) continue;
+            std::memcpy(&own_[slot * kLargest], e.packet, e.size);
+            e.packet = &own_[slot * kLargest];
+            release_(std::exchange(e.buffer, nullptr));
+            moved++;
+        }
+        return moved;
+    }
     const Entry* find(uint16_t sequence, uint32_t ssrc) const noexcept {
         const Entry& e = entries_[sequence & (entries_.size() - 1)];
         const bool it =
-            e.buffer != nullptr && wire::load16(e.packet + 2) == sequence && wire::load32(e.packet + 8) == ssrc;
+            e.packet != nullptr && wire::load16(e.packet + 2) == sequence && wire::load32(e.packet + 8) == ssrc;
         return it ? &e : nullptr;
     }
     size_t size() const noexcept { return entries_.size(); }
 
 private:
     std::vector<Entry> entries_;
+    std::unique_ptr<std::byte[]> own_;  // kLargest bytes a slot; the system backs it as it is used
+    size_t next_out_ = 0;
     Release release_ = nullptr;
 };
 
@@ -63,7 +84,9 @@ private:
 struct Receiver {
     Endpoint rtcp;  // where its RTCP comes from
     Feedback* feedback = nullptr;
-    std::optional<rtp::RtxStream> rtx{};  // absent: what it asks for is sent as it was
+    std::optional<rtp::RtxStream> rtx{};  // neither this nor the next: what it asks for is sent as it was
+    std::optional<uint8_t> flexfec{};     // payload type in which it is sent as repair, to where repair goes
+    bool numbered_anew = false;           // it knows packets by other numbers than the ring: nothing is kept for it
 };
 
 struct Retransmission {

@@ -1,5 +1,7 @@
 // A source that is restarted under viewers, by the real model: they see one SSRC and one numbering, outputs see what
 // came; RTCP goes with the media, and what is asked for finds its way back.
+#include <array>
+
 #include "base/wire.hpp"
 #include "dataplane/late_stage.hpp"
 #include "flow/retransmission.hpp"
@@ -28,6 +30,25 @@ void restart(LateStage& stage) {
     stage.ssrc = stage.ssrc * 7 + 1;
     stage.sequence = static_cast<uint16_t>(stage.sequence * 3 + 20000);
     stage.timestamp = stage.timestamp * 5 + 12345;
+}
+
+// RTCP of a viewer.
+void say(LateStage& stage, uint64_t viewer, const Bytes& rtcp) {
+    const auto port = static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1);
+    stage.lab.arrive(packet().ipv4("10.0.1.30", "10.0.1.1").udp(5001, port).payload(rtcp).build(), kOut);
+    stage.turn();
+}
+
+// All of these are asked for again.
+Bytes nack_of(const std::vector<Bytes>& packets) {
+    Bytes nack = hex("81cd0000 00000001");
+    nack[3] = static_cast<std::byte>(2 + packets.size());
+    append32(nack, numbers_of(packets[0]).ssrc);
+    for (const Bytes& p : packets) {
+        append16(nack, numbers_of(p).sequence);
+        append16(nack, 0);
+    }
+    return nack;
 }
 
 // What leaves towards the source.
@@ -173,19 +194,7 @@ TEST_CASE("what a viewer asks for again is found, before a restart and after", "
     const auto sent = stage.of(viewer);
     REQUIRE(sent.size() == 8);
     stage.of(viewer).clear();
-    Bytes nack = hex("81cd000a 00000001");
-    append32(nack, ssrc);
-    for (const Bytes& p : sent) {
-        append16(nack, numbers_of(p).sequence);
-        append16(nack, 0);
-    }
-    stage.lab.arrive(packet()
-                         .ipv4("10.0.1.30", "10.0.1.1")
-                         .udp(5001, static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1))
-                         .payload(nack)
-                         .build(),
-                     kOut);
-    stage.turn();
+    say(stage, viewer, nack_of(sent));
     CHECK(difference(stage.of(viewer), sent) == "");
     // A key frame is asked of the source by the name that it has itself.
     stage.lab.arrive(packet().udp(6001, 20001).payload(report_of(stage.ssrc, 1)).build(), kIn);
@@ -193,16 +202,34 @@ TEST_CASE("what a viewer asks for again is found, before a restart and after", "
     to_source(stage);
     Bytes pli = hex("81ce0002 00000001");
     append32(pli, ssrc);
-    stage.lab.arrive(packet()
-                         .ipv4("10.0.1.30", "10.0.1.1")
-                         .udp(5001, static_cast<uint16_t>(stage.ports[viewer] - 9000 + 1))
-                         .payload(pli)
-                         .build(),
-                     kOut);
-    stage.turn();
+    say(stage, viewer, pli);
     const auto asked = to_source(stage);
     REQUIRE(asked.size() == 1);
     CHECK(wire::load32(&asked[0][asked[0].size() - 4]) == stage.ssrc);
+}
+
+TEST_CASE("what a viewer asks for again in a stream of its own has the number that the viewer knows", "[continuity]") {
+    const unsigned outputs = GENERATE(0u, 1u);
+    auto stream = camera(outputs);
+    stream.tracks[0].feedback = config::Feedback{};
+    LateStage stage(0, stream);
+    const uint64_t viewer = stage.play(rtp::RtxStream{97, 0});
+    const uint32_t ssrc = stage.ssrc;
+    stage.picture(false);
+    restart(stage);
+    stage.picture(false);
+    const auto sent = stage.of(viewer);
+    REQUIRE(sent.size() == 8);
+    stage.of(viewer).clear();
+    say(stage, viewer, nack_of(sent));
+    std::vector<Bytes> again;
+    for (const Bytes& rtx : stage.of(viewer)) {
+        std::array<std::byte, 2048> room;
+        const auto packet = rtp::read_rtx(room, rtx, {static_cast<uint8_t>(at8(sent[0], 1) & 0x7f), ssrc});
+        REQUIRE(packet);
+        again.emplace_back(packet->begin(), packet->end());
+    }
+    CHECK(difference(again, sent) == "");
 }
 
 TEST_CASE("a source that was restarted is asked for a key frame", "[continuity]") {

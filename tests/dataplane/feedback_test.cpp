@@ -8,6 +8,7 @@
 
 #include "base/wire.hpp"
 #include "dataplane/modelled.hpp"
+#include "rtp/fec/flexfec.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"
 
@@ -18,7 +19,7 @@ using namespace std::chrono_literals;
 namespace {
 
 struct Watched : Modelled {
-    explicit Watched(const config::Track& track) { put(track); }
+    explicit Watched(const config::Track& track, LabPlan plan = {}) : Modelled(std::move(plan)) { put(track); }
     const flow::Feedback& feedback(size_t output = 0) { return *track().outputs[output].extras().feedback; }
     void media(unsigned sequence, unsigned payload_type = 96) {
         lab.arrive(
@@ -108,6 +109,27 @@ TEST_CASE("what was overwritten is not sent again", "[feedback]") {
     CHECK(stage.feedback().not_kept.read() == 2);
 }
 
+TEST_CASE("what is kept does not starve who receives: when buffers are short it is copied out of them", "[feedback]") {
+    config::Track track = track_of();
+    track.feedback->retransmit = 2048;
+    Watched stage(track, {.mbufs = 1024});
+    const size_t before = stage.lab.buffers_out();
+    for (unsigned s = 0; s < 3000; s++) {
+        stage.media(s);
+        REQUIRE(stage.out(kOut).size() == 1);
+    }
+    CHECK(stage.lab.ledger()[flow::Drop::no_buffer] == 0);
+    CHECK(stage.lab.buffers_out() - before < 1024 - 1024 / 16);
+    for (const unsigned s : {3000u - 2048, 2000u, 2999u}) {  // the oldest is a copy, the newest is not
+        stage.from_receiver(nack({s}));
+        const auto again = stage.out(kOut);
+        REQUIRE(again.size() == 1);
+        CHECK(again[0].payload == rtp_packet({.sequence = s}));
+    }
+    stage.from_receiver(nack({3000 - 2049}));
+    CHECK(stage.out(kOut).empty());
+}
+
 TEST_CASE("a receiver is sent no more again than the budget", "[feedback]") {
     config::Track track = track_of();
     track.feedback->budget = 4;  // one at once
@@ -133,6 +155,46 @@ TEST_CASE("where it is said, what is sent again is in a stream of its own", "[fe
     const Bytes was = rtp_packet({.sequence = 105});
     wanted.insert(wanted.end(), was.begin() + 12, was.end());
     CHECK(again[1].payload == wanted);
+}
+
+TEST_CASE("where it is said, what is sent again is FlexFEC, to where repair goes", "[feedback]") {
+    const uint16_t port = GENERATE(as<uint16_t>{}, 0, 2);
+    config::Track track = track_of();
+    track.outputs[0].fec = config::OutputFec{
+        .code = {.carriage = {rtp::fec::Scheme::flexfec, 110}, .matrix = {}}, .port = port, .retransmission = true};
+    Watched stage(track);
+    for (unsigned s = 100; s < 105; s++) stage.media(s);
+    stage.out(kOut);
+    stage.from_receiver(nack({103, 104}));
+    const auto again = stage.out(kOut);
+    REQUIRE(again.size() == 2);
+    for (const unsigned i : {0u, 1u}) {
+        CHECK(again[i].to_port == 6000u + port);
+        const auto parsed = rtp::fec::parse_flexfec(again[i].payload, 110);
+        REQUIRE(parsed);
+        CHECK(parsed->header.line == rtp::fec::Line::retransmission);
+        CHECK(at16(again[i].payload, 2) == i);
+        CHECK(Bytes(again[i].payload.begin() + rtp::fec::kRetransmissionMore, again[i].payload.end()) ==
+              rtp_packet({.sequence = 103 + i}));
+    }
+    CHECK(stage.feedback().resent.packets.read() == 2);
+}
+
+// Their numbers are others than those under which packets are kept: what was sent would be taken for another packet.
+TEST_CASE("who gets repair among the media is heard, and sent nothing again", "[feedback]") {
+    config::Track track = track_of();
+    track.outputs[0].fec = config::OutputFec{
+        .code = {.carriage = {rtp::fec::Scheme::ulpfec, 122, true}, .matrix = {.columns = 4, .column_repair = false}},
+        .port = 0};
+    Watched stage(track);
+    for (unsigned s = 100; s < 110; s++) stage.media(s);
+    CHECK(stage.out(kOut).size() == 12);
+    stage.from_receiver(nack({103, 105}));
+    CHECK(stage.out(kOut).empty());
+    CHECK(stage.feedback().asked.read() == 2);
+    CHECK(stage.feedback().not_kept.read() == 2);
+    stage.from_receiver(hex("81c90007 00000001 11223344 00000007 00000001 00000000 00000000 00000000"));
+    CHECK(stage.feedback().lost.read() == 7);
 }
 
 TEST_CASE("a report tells what the receiver lost, and how far it is", "[feedback]") {

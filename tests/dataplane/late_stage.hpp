@@ -70,19 +70,20 @@ struct LateStage : Modelled {
         for (unsigned i = 1; i < packets; i++) arrive(packet_of(key ? "7c 05" : "7c 01", size));
         turn();
     }
-    uint64_t add() {
+    uint64_t add(std::optional<rtp::RtxStream> rtx = {}) {
         next_port += 2;
         const auto viewer =
             mesh.add_viewer({.stream = "camera",
                              .track = "video",
                              .agreed = {{*Ip::parse("10.0.1.1"), static_cast<uint16_t>(next_port - 9000)}, 5001},
-                             .to = {*Ip::parse("10.0.1.30"), static_cast<uint16_t>(next_port)}});
+                             .to = {*Ip::parse("10.0.1.30"), static_cast<uint16_t>(next_port)},
+                             .rtx = rtx});
         REQUIRE(viewer);
         ports[*viewer] = next_port;
         return *viewer;
     }
-    uint64_t play() {
-        const uint64_t viewer = add();
+    uint64_t play(std::optional<rtp::RtxStream> rtx = {}) {
+        const uint64_t viewer = add(rtx);
         mesh.play(viewer, true);
         publish();
         return viewer;

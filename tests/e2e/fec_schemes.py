@@ -5,7 +5,8 @@ from pathlib import Path
 from fec import GstreamerDecoder, Loss, SEED, picture_stream, send
 from judge import Capture
 from lab import wait_for
-from relay import Relay, WAN, assert_ledger, receiver_address, wait_legs
+from live_live import TwoNetworks
+from relay import Relay, Sender, WAN, assert_ledger, receiver_address, wait_legs
 
 PLAYER = Path(__file__).resolve().parent.parent / "support" / "ulpfec_player.py"
 
@@ -99,3 +100,44 @@ def test_ulpfec_from_gstreamer():
         packets, bad = heard.bad_checksums()
         assert packets and not bad, f"{len(bad)} of {packets} checksums are wrong: {bad[:3]}"
         assert_ledger(penstock.metrics())
+
+
+def test_asked_again_as_repair():
+    """Three packets of a row are more than its repair mends: they are asked for, and come as FlexFEC, in a repair stream of its own."""
+    count = 1500
+    with TwoNetworks() as lab:
+        tail = lab.start_penstock(lab.tail, lab.config("tail", [("a", "a1"), ("out", "out0")], """\
+        sources: [{ rtp: 10.3.0.2:20000, port: a, fec: { scheme: flexfec }, nack: { deadline: 500ms } }]
+        outputs: [{ rtp: 10.2.0.2:6000 }]
+"""))
+        head = lab.start_penstock(lab.head, lab.config("head", [("in", "in0"), ("a", "a0")], """\
+        sources: [{ rtp: 10.1.0.1:20000 }]
+        outputs: [{ rtp: 10.3.0.2:20000, fec: { scheme: flexfec, mode: row, retransmission: true } }]
+        feedback: { retransmit: 1024, budget: 5000 }
+"""))
+        wait_legs(tail, 1)
+        wait_legs(head, 1)
+        lab.drop("a", "udp dport 20000 numgen inc mod 40 11-13")
+        wire = Capture(lab.networks["a"], "head", "udp port 20000", bytes_each=2048)
+        heard = Capture(lab.receiver, "eth0", "udp port 6000", bytes_each=2048)
+        sender = Sender(lab.source, "10.1.0.1", 20000, first=65000)
+        sender.send(count + 300, 400, 1000)
+        sent = sender.sent[:count]
+        wait_for(lambda: tail.metrics().sum("penstock_leg_packets_total") >= count + 200, "the last packet")
+        got = heard.payloads(6000)
+        assert not set(sent) - set(got), f"{len(set(sent) - set(got))} of {count} packets are missing: {tail.show('stream camera-1 repair')}"
+        assert len(got) == len(set(got)), "a packet was sent twice"
+        resent = head.metrics().sum("penstock_leg_resent_packets_total")
+        repair = [p for p in wire.payloads(20000) if int(p[2:4], 16) & 0x7f == 110]
+        # Behind RTP's header and one CSRC, R = 1 and F = 0: the packet as it was.
+        again = [p for p in repair if int(p[32:34], 16) >> 6 == 2]
+        assert len(again) == resent > 60 and {p[32:] for p in again} <= set(sender.sent), f"{len(again)} on the wire, {resent} counted"
+        assert {p[24:32] for p in again} == {"00005eed"} and len({p[16:24] for p in again}) == 1, "one CSRC, the media's; one SSRC"
+        assert not {p[16:24] for p in again} & {p[16:24] for p in repair if p not in again}, "it shares the SSRC of the rows"
+        numbers = [int(p[4:8], 16) for p in again]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "its own numbers"
+        assert len(wire.payloads(20000)) - len(repair) == count + 300, "media went again as they were"
+        (shown,) = tail.show("stream camera-1 repair")["received"]
+        assert shown["repair_retransmissions"] > 50 and shown["refused"] == 0, shown
+        for penstock in (head, tail):
+            assert_ledger(penstock.metrics())

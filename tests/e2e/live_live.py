@@ -8,17 +8,25 @@ import time
 from cases import cases
 from judge import Capture
 from lab import Lab, Skip, wait_for, xdp_refused
-from relay import (LAN, Relay, Sender, assert_ledger, endpoint, receiver_address, rtp_packet, wait_forwarded, wait_legs)
+from relay import (LAN, SOURCE, Relay, Sender, assert_ledger, endpoint, receiver_address, rtp_packet, wait_forwarded, wait_legs)
 
+OTHER = "10.1.0.7"  # one more address of the source
 SECONDS = float(os.environ.get("PENSTOCK_LIVE_LIVE_SECONDS", "4"))  # of load in test_two_legs_by_two_networks
 
 
-def test_two_paths():
-    """Each path loses every tenth packet, not the same ones; the second lags by five."""
+@cases(apart=("port", "sender"))
+def test_two_paths(apart):
+    """Each path loses every tenth packet, not the same ones; the second lags by five. They differ by the port, or by the sender alone."""
     with Relay(1) as lab:
-        penstock = lab.relay([endpoint(LAN[4], 20000), endpoint(LAN[4], 20100)], [endpoint(receiver_address(1), 6000)])
+        if apart == "port":
+            sources = [endpoint(LAN[4], 20000), endpoint(LAN[4], 20100)]
+        else:
+            lab.source.ip("address", "add", f"{OTHER}/24", "dev", "eth0")
+            sources = ["{ rtp: \"%s\", from: %s }" % (endpoint(LAN[4], 20000), sender) for sender in (SOURCE[4], OTHER)]
+        penstock = lab.relay(sources, [endpoint(receiver_address(1), 6000)])
         heard = Capture(lab.receivers[0], "eth0")
-        a, b = Sender(lab.source, LAN[4], 20000), Sender(lab.source, LAN[4], 20100)
+        a = Sender(lab.source, LAN[4], 20000, bind=(SOURCE[4], 0))
+        b = Sender(lab.source, LAN[4], 20100 if apart == "port" else 20000, bind=(SOURCE[4] if apart == "port" else OTHER, 0))
         packets = [rtp_packet(65400 + n, n.to_bytes(4, "big") * 40) for n in range(500)]  # the sequence wraps on the way
         for n in range(len(packets) + 5):
             if n < len(packets) and n % 10 != 3:
@@ -67,10 +75,13 @@ class TwoNetworks(Lab):
 
     def lose(self, name, seed):
         """Two packets of a hundred, media and repair, by a hash of their number and time: as good as random, the same in every run."""
-        self._rules(name, f"udp dport 20000 jhash @th,80,48 mod 100 seed {seed} < 2 counter drop;")
+        self.drop(name, f"udp dport 20000 jhash @th,80,48 mod 100 seed {seed} < 2")
 
     def cut(self, name):
-        self._rules(name, "udp dport 20000 counter drop;")
+        self.drop(name, "udp dport 20000")
+
+    def drop(self, name, what):
+        self._rules(name, f"{what} counter drop;")
 
     def restore(self, name):
         self._rules(name, "")

@@ -38,7 +38,11 @@ class Tmux:
 def test_prompt_in_tmux():
     """Tab completes, the arrow brings back what was typed, help explains, nothing is broken over the screen's 100 columns."""
     with Relay(1) as lab:
-        penstock = start(lab, stream("camera-1", 20000, leg(1)))
+        # Two paths, two legs and a long setting: all columns have something to tell.
+        wide = stream("camera-1", 20000, leg(1) + ", fec: { scheme: flexfec, port: +2, columns: 5, rows: 8, header: mask }").replace(
+            "sources: [", "sources: [{ rtp: \"%s\", nack: {} }, " % endpoint(LAN[4], 20100)).replace(
+            "outputs: [", "outputs: [{ live_live: [{ rtp: \"%s\", port: wan }, { rtp: \"%s\" }] }, " % (leg(1, 6100), leg(1, 6200)))
+        penstock = start(lab, wide)
         tmux = Tmux(lab, penstock)
         tmux.type("sh", "Tab")
         tmux.shows(r"^penstock> show$")
@@ -55,7 +59,8 @@ def test_prompt_in_tmux():
         tmux.shows(r"^penstock> show stream camera-1$\Z")
         tmux.type("C-a", "C-k", "help show drops", "Enter")
         tmux.shows(r"show drops +packets and copies that went no further, by reason")
-        for command in ("show worker all", "show stream all", "show port info all", "show stream camera-1 path"):
+        for command in ("show worker all", "show stream all", "show port info all", "show stream camera-1", "show stream camera-1 path",
+                        "show stream camera-1 repair", "show config"):
             tmux.type("C-l", command, "Enter")
             tmux.shows(rf"^penstock> {command}$[^$]+^penstock>$")
             out = penstock.cli(*command.split())

@@ -148,6 +148,9 @@ TEST_CASE("help lists every command, or those that begin so", "[cli]") {
           "del output STREAM OUTPUT", "del source STREAM SOURCE", "del track STREAM TRACK", "add track STREAM SETTINGS",
           "add source STREAM URL", "start", "stop", "del stream STREAM", "show drops", "reload", "quit", "help"})
         CHECK_THAT(all, Catch::Contains(line));
+    for (size_t at = 0; at < all.size(); at = all.find('\n', at) + 1)
+        if (const auto line = all.substr(at, all.find('\n', at) - at); line.find("rtp://") == line.npos)
+            CHECK(line.size() <= 100);
     const std::string some = help("show port");
     CHECK(std::ranges::count(some, '\n') == 3);
     CHECK_THAT(some, Catch::Contains("show port xstats") && !Catch::Contains("reload"));

@@ -79,7 +79,7 @@ TEST_CASE("the defaults that the reference states are in force") {
     CHECK(reference.workers.cores == defaults.workers.cores);
     CHECK(reference.workers.idle == defaults.workers.idle);
     CHECK(reference.memory.hugepages == defaults.memory.hugepages);
-    CHECK(reference.memory.mbufs == defaults.memory.mbufs);
+    CHECK(reference.memory.mbufs == packet_buffers(defaults));
     CHECK(reference.control == defaults.control);
     CHECK(reference.metrics.listen == defaults.metrics.listen);
     CHECK(reference.media.first_port == defaults.media.first_port);

@@ -46,6 +46,15 @@ TEST_CASE("what is sent again and asked for again", "[config]") {
     CHECK_FALSE(right(stream("")).streams[0].tracks[0].feedback);
 }
 
+TEST_CASE("packet buffers are so many as are asked for, or the usual number and those that streams keep", "[config]") {
+    std::string yaml = stream("", "", "        feedback: { retransmit: 100 }\n");
+    CHECK(packet_buffers(right(yaml)) == 2048);
+    yaml = yaml.substr(yaml.find('\n') + 1);
+    CHECK(packet_buffers(right(yaml)) == 32'768 + 128);
+    yaml.replace(yaml.find("100"), 3, "off");
+    CHECK(packet_buffers(right(yaml)) == 32'768);
+}
+
 TEST_CASE("what is wrong with them", "[config]") {
     expect({
         {stream(", nack: { wait: 5 }"), {{9, 58, "a time from 0ms to 1000ms"}}},
@@ -59,6 +68,14 @@ TEST_CASE("what is wrong with them", "[config]") {
         {stream(", nack: { rtx: 97 }", "", "", "10.0.0.1:20000", "fmtp: a=b"), {{9, 26, "say the `payload_type`"}}},
         {stream(", nack: {}", "", "", "239.1.1.1:5004"), {{9, 44, "goes with a unicast source"}}},
         {stream("", ", rtx: { payload_type: 97 }"), {{10, 26, "say in `feedback`"}}},
+        {stream("", ", rtx: { payload_type: 98 }, fec: { scheme: flexfec, payload_type: 98 }", kFeedback),
+         {{10, 26, "is that of the repair"}}},
+        {stream("", ", rtx: { payload_type: 98 }, fec: { scheme: ulpfec }", kFeedback),
+         {{10, 26, "does not go with ulpfec on the port of the media"}}},
+        {stream("", ", fec: { scheme: flexfec, retransmission: yes }"), {{10, 26, "say in `feedback`"}}},
+        {stream("", ", fec: { scheme: flexfec, retransmission: yes }, rtx: { payload_type: 97 }", kFeedback),
+         {{10, 26, "leave one out"}}},
+        {stream("", ", fec: { scheme: ulpfec, retransmission: yes }", kFeedback), {{10, 67, "is of flexfec only"}}},
         {stream("", ", rtx: { ssrc: 7 }", kFeedback), {{10, 49, "'payload_type' is missing"}}},
         {stream("", "", "        feedback: { retransmit: 15 }\n"), {{11, 33, "16-16384 packets"}}},
         {stream("", "", "        feedback: { budget: 0 }\n"), {{11, 29, "1"}}},

@@ -363,7 +363,10 @@ TEST_CASE("an output with two legs, and copies that follow later") {
     CHECK(outputs[1].live_live == 1);
     CHECK(outputs[1].ttl == 3);
     expect({
-        {legs("{ rtp: 10.0.1.20:6000 }"), {{5, 15, "1 entries: a live-live output has two legs"}}},
+        {legs("{ rtp: 10.0.1.20:6000 }"), {{5, 15, "a live-live output has two legs, and not 1"}}},
+        {with_output("{ live_live: { rtp: 10.0.1.20:6000 } }"), {{5, 15, "must be a list"}}},
+        {with_output("{ live_lvie: [] }"), {{5, 2, "'rtp' is missing"}, {5, 4, "did you mean 'live_live'"}}},
+        {legs("{ rtp: 10.0.1.20:6000 }, { live_live: [], rtp: 10.0.1.21:6000 }"), {{5, 43, "stands instead of `rtp`"}}},
         {legs("{ rtp: 10.0.1.20:6000 }, { rtp: 10.0.1.20:6000 }"), {{5, 48, "is an output of this track already"}}},
         {legs("{ rtp: 10.0.1.20:6000, fec: { scheme: flexfec } }, { rtp: 10.0.1.21:6000 }"),
          {{5, 15, "both legs carry the same packets"}}},

@@ -15,7 +15,8 @@ TEST_CASE("an empty file means the defaults of the contract") {
         CHECK_FALSE(c.workers.cores.has_value());
         CHECK(c.workers.idle == Idle::sleep);
         CHECK(c.memory.hugepages == Hugepages::automatic);
-        CHECK(c.memory.mbufs == 32768);
+        CHECK_FALSE(c.memory.mbufs);
+        CHECK(packet_buffers(c) == 32768);
         CHECK(c.control.socket == "/run/penstock/cli.sock");
         CHECK(c.metrics.listen == Endpoint::parse("127.0.0.1:9464"));
         CHECK(c.media.first_port == 20000);

@@ -57,6 +57,17 @@ TEST_CASE("the sum of two packets, as the RFCs write it", "[fec]") {
     CHECK(row_of_two({kFlexfec, {.columns = 2}, false}) == flexfec("40 81 0007 00000bb8 0064 02 01  abb9030405"));
 }
 
+TEST_CASE("a packet that is sent again as repair is the packet, whole, behind a header and its SSRC", "[fec]") {
+    Bytes packet(hex(kB).size() + rtp::fec::kRetransmissionMore);
+    rtp::fec::write_retransmission(packet.data(), hex(kB), 110, 7);
+    // R = 1 and F = 0 are the two bits of version 2.
+    CHECK(packet == hex("81 6e 0007 00000bb8 4b1ea5a4 11223344 " + std::string(kB)));
+    const auto parsed = rtp::fec::parse_flexfec(packet, 110);
+    REQUIRE(parsed);
+    CHECK(parsed->header.line == Line::retransmission);
+    CHECK(numbers(parsed->header.members) == std::vector{0x65u});
+}
+
 TEST_CASE("which packets a repair packet says that it protects", "[fec]") {
     const auto flexible = [](const std::string& block) {
         const auto parsed = rtp::fec::parse_flexfec(flexfec("00 00 0000 00000000 " + block), 110);

@@ -287,6 +287,23 @@ TEST_CASE("while forwarding is stopped, no table finds anything, whatever change
     CHECK(held_back(*running, 20000) == nullptr);
 }
 
+TEST_CASE("a path of which repair is taken, or packets are asked for again, goes on counting", "[mesh]") {
+    auto mesh = model();
+    auto source = from("10.0.0.1:20000");
+    put(mesh, stream({track({source}, {to("10.0.1.20:6000")})}));
+    const auto state = mesh.tracks()[0]->paths[0].state;
+    source.fec = config::SourceFec{};
+    put(mesh, stream({track({source}, {to("10.0.1.20:6000")})}));
+    CHECK(mesh.tracks()[0]->paths[0].state == state);
+    source.fec.reset();
+    source.nack = config::Nack{};
+    put(mesh, stream({track({source}, {to("10.0.1.20:6000")})}));
+    CHECK(mesh.tracks()[0]->paths[0].state == state);
+    source.from = ip("10.0.0.9");  // that is another path
+    put(mesh, stream({track({source}, {to("10.0.1.20:6000")})}));
+    CHECK(mesh.tracks()[0]->paths[0].state != state);
+}
+
 TEST_CASE("a track that is renamed by the end of another keeps its state", "[mesh]") {
     auto mesh = model();
     const auto first = track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")});

@@ -69,3 +69,28 @@ TEST_CASE("a table wider than a terminal wraps where it is widest, between words
     const std::string path(150, 'x');
     CHECK(Report{{{"files", "", {{"file", "file"}}, {{path}}}}}.text() == "file\n" + path + "\n");
 }
+
+TEST_CASE("a table that is too wide leaves out what says nothing, and then goes on below", "[report]") {
+    const std::string wide(30, 'x');
+    const std::vector<Cell> row{std::string("video"), std::string("10.0.1.20:6000"), wide, wide, Cell{}, uint64_t{7}};
+    std::vector<Column> columns{{"track", "track"},          {"leg", "leg"}, {"a", "a"}, {"b", "b"},
+                                {"why", "why not this one"}, {"n", "n"}};
+    CHECK(Report{{{"legs", "", columns, {row}}}}.text() ==
+          "track  leg             a                               b                               n\n"
+          "video  10.0.1.20:6000  " +
+              wide + "  " + wide + "  7\n");
+    auto wider = row;
+    wider[4] = wide;
+    CHECK(Report{{{"legs", "of them", columns, {wider}}}}.text() ==
+          "of them\n"
+          "track  leg             a                               b\n"
+          "video  10.0.1.20:6000  " +
+              wide + "  " + wide +
+              "\n"
+              "track  leg             why not this one                n\n"
+              "video  10.0.1.20:6000  " +
+              wide + "  7\n");
+    columns.resize(4);  // as wide as a terminal: all of it is there
+    const std::vector<Cell> narrow{std::string("video"), Cell{}, wide, std::string(44, 'y')};
+    CHECK(Report{{{"legs", "", columns, {narrow}}}}.text().starts_with("track  leg  a"));
+}

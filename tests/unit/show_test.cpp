@@ -181,6 +181,13 @@ TEST_CASE("show port tells what a port is and what its driver counts", "[show]")
     CHECK(unknown(info, 1, "segmentation"));
     CHECK_FALSE(std::get<bool>(cell(info, 0, "chained_buffers")));
     CHECK(std::get<bool>(cell(info, 2, "chained_buffers")));
+    facts[0].device = "0000:03:10.0 8086:10ed (virtual function)";
+    facts[0].firmware = "0.93";
+    facts[0].offloads = "rx VLAN_STRIP UDP_CKSUM, tx MULTI_SEGS";
+    facts[0].numa_node = 1;
+    const std::string nic = cli::show_port_info(facts).text();
+    for (const char* word : {"8086:10ed", "0.93", "UDP_CKSUM", "numa", "firmware", "offloads", "net_lan"})
+        CHECK_THAT(nic, Catch::Contains(word));
 
     CHECK(cli::show_port_counters(facts, false).sections[0].rows.size() == 3);  // the usual ones
     const auto all = cli::show_port_counters(facts, true);
@@ -209,6 +216,11 @@ TEST_CASE("show config tells what a file would say", "[show]") {
     CHECK(unknown(s, 4, "payload_type"));
     CHECK(text(s, 4, "track") == "audio");
     CHECK(text(report.sections[1], 0, "forwarding") == "running");
+    const Section& repair = report.sections[3];
+    REQUIRE(repair.rows.size() == 1);
+    CHECK(text(repair, 0, "key") == "skew");
+    CHECK(text(repair, 0, "value") == "450 ms");
+    CHECK(unknown(repair, 0, "rtp"));
     auto mesh = model();
     mesh.set_forwarding(false);
     CHECK(text(cli::show_config(mesh).sections[1], 0, "forwarding") == "stopped");
@@ -277,4 +289,27 @@ TEST_CASE("cameras are shown without their passwords", "[show]") {
     CHECK(all.find("penstock_rtsp_pull_connects_total{stream=\"gate\"} 3\n") != std::string::npos);
     CHECK(all.find("penstock_rtsp_pull_failures_total{stream=\"gate\",reason=\"closed\"} 2\n") != std::string::npos);
     CHECK(all.find("penstock_rtsp_pull_unmet_tracks{stream=\"gate\"} 2\n") != std::string::npos);
+}
+
+TEST_CASE("show config tells what is asked for again, sent twice and waited for", "[show]") {
+    auto mesh = model();
+    auto source = from("10.0.0.1:20000");
+    source.nack = config::Nack{.rtx = 97};
+    auto output = to("10.0.1.20:6000");
+    output.rtx = rtp::RtxStream{98, 0};
+    output.duplicate_after = std::chrono::milliseconds(50);
+    auto a = to("10.0.1.21:6000"), b = to("10.0.1.22:6000");
+    a.live_live = b.live_live = 1;
+    b.fec = config::OutputFec{.code = {}, .port = 2, .retransmission = true};
+    auto one = track({source}, {output, a, b});
+    one.delay = std::chrono::milliseconds(40);
+    one.feedback = config::Feedback{256, 100};
+    put(mesh, stream({one}));
+    const Section s = cli::show_config(mesh).sections[3];
+    std::vector<std::string> told;
+    for (size_t i = 0; i < s.rows.size(); i++) told.push_back(text(s, i, "key") + ": " + text(s, i, "value"));
+    CHECK(told == std::vector<std::string>{"nack: wait 10 ms, deadline 200 ms, budget 500, rtx 97",
+                                           "rtx: payload type 98", "duplicate_after: 50 ms", "live_live: pair 1",
+                                           "fec.retransmission: on", "live_live: pair 1", "delay: 40 ms",
+                                           "feedback: retransmit 256, budget 100"});
 }

@@ -8,6 +8,8 @@
 #include <cctype>
 #include <set>
 
+#include "control/cli/report.hpp"
+
 namespace penstock::cli {
 namespace {
 
@@ -31,7 +33,7 @@ constexpr Grammar kCommands[] = {
     {"show stream STREAM", Action::show_stream, "its paths and legs"},
     {"show stream STREAM path", Action::show_stream_path, "the way of its packets, and why it is not a faster one"},
     {"show stream STREAM repair", Action::show_stream_repair,
-     "what FEC recovered, what it could not, and what is made of it"},
+     "what the second path, FEC and asking again made good, and what is sent for receivers to do so"},
     {"show stream STREAM sdp", Action::show_stream_sdp,
      "the SDP file that its receiver plays it by: FEC, live-live and retransmission included"},
     {"show stream STREAM sdp RECEIVER...", Action::show_stream_sdp,
@@ -169,9 +171,20 @@ std::vector<std::string> complete(std::string_view line, const Names& names) {
 }
 
 std::string help(std::string_view words) {
+    constexpr size_t kIndent = 33;
     std::string out;
-    for (const Grammar& grammar : kCommands)
-        if (grammar.words.starts_with(words)) out += fmt::format("  {:<30} {}\n", grammar.words, grammar.help);
+    for (const Grammar& grammar : kCommands) {
+        if (!grammar.words.starts_with(words)) continue;
+        std::string line = fmt::format("  {:<30} ", grammar.words);
+        for (const std::string& text : wrapped(grammar.help, kScreen - kIndent)) {
+            if (line.size() > kIndent) {  // a long command has a line of its own
+                out += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
+                line.assign(kIndent, ' ');
+            }
+            out += line + text + '\n';
+            line.assign(kIndent, ' ');
+        }
+    }
     return out.empty() ? fmt::format("no command begins with '{}'\n", words) : out;
 }
 

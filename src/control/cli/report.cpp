@@ -28,8 +28,6 @@ bool is_number(const Cell& cell) {
     return std::holds_alternative<uint64_t>(cell) || std::holds_alternative<double>(cell);
 }
 
-constexpr size_t kScreen = 100;  // columns of a terminal that tables fit, where their words let them
-
 std::vector<std::string_view> words_of(std::string_view text) {
     std::vector<std::string_view> words;
     for (size_t at = 0; at < text.size();) {
@@ -38,20 +36,6 @@ std::vector<std::string_view> words_of(std::string_view text) {
         at = end + 1;
     }
     return words;
-}
-
-// Lines of at most `width` characters; a longer word stays whole.
-std::vector<std::string> wrapped(const std::string& text, size_t width) {
-    if (text.size() <= width) return {text};
-    std::vector<std::string> lines;
-    for (const std::string_view word : words_of(text)) {
-        if (lines.empty() || lines.back().size() + 1 + word.size() > width) {
-            lines.emplace_back(word);
-        } else {
-            lines.back().append(" ").append(word);
-        }
-    }
-    return lines;
 }
 
 struct Shown {  // a column of the table
@@ -79,11 +63,30 @@ std::vector<Shown> shown_of(const Section& section) {
     return all;
 }
 
-// Too wide a table gives up width where most of it can be spared.
-void fit(std::vector<Shown>& columns) {
+size_t width_of(const std::vector<Shown>& columns) {
     size_t total = 0;
     for (const Shown& column : columns) total += column.width + 2;
-    for (; total > kScreen + 2; total--) {
+    return total;
+}
+
+// Of columns that say nothing of any row too wide a table needs none.
+void leave_out_silent(std::vector<Shown>& columns, const Section& section) {
+    if (width_of(columns) <= kScreen + 2 || section.rows.empty()) return;
+    std::erase_if(columns, [&](const Shown& column) {
+        return std::ranges::all_of(section.rows,
+                                   [&](const auto& row) { return std::visit(ToText{}, row[column.cell]) == "-"; });
+    });
+}
+
+bool can_fit(const std::vector<Shown>& columns) {
+    size_t least = 0;
+    for (const Shown& column : columns) least += column.longest_word + 2;
+    return least <= kScreen + 2;
+}
+
+// Gives up width where most of it can be spared.
+void fit(std::vector<Shown>& columns) {
+    for (size_t total = width_of(columns); total > kScreen + 2; total--) {
         const auto spare = [](const Shown& column) { return column.width - column.longest_word; };
         const auto most = std::ranges::max_element(columns, {}, spare);
         if (most == columns.end() || spare(*most) == 0) return;
@@ -91,10 +94,20 @@ void fit(std::vector<Shown>& columns) {
     }
 }
 
-std::string table(const Section& section) {
-    std::vector<Shown> columns = shown_of(section);
-    fit(columns);
-    std::string out;
+// What is too wide even so is continued below, behind its first columns once more.
+std::vector<std::vector<Shown>> blocks_of(const std::vector<Shown>& columns) {
+    if (can_fit(columns)) return {columns};
+    constexpr size_t kNaming = 2;
+    std::vector<std::vector<Shown>> blocks{{}};
+    for (const Shown& column : columns) {
+        if (blocks.back().size() > kNaming && width_of(blocks.back()) + column.width > kScreen)
+            blocks.emplace_back(columns.begin(), columns.begin() + kNaming);
+        blocks.back().push_back(column);
+    }
+    return blocks;
+}
+
+void print(std::string& out, const Section& section, const std::vector<Shown>& columns) {
     const auto line = [&](auto cell_text) {
         std::vector<std::vector<std::string>> cells;
         size_t height = 1;
@@ -114,14 +127,36 @@ std::string table(const Section& section) {
             out += text + '\n';
         }
     };
-    if (!section.title.empty()) out += section.title + '\n';
     line([&](size_t c) { return section.columns[c].header; });
     for (const auto& row : section.rows) line([&](size_t c) { return std::visit(ToText{}, row[c]); });
+}
+
+std::string table(const Section& section) {
+    std::vector<Shown> columns = shown_of(section);
+    leave_out_silent(columns, section);
+    std::string out = section.title.empty() ? "" : section.title + '\n';
+    for (auto& block : blocks_of(columns)) {
+        fit(block);
+        print(out, section, block);
+    }
     if (section.rows.empty()) out += "(none)\n";
     return out;
 }
 
 }  // namespace
+
+std::vector<std::string> wrapped(std::string_view text, size_t width) {
+    if (text.size() <= width) return {std::string(text)};
+    std::vector<std::string> lines;
+    for (const std::string_view word : words_of(text)) {
+        if (lines.empty() || lines.back().size() + 1 + word.size() > width) {
+            lines.emplace_back(word);
+        } else {
+            lines.back().append(" ").append(word);
+        }
+    }
+    return lines;
+}
 
 std::string json_string(std::string_view text) {
     std::string out = "\"";

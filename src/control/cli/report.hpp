@@ -2,6 +2,7 @@
 // What a show command answers, once as data: printed as tables for people and as JSON for machines. Pure.
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -28,6 +29,11 @@ struct Report {
     std::string text() const;  // tables, numbers to the right
     std::string json() const;  // one object, one line, ends with a newline
 };
+
+constexpr size_t kScreen = 100;  // columns of a terminal, which what is printed keeps to where its words let it
+
+// Lines of at most `width` characters; a longer word stays whole.
+std::vector<std::string> wrapped(std::string_view text, size_t width);
 
 std::string json_string(std::string_view text);  // quoted and escaped (RFC 8259 section 7)
 

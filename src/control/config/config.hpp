@@ -43,7 +43,8 @@ enum class Hugepages : uint8_t { automatic, on, off };
 
 struct Memory {
     Hugepages hugepages = Hugepages::automatic;
-    unsigned mbufs = 32768;  // packet buffers, shared by all ports
+    static constexpr unsigned kLeast = 1024, kMost = 16'777'216, kUsual = 32'768;
+    std::optional<unsigned> mbufs{};  // packet buffers, shared by all ports; absent: see packet_buffers()
     bool operator==(const Memory&) const = default;
 };
 
@@ -100,6 +101,7 @@ struct SourceFec {
 struct OutputFec {
     rtp::fec::Code code{};
     uint16_t port = rtp::fec::kColumnPort;
+    bool retransmission = false;  // FlexFEC: what the receiver asks for again goes as repair, too
     bool operator==(const OutputFec&) const = default;
 };
 
@@ -310,5 +312,8 @@ struct Config {
     std::vector<Port> ports;
     std::vector<Stream> streams;
 };
+
+// What memory.mbufs asks for or, if it does not, what arrives and leaves takes and what the streams keep.
+unsigned packet_buffers(const Config& config);
 
 }  // namespace penstock::config

@@ -115,8 +115,8 @@ std::optional<SourceFec> read_source_fec(const Value& value, const Endpoint& rtp
 }
 
 std::optional<OutputFec> read_output_fec(const Value& value, const Endpoint& rtp) {
-    static constexpr std::string_view kKeys[] = {"scheme", "payload_type", "port",  "columns",
-                                                 "rows",   "mode",         "align", "header"};
+    static constexpr std::string_view kKeys[] = {"scheme", "payload_type", "port",   "columns",       "rows",
+                                                 "mode",   "align",        "header", "retransmission"};
     static constexpr Name<bool> kHeaders[] = {{"fixed", false}, {"mask", true}};
     if (!value) return std::nullopt;
     const Map map{value, kKeys};
@@ -126,6 +126,10 @@ std::optional<OutputFec> read_output_fec(const Value& value, const Endpoint& rtp
     if (const Value header = map["header"]) {
         fec.code.mask = header.one_of<bool>(kHeaders).value_or(false);
         if (carried && scheme != Scheme::flexfec) header.problem(header.key_at(), "is of flexfec only");
+    }
+    if (const Value resent = map["retransmission"]) {
+        fec.retransmission = resent.boolean().value_or(false);
+        if (carried && scheme != Scheme::flexfec) resent.problem(resent.key_at(), "is of flexfec only");
     }
     if (!carried) return std::nullopt;
     fec.code.carriage = carried->carriage;

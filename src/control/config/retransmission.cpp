@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 namespace penstock::config {
 namespace {
@@ -18,6 +19,8 @@ std::optional<std::chrono::milliseconds> milliseconds(const Value& value, unsign
                             return std::chrono::milliseconds(*n);
                         });
 }
+
+bool keeps(const Track& track) { return track.feedback && track.feedback->retransmit != 0; }
 
 void check_types(const Track& track, bool of_camera, Problems& problems) {
     const auto check = [&](const Mark& at, uint8_t rtx, std::string_view key) {
@@ -37,13 +40,32 @@ void check_types(const Track& track, bool of_camera, Problems& problems) {
                                                 *source.nack->rtx));
     }
     for (const Output& output : track.outputs) {
+        const bool as_repair = output.fec && output.fec->retransmission;
+        if (as_repair && output.rtx)
+            problems.add(output.at,
+                         "`rtx` and `fec.retransmission` both say how packets are sent again: leave one out");
+        if (as_repair && !keeps(track))
+            problems.add(output.at,
+                         "`fec.retransmission` says how packets are sent again: say in `feedback` of the track how "
+                         "many are kept");
         if (!output.rtx) continue;
         check(output.at, output.rtx->payload_type, "rtx");
-        if (!track.feedback || track.feedback->retransmit == 0)
+        if (!keeps(track))
             problems.add(output.at,
                          "`rtx` says how packets are sent again: say in `feedback` of the track how many are kept");
+        if (!output.fec || output.fec->port != 0) continue;
+        if (output.fec->code.carriage.among_media) {
+            problems.add(output.at,
+                         "`rtx` does not go with ulpfec on the port of the media, whose numbers are not those under "
+                         "which packets are kept: give repair a port of its own");
+        } else if (output.fec->code.carriage.payload_type == output.rtx->payload_type) {
+            problems.add(output.at, fmt::format("payload type {} is that of the repair: give `rtx` another one",
+                                                output.rtx->payload_type));
+        }
     }
 }
+
+uint64_t kept_by(const Track& track) { return keeps(track) ? std::bit_ceil(track.feedback->retransmit) : 0; }
 
 }  // namespace
 
@@ -95,13 +117,21 @@ std::optional<Feedback> read_feedback(const Value& value) {
     return feedback;
 }
 
+unsigned packet_buffers(const Config& config) {
+    if (config.memory.mbufs) return *config.memory.mbufs;
+    uint64_t kept = Memory::kUsual;
+    for (const Stream& stream : config.streams)
+        for (const Track& track : stream.tracks) kept += kept_by(track);
+    return static_cast<unsigned>(std::min<uint64_t>(kept, Memory::kMost));
+}
+
 void check_retransmission(const Config& config, Problems& problems) {
     uint64_t kept = 0;
     for (const Stream& stream : config.streams)
         for (const Track& track : stream.tracks) {
             check_types(track, stream.rtsp.has_value(), problems);
-            const uint64_t before = kept, most = config.memory.mbufs / 2;
-            if (track.feedback) kept += track.feedback->retransmit;
+            const uint64_t before = kept, most = config.memory.mbufs.value_or(Memory::kMost) / 2;
+            kept += kept_by(track);
             if (before <= most && kept > most)
                 problems.add(track.at,
                              fmt::format("up to here {} packets are kept by `feedback.retransmit`, each in a packet "

@@ -109,7 +109,7 @@ Memory read_memory(const Value& value) {
     Memory memory;
     const Map map{value, kKeys};
     memory.hugepages = map["hugepages"].one_of<Hugepages>(kHugepages).value_or(memory.hugepages);
-    memory.mbufs = map["mbufs"].number<unsigned>(1024, 16'777'216).value_or(memory.mbufs);
+    memory.mbufs = map["mbufs"].number<unsigned>(Memory::kLeast, Memory::kMost);
     return memory;
 }
 

@@ -99,10 +99,12 @@ Source read_source(const Value& value, const PortNames& ports) {
 }
 
 Output read_output(const Value& value, const PortNames& ports) {
-    static constexpr std::string_view kKeys[] = {"rtp",      "ttl", "dscp", "port",           "vlan",
-                                                 "rtcp_mux", "fec", "rtx",  "duplicate_after"};
+    static constexpr std::string_view kKeys[] = {
+        "rtp", "ttl", "dscp", "port", "vlan", "rtcp_mux", "fec", "rtx", "duplicate_after", "live_live"};
     Output output;
     const Map map{value, kKeys};
+    if (const Value legs = map["live_live"])  // of an output it was read before: read_outputs()
+        legs.problem(legs.key_at(), "stands instead of `rtp`, and not in a leg: that is one receiver");
     const Value rtp = map.required("rtp");
     output.at = rtp ? rtp.at() : value.at();
     output.rtcp_mux = map["rtcp_mux"].boolean().value_or(output.rtcp_mux);
@@ -140,7 +142,10 @@ void read_outputs(const Value& value, Track& track, const PortNames& ports) {
             track.outputs.push_back(read_output(leg, ports));
             track.outputs.back().live_live = pairs;
         });
-        if (count != 2) return legs.problem(fmt::format("{} entries: a live-live output has two legs", count));
+        if (count != 2) {
+            if (legs.is(Kind::list)) legs.problem(fmt::format("a live-live output has two legs, and not {}", count));
+            return;
+        }
         const auto code = [](const Output& leg) { return leg.fec ? std::optional{leg.fec->code} : std::nullopt; };
         if (code(track.outputs[first]) != code(track.outputs[first + 1]))
             legs.problem("both legs carry the same packets: give both the same `fec`, but for its port");

@@ -41,6 +41,12 @@ flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow
 // Receivers of media that are numbered anew are in a rendition of their own: Mesh::fec_of().
 bool renumbered(const Output& output) { return output.to.fec && output.to.fec->code.carriage.among_media; }
 
+// The payload type of repair, where packets are sent again as that.
+std::optional<uint8_t> resent_as(const Output& output) {
+    if (!output.to.fec || !output.to.fec->retransmission) return std::nullopt;
+    return output.to.fec->code.carriage.payload_type;
+}
+
 }  // namespace
 
 // The outputs, and the viewers that play, whose next hop is known, by the worker that serves them: the owner's first.
@@ -304,7 +310,12 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
     for (const Output& output : track.outputs) {
         const auto port = static_cast<uint16_t>(output.to.rtp.port + (output.to.rtcp_mux ? 0 : config::kRtcpPort));
         if (const auto& feedback = output.extras().feedback)
-            who.push_back({{{output.to.rtp.ip, port}, feedback.get(), output.to.rtx}, &output});
+            who.push_back({{.rtcp = {output.to.rtp.ip, port},
+                            .feedback = feedback.get(),
+                            .rtx = output.to.rtx,
+                            .flexfec = resent_as(output),
+                            .numbered_anew = renumbered(output)},
+                           &output});
     }
     for (const Viewer* viewer : track.viewers)
         if (viewer->leg.agreed && !viewer->leg.to.rtp.ip.is_multicast())
@@ -315,8 +326,9 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
     std::ranges::sort(who, {}, [](const auto& w) { return w.first.rtcp; });
     for (const auto& [receiver, output] : who) {
         r->receivers.push_back(receiver);
+        const What what = receiver.flexfec ? What::repair : What::rtp;
         r->legs.legs.push_back(
-            make_leg(leg_to(track, *output, What::rtp), &receiver.feedback->resent, r->legs.long_headers));
+            make_leg(leg_to(track, *output, what), &receiver.feedback->resent, r->legs.long_headers));
         if (const auto& feedback = output->extras().feedback) r->held.add(feedback);
     }
     for (const Viewer* viewer : track.viewers) r->held.add(viewer->feedback);

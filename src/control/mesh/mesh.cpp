@@ -9,6 +9,15 @@
 #include "control/config/differences.hpp"
 
 namespace penstock::mesh {
+namespace {
+
+// With other repair, or asked for what is lost, a path is the same, and goes on counting.
+bool same_path(const config::Source& a, const config::Source& b) {
+    return a.rtp == b.rtp && a.vlan == b.vlan && a.from == b.from && a.ssm == b.ssm && a.port == b.port;
+}
+
+}  // namespace
+
 Mesh::Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media, uint16_t workers)
     : ports_(std::move(ports)), placed_(workers), current_(media, {}) {}
 
@@ -155,7 +164,7 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
         std::shared_ptr<flow::PathState> state;
         if (before)
             for (const Path& path : before->paths)
-                if (path.source == source) state = path.state;
+                if (same_path(path.source, source)) state = path.state;
         if (!state) state = std::make_shared<flow::PathState>();
         if (track->constant_rate() && !state->mdi) state->mdi = std::make_unique<rtp::Mdi>();
         track->paths.push_back({source, !track->paths.empty(), std::move(state)});
@@ -202,7 +211,7 @@ void Mesh::take_outputs(Track& track, const Track* before) const {
         } else if (!by_owner) {
             fresh.push_back(i);
         }
-        const bool heard = track.config.feedback && !output.rtp.ip.is_multicast() && !by_owner;
+        const bool heard = track.config.feedback && !output.rtp.ip.is_multicast();
         if (!heard) more.feedback = nullptr;
         if (heard && !more.feedback) more.feedback = std::make_shared<flow::Feedback>();
         if (!output.fec) more.repair = more.rows = nullptr;

@@ -57,7 +57,9 @@ private:
             if (track.ssrc)
                 m.attributes.push_back(attribute(SsrcGroup{std::string(semantics), {*track.ssrc, other(*track.ssrc)}}));
         };
-        if (track.config.feedback && track.config.feedback->retransmit != 0 && !output.rtp.ip.is_multicast()) {
+        const bool numbered_anew = output.fec && output.fec->code.carriage.among_media;
+        if (track.config.feedback && track.config.feedback->retransmit != 0 && !output.rtp.ip.is_multicast() &&
+            !numbered_anew) {
             const auto rtx = output.rtx ? std::optional(output.rtx->payload_type) : std::nullopt;
             offer_retransmission(m, track.config, payload_type, rtx);
             if (rtx)
@@ -68,6 +70,7 @@ private:
         if (output.fec && output.fec->port == 0) {
             add_repair(m, track.config, output.fec->code);
             if (output.fec->code.carriage.scheme == Scheme::flexfec) ssrcs(kRepair, rtp::fec::repair_ssrc);
+            if (output.fec->retransmission) ssrcs(kRepair, rtp::fec::retransmission_ssrc);
         }
         if (output.duplicate_after.count() != 0) {
             ssrcs(kDuplicates, flow::Repeat::ssrc_for);

@@ -1,5 +1,7 @@
 #include "rtp/fec/flexfec.hpp"
 
+#include <cstring>
+
 #include "base/wire.hpp"
 #include "rtp/fec/rtp_body.hpp"
 
@@ -135,6 +137,17 @@ bool write_flexfec(const Code& code, const RepairHeader& header, const Own& own,
     }
     to.size = static_cast<uint8_t>(p - to.bytes.data());
     return true;
+}
+
+void write_retransmission(std::byte* to, std::span<const std::byte> media, uint8_t payload_type,
+                          uint16_t sequence) noexcept {
+    const uint32_t ssrc = wire::load32(&media[8]);
+    wire::store16(to, static_cast<uint16_t>(kVersion | 0x0100 | payload_type));  // one CSRC
+    wire::store16(to + 2, sequence);
+    std::memcpy(to + 4, &media[4], 4);
+    wire::store32(to + 8, retransmission_ssrc(ssrc));
+    wire::store32(to + 12, ssrc);
+    std::memcpy(to + kRetransmissionMore, media.data(), media.size());
 }
 
 }  // namespace penstock::rtp::fec
