@@ -91,6 +91,7 @@ public:
     bool turn() noexcept;                              // one round; whether anything moved
     const flow::LedgerBoard& ledger() const noexcept { return board_; }
     const flow::LatencyHistogram& latency() const noexcept { return latency_.all(); }
+    void wake() noexcept { idle_.wake(); }                     // control; as if it had slept long enough
     uint64_t turns() const noexcept { return turns_.read(); }  // anyone: it grows as long as the worker is alive
     uint16_t id() const noexcept { return plan_.id; }
     const std::vector<RxQueue>& rx() const noexcept { return plan_.rx; }
@@ -203,7 +204,6 @@ private:
     void release(const flow::Flow& f) noexcept;
     void depart(const flow::Reorder::Packet& held, const flow::Flow& f) noexcept;
     void release_due() noexcept;
-    uint32_t until_release() const noexcept;
 
     // RTCP with receivers and sources, retransmission: feedback.cpp.
     void hear(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
