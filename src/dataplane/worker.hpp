@@ -225,6 +225,7 @@ private:
     void farewell(const flow::Flow& f) noexcept;
     void take_leave(const flow::Flow& f, uint32_t ssrc, flow::Audience audience) noexcept;
     void tick() noexcept;
+    void look_at(std::span<const flow::FlowPtr> flows) noexcept;  // whether their sources are to be told
     template <class More>
     void tell(flow::PathState& path, More more) noexcept;
     void reply(const Endpoint& at, std::span<const std::byte> rtcp) noexcept;  // replies.cpp
@@ -258,7 +259,7 @@ private:
     uint64_t capture_ = 0;                // Capture::number that tap_ is of
     uint64_t now_ = 0;                    // clock_now() of this burst
     uint64_t next_tick_ = 0;
-    size_t part_ = 0;                                // of the table, that is looked at next
+    size_t piece_ = 0;                               // of the table, that is looked at next
     uint64_t next_release_ = flow::Reorder::kNever;  // when packets that wait are to be looked at
     flow::Ledger ledger_;
     flow::LegState by_ourselves_;  // of RTCP to sources and answers to receivers, whose legs are in no table
