@@ -34,7 +34,8 @@ void Node::follow_ports() {
     ports_timer_ = loop_.at(Clock::now() + (tried ? kTryAgain : kLookAgain), [this] { follow_ports(); });
 }
 
-// NICs of our own tell nobody but DPDK that they were reset, or have no link.
+// NICs of our own tell nobody but DPDK that they were reset, or have no link. Asked ten times a second: why that is
+// often enough for a link that is away for a moment is in docs/decisions/0033.
 void Node::follow_nics() {
     for (const flow::PortInfo& port : ports_) {
         if (port.driver != flow::Driver::pci || down_.contains(port.index)) continue;

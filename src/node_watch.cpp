@@ -52,6 +52,7 @@ void Node::feel_pulses() {
                 log_.info("worker {} turns again, after {:.1f} s", worker->id(), seconds(pulse.pause()));
                 break;
         }
+        if (pulse.stalled()) worker->wake();  // it may be asleep because its core's timer was lost
     }
 }
 

@@ -324,21 +324,29 @@ void Worker::take_leave(const Flow& f, uint32_t ssrc, flow::Audience audience) n
     deliver(m, made(like, bytes.size()), f, {wire::sum16(bytes), true}, audience);
 }
 
-// Whether packets come or not: the sources in one part of the table after another, a part a millisecond, are looked at,
-// whether it is time to report to them. After a long turn some parts at once.
+// Whether packets come or not: the sources in one piece of the table after another, all of them twice a second, are
+// looked at, whether it is time to report to them. Pieces are small, since they are in no cache and packets wait
+// meanwhile: a part of 400 flows a millisecond took 10 to 50 us. After a long turn some pieces at once.
 void Worker::tick() noexcept {
-    constexpr uint64_t kEvery = (uint64_t{1} << 32) / 1000, kMost = 32;
-    const uint64_t parts = std::min((now_ - next_tick_) / kEvery + 1, kMost);
+    constexpr uint64_t kEvery = (uint64_t{1} << 31) / flow::Table::kPieces, kMost = 128;
+    const uint64_t pieces = std::min((now_ - next_tick_) / kEvery + 1, kMost);
     next_tick_ = now_ + kEvery;
-    for (uint64_t p = 0; p < parts; p++)
-        table_->each(part_++ % flow::Table::kParts, [&](const Flow& f) {
-            if (f.kind != flow::Kind::rtp || f.owner != plan_.id || !f.path->upstream.reached()) return;
-            if (f.path->upstream.reporter.due(f.path->reception, now_, static_cast<uint32_t>(rte_rand())))
-                tell(*f.path, [&](rtp::RtcpWriter& writer) {
-                    flow::Upstream& up = f.path->upstream;
-                    if (writer.reference_time(up.ssrc, now_)) up.told_time = rtp::middle_of(now_);
-                });
-        });
+    for (uint64_t n = 0; n < pieces; n++) look_at(table_->piece(piece_++ % flow::Table::kPieces));
+}
+
+void Worker::look_at(std::span<const flow::FlowPtr> flows) noexcept {
+    const auto is_source = [&](const Flow& f) { return f.kind == flow::Kind::rtp && f.owner == plan_.id; };
+    for (const flow::FlowPtr& f : flows) rte_prefetch0(f.get());
+    for (const flow::FlowPtr& f : flows)
+        if (is_source(*f)) f->path->upstream.fetch();
+    for (const flow::FlowPtr& f : flows) {
+        if (!is_source(*f) || !f->path->upstream.reached()) continue;
+        if (f->path->upstream.reporter.due(f->path->reception, now_, static_cast<uint32_t>(rte_rand())))
+            tell(*f->path, [&](rtp::RtcpWriter& writer) {
+                flow::Upstream& up = f->path->upstream;
+                if (writer.reference_time(up.ssrc, now_)) up.told_time = rtp::middle_of(now_);
+            });
+    }
 }
 
 void Worker::ask_key_frame(const Flow& f) noexcept {

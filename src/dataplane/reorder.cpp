@@ -108,12 +108,4 @@ void Worker::release_due() noexcept {
     moved_ = true;
 }
 
-// ns until then.
-uint32_t Worker::until_release() const noexcept {
-    const uint64_t now = clock_now();
-    if (next_release_ <= now) return 0;
-    const uint64_t left = std::min(next_release_ - now, uint64_t{1} << 30);  // a quarter of a second
-    return static_cast<uint32_t>(left * 1'000'000'000 >> 32);
-}
-
 }  // namespace penstock::dataplane

@@ -73,10 +73,10 @@ void Worker::run(const std::atomic<bool>& stop) noexcept {
         if (!plan_.sleep_when_idle) continue;
         uint32_t ns = idle_.after(moved);
         if (next_release_ != flow::Reorder::kNever) [[unlikely]]
-            ns = std::min(ns, until_release());
+            ns = std::min(ns, Idle::until(next_release_, clock_now()));
         if (ns != 0) {
             reader_.offline();
-            Idle::sleep(ns);
+            idle_.sleep(ns);
             reader_.online();
         }
     }

@@ -91,6 +91,7 @@ public:
     bool turn() noexcept;                              // one round; whether anything moved
     const flow::LedgerBoard& ledger() const noexcept { return board_; }
     const flow::LatencyHistogram& latency() const noexcept { return latency_.all(); }
+    void wake() noexcept { idle_.wake(); }                     // control; as if it had slept long enough
     uint64_t turns() const noexcept { return turns_.read(); }  // anyone: it grows as long as the worker is alive
     uint16_t id() const noexcept { return plan_.id; }
     const std::vector<RxQueue>& rx() const noexcept { return plan_.rx; }
@@ -208,7 +209,6 @@ private:
     void release(const flow::Flow& f) noexcept;
     void depart(const flow::Reorder::Packet& held, const flow::Flow& f) noexcept;
     void release_due() noexcept;
-    uint32_t until_release() const noexcept;
 
     // RTCP with receivers and sources, retransmission: feedback.cpp.
     void hear(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
@@ -230,6 +230,7 @@ private:
     void farewell(const flow::Flow& f) noexcept;
     void take_leave(const flow::Flow& f, uint32_t ssrc, flow::Audience audience) noexcept;
     void tick() noexcept;
+    void look_at(std::span<const flow::FlowPtr> flows) noexcept;  // whether their sources are to be told
     template <class More>
     void tell(flow::PathState& path, More more) noexcept;
     void reply(const Endpoint& at, std::span<const std::byte> rtcp) noexcept;  // replies.cpp
@@ -264,7 +265,7 @@ private:
     uint64_t capture_ = 0;                // Capture::number that tap_ is of
     uint64_t now_ = 0;                    // clock_now() of this burst
     uint64_t next_tick_ = 0;
-    size_t part_ = 0;                                // of the table, that is looked at next
+    size_t piece_ = 0;                               // of the table, that is looked at next
     uint64_t next_release_ = flow::Reorder::kNever;  // when packets that wait are to be looked at
     flow::Ledger ledger_;
     flow::LegState by_ourselves_;  // of RTCP to sources and answers to receivers, whose legs are in no table

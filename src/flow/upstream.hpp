@@ -53,6 +53,7 @@ public:
         by_tcp_ = true;
     }
     bool reached() const noexcept { return way_.to.port != 0; }                       // whether the way is known
+    void fetch() const noexcept { __builtin_prefetch(&way_.to); }                     // for that
     const Endpoint* by_tcp() const noexcept { return by_tcp_ ? &way_.to : nullptr; }  // then there is no leg
     // Made for each packet, which are few: kept, it would be larger than all else here. As long as `state` and `room`.
     Leg leg(LegState& state, std::array<std::byte, kMaxHeader>& room) const noexcept {

@@ -19,6 +19,7 @@
 
 #include "base/wire.hpp"
 #include "dataplane/heap.hpp"
+#include "durations.hpp"
 #include "rtp/fec/encoder.hpp"
 #include "samples.hpp"
 #include "subject.hpp"
@@ -37,7 +38,6 @@ constexpr NamedKind kKinds[] = {{"plain", Kind::plain},
                                 {"fec-encode", Kind::fec_encode},
                                 {"fec-decode", Kind::fec_decode},
                                 {"merge", Kind::merge}};
-constexpr size_t kMostLatencies = 1'000'000;
 
 // Media packets and what comes with them, of sources that take turns.
 class Source {
@@ -123,8 +123,7 @@ std::optional<Walk> parse(std::string_view text) {
 }
 
 // At half the rate that `cycles` a frame allow.
-void pace(const Stage& stage, Subject& who, std::span<rte_mbuf* const> frames, double cycles,
-          std::vector<uint64_t>& stayed) {
+void pace(const Stage& stage, Subject& who, std::span<rte_mbuf* const> frames, double cycles, Durations& stayed) {
     const double gap = 2 * cycles;
     const uint64_t start = rte_rdtsc();
     for (size_t i = 0; i < frames.size();) {
@@ -139,7 +138,7 @@ void pace(const Stage& stage, Subject& who, std::span<rte_mbuf* const> frames, d
         const uint64_t end = rte_rdtsc() - start;
         for (size_t k = 0; k < count; k++, i++) {
             const auto since = static_cast<uint64_t>(static_cast<double>(i) * gap);
-            if (stayed.size() < kMostLatencies) stayed.push_back(end - std::min(end, since));
+            stayed.add(end - std::min(end, since));
         }
     }
 }
@@ -166,8 +165,8 @@ bool run(const Stage& stage, const Walk& walk, double seconds) {
         cycles.add(took / static_cast<double>(batch * walk.fanout));
         a_frame.add(took / static_cast<double>(frames.size()));
     }
-    std::vector<uint64_t> stayed;
-    for (const uint64_t begin = rte_rdtsc(); rte_rdtsc() - begin < half || stayed.empty(); media += batch) {
+    Durations stayed;
+    for (const uint64_t begin = rte_rdtsc(); rte_rdtsc() - begin < half || stayed.count() == 0; media += batch) {
         source.prepare(frames, batch);
         pace(stage, *who, frames, a_frame.median(), stayed);
     }
@@ -176,18 +175,13 @@ bool run(const Stage& stage, const Walk& walk, double seconds) {
                    walk.flows);
         return false;
     }
-    std::ranges::sort(stayed);
-    const auto us = [&](double share) {
-        const auto at = static_cast<size_t>(share * static_cast<double>(stayed.size() - 1));
-        return static_cast<double>(stayed[at]) / static_cast<double>(rte_get_tsc_hz()) * 1e6;
-    };
     fmt::print(
         R"({{"case": "walk", "subject": "penstock", "kind": "{}", "size": {}, "fanout": {}, "flows": {}, "cache": "hot", )"
         R"("cycles_median": {:.1f}, "cycles_best": {:.1f}, "p50_us": {:.2f}, "p99_us": {:.2f}, "p999_us": {:.2f}, )"
         R"("grown_bytes": {}}})"
         "\n",
-        walk.kind, walk.size, walk.fanout, walk.flows, cycles.median(), cycles.best(), us(0.5), us(0.99), us(0.999),
-        grown);
+        walk.kind, walk.size, walk.fanout, walk.flows, cycles.median(), cycles.best(), stayed.us(0.5), stayed.us(0.99),
+        stayed.us(0.999), grown);
     std::fflush(stdout);
     return true;
 }

@@ -43,7 +43,9 @@ def measured():
     rows += [row("read-once", cache="cold", cycles_median=50.0)]
     rows += [row("round-trip", subject=subject, size=size, p50_us=6.0, p99_us=9.0, p999_us=20.0, packets=1000, lost=0)
              for subject in ("penstock-poll", "penstock-sleep", "echo") for size in page.SIZES]
-    rows += [row("latency-beside-spin", subject=subject, p50_us=0.1, p99_us=9.0, p999_us=15.0) for subject in ("penstock", "spin")]
+    rows += [row("latency-beside-spin", subject=subject, p50_us=0.1, p99_us=p99, p999_us=15.0, taken_p50_us=0.1, taken_p99_us=2.0, taken_p999_us=4.0,
+                 two_bursts_us=5.0, gaps=0.01, others=0.005, longest_us=90.0, faults_per_second=0.0, shootdowns_per_second=1.0)
+             for subject, p99 in (("penstock", 13.0), ("busy", 12.0), ("spin", 6.0))]
     rows += [row("overload", peak_pps=2e6, goodput_pps=1.99e6, of_peak=0.995, offered=2.0, dropped_at_rx=0.5, fairness=0.9999,
                  change_p99_ms=0.2)]
     facts = {"cpu": "none", "cores": 2, "tsc_hz": 2_000_000_000, "load_average": 0.1, "load_average_at_end": 1.0,

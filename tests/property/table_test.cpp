@@ -137,6 +137,27 @@ TEST_CASE("the sender is only looked at when a flow asks for one", "[table]") {
     CHECK(asked == 1);
 }
 
+TEST_CASE("the pieces of a table are all of it, once, and small", "[table]") {
+    for (const unsigned number : {0u, 1u, 40u, 5000u, 20'000u}) {
+        List flows;
+        for (unsigned i = 0; i < number; i++) {
+            auto f = std::make_shared<Flow>();
+            f->key = {ip("10.0.0.1"), static_cast<uint16_t>(i), 0};
+            flows.push_back(std::move(f));
+        }
+        const Table table({}, flows);
+        List seen;
+        for (size_t n = 0; n < Table::kPieces; n++) {
+            const auto piece = table.piece(n);
+            CHECK(piece.size() <= 1 + 2 * number / Table::kPieces);
+            seen.insert(seen.end(), piece.begin(), piece.end());
+        }
+        std::ranges::sort(seen);
+        std::ranges::sort(flows);
+        CHECK(seen == flows);
+    }
+}
+
 TEST_CASE("100,000 flows are all found, and a change among them leaves the others", "[table]") {
     Random random;
     List flows;

@@ -106,6 +106,18 @@ def test_function_comes_back_with_its_physical_function(bed):
     bed.forwards(50)
 
 
+def test_function_comes_back_after_a_bounce(bed):
+    """Down and up again in one process, as short as can be had: a link is looked at ten times a second only."""
+    bed.serve(*PLUGIN)
+    bed.wait_ping("before")
+    seen = bed.text().count("the NIC has no link")
+    bed.guest.run(f"""I=$(netdev {PF}); printf 'link set %s down\\nlink set %s up\\n' "$I" "$I" | ip -batch - ; wait_for 20 is_up "$I" """, seconds=60)
+    bed.wait_ping("after the physical function was down for a moment")
+    bed.wait_ready()
+    bed.forwards(50)
+    assert bed.text().count("the NIC has no link") > seen, bed.text()
+
+
 def test_function_that_is_opened_while_its_physical_function_is_down(bed):
     """Its driver goes on as if it had been opened, with a MAC address of its own invention: that is said, and mended when it is up."""
     if bed.running():

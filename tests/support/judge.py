@@ -23,20 +23,35 @@ class Capture:
             "tcpdump", "-Z", "root", "-n", "-U", "--immediate-mode", "-B", "32768", "-s", str(bytes_each), "-i", interface,
             "-w", self.file, what, log=self.file.with_suffix(".log"))
         self.process.wait_for_text("listening on")
+        self.strange = self._strange(self._counts())
+
+    @staticmethod
+    def _strange(counts):
+        """What came before the kernel knew what is wanted is counted by it, and left out by tcpdump."""
+        captured, received, _ = counts
+        return received - captured
 
     def stop(self):
         if self.process.running():
-            # tcpdump forgets what it has not read when it is told to stop: let it come to the end first.
-            sizes = [-1]
-            wait_for(lambda: sizes.append(self.file.stat().st_size) or sizes[-1] == sizes[-2],
-                     f"{self.file.name} to grow no more", every=0.1)
+            # tcpdump forgets what it has not read when it is told to stop: let it come to the end first, and the kernel to its own.
+            counts = [None]
+
+            def at_the_end():
+                counts.append(self._counts())
+                self.strange = min(self.strange, self._strange(counts[-1]))
+                return self._strange(counts[-1]) == self.strange and counts[-1] == counts[-2]
+            wait_for(at_the_end, f"{self.file.name} to have all that came, and no more to come", 20, every=0.1)
             self.process.stop(signal.SIGINT)
-            counts = dict(reversed(line.split(" ", 1)) for line in self.process.text().splitlines() if line[:1].isdigit())
-            captured, received, dropped = (next(int(number) for what, number in counts.items() if part in what)
-                                           for part in ("captured", "received", "dropped by kernel"))
-            # What is captured and not needed may still come while it stops.
-            assert received - captured <= 1 and dropped == 0, f"the capture itself lost packets:\n{self.process.text()}"
+            assert counts[-1][2] == 0, f"the capture itself lost packets:\n{self.process.text()}"
         return self
+
+    def _counts(self):
+        """Packets that tcpdump has written, that the kernel had for it, and that it could not keep for it: tcpdump's own words."""
+        words = re.compile(r"tcpdump: (\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel\n")
+        before = len(words.findall(self.process.text()))
+        self.process.child.send_signal(signal.SIGUSR1)
+        told = wait_for(lambda: words.findall(self.process.text())[before:], "tcpdump to tell how far it is", 20, every=0.005)
+        return [int(number) for number in told[-1]]
 
     def fields(self, display_filter, *names, options=()):
         """One tuple of tshark's fields for each packet that passes the filter."""

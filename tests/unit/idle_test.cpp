@@ -2,6 +2,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
 #include <vector>
 
 using penstock::dataplane::Idle;
@@ -29,4 +33,28 @@ TEST_CASE("a packet wakes it up altogether", "[idle]") {
     CHECK(idle.after(false) == 300'000);
     CHECK(idle.after(true) == 0);
     for (int i = 0; i < 500; i++) REQUIRE(idle.after(false) == 0);
+}
+
+TEST_CASE("a clock that is wrong makes no sleep longer", "[idle]") {
+    constexpr uint64_t second = uint64_t{1} << 32, now = 1000 * second;
+    CHECK(Idle::until(now + second / 10'000, now) == 99'999);
+    CHECK(Idle::until(now, now) == 0);
+    CHECK(Idle::until(now - second, now) == 0);
+    for (const uint64_t far : {second, 3600 * second, UINT64_MAX - now, UINT64_MAX / 2})
+        CHECK(Idle::until(now + far, now) == Idle::kLongest);
+    CHECK(Idle::until(now, 0) == Idle::kLongest);  // it jumped back
+}
+
+TEST_CASE("a worker whose sleep does not end is woken", "[idle]") {
+    using namespace std::chrono_literals;
+    Idle idle;
+    std::atomic<bool> over = false;
+    const auto start = std::chrono::steady_clock::now();
+    std::thread sleeper([&] {
+        idle.sleep(4'000'000'000);  // ns: as long as can be said
+        over = true;
+    });
+    while (!over) idle.wake(), std::this_thread::yield();
+    sleeper.join();
+    CHECK(std::chrono::steady_clock::now() - start < 3s);
 }

@@ -37,6 +37,13 @@ def write_packets(plan, pcap, to_mac, seconds, scale):
     pcap.write_bytes(MICROSECONDS + pcap.read_bytes()[len(MICROSECONDS):])
 
 
+def lcores():
+    """One thread sleeps and counts, the other polls and takes all of its core: the first, where penstock has its control thread. On
+    the next is penstock's first worker, which shall compete with nobody."""
+    cores = sorted(os.sched_getaffinity(0))
+    return f"0@{cores[min(1, len(cores) - 1)]},1@{cores[0]}"
+
+
 def drive(bench, directory, seconds, scale):
     """What pktgen counted, each name with `pktgen.` before it."""
     pcap, report, log = bench.file("packets.pcap"), bench.file("pktgen.json"), bench.file("pktgen.log")
@@ -46,7 +53,7 @@ def drive(bench, directory, seconds, scale):
                    str(len(frames) / seconds), "PENSTOCK_FRAME": str(sum(frames) / len(frames)), "PENSTOCK_REPORT": str(report)}
     ports = [f"--vdev=net_af_packet{n},iface={name},blocksz=65536,framesz=2048,framecnt=2048" for n, name in enumerate(("tx0", "rx0"))]
     command = [program(), "--no-pci", "--no-huge", "-m", "4096", "--no-telemetry", "--iova-mode=va", f"--file-prefix=pktgen{os.getpid()}",
-               "--lcores", "0@0,1@1", *ports, "--", "-P", "-m", "1.0,1.1", "-s", f"0:{pcap}", "-f", str(directory / "pktgen.lua")]
+               "--lcores", lcores(), *ports, "--", "-P", "-m", "1.0,1.1", "-s", f"0:{pcap}", "-f", str(directory / "pktgen.lua")]
     with open(log, "w") as output:
         subprocess.run(bench.generator.inside(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                        env=os.environ | environment, timeout=seconds * 20 + 120, check=False)
