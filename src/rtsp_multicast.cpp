@@ -16,7 +16,7 @@ rtsp::Answer Rtsp::grant_by_multicast(const rtsp::Setup& setup, const mesh::Trac
     const mesh::Output& leg = around_.mesh.viewer(*viewer)->leg;
     const uint16_t port = leg.to.rtp.port;
     watched_[setup.session][track.name] = {
-        .viewer = *viewer, .port = port, .shared = true, .before = leg.rtp->packets.read(), .at = setup.viewer.ip};
+        .viewer = *viewer, .port = port, .shared = true, .before = leg.state->packets.read(), .at = setup.viewer.ip};
     Audience& there = audiences_[{*viewer, setup.viewer.ip}];
     there.is = around_.mesh.participate(*viewer, setup.viewer.ip);
     there.voices.join(setup.session);

@@ -170,7 +170,15 @@ void Worker::send_renumbered_rtcp(const rte_mbuf* m, const Classified& in, const
             wire::store32(at + 16, repair.sent->packets());
             wire::store32(at + 20, repair.sent->octets());
         });
-        send_made(repair.rtcp, {}, rtcp, in);
+        rte_mbuf* copy = nullptr;
+        if (allocate(plan_.pools.packet, {&copy, 1}) == 0) [[unlikely]] {
+            ledger_.tx_wanted += repair.media.legs.size();
+            refuse(repair.media.legs, Drop::no_buffer, nullptr, in, {});
+            continue;
+        }
+        std::memcpy(extend(copy, rtcp.size()), rtcp.data(), rtcp.size());
+        send_rtcp(copy, made(in, rtcp.size()), repair.media.legs, {wire::sum16(rtcp), true});
+        rte_pktmbuf_free(copy);
     }
 }
 

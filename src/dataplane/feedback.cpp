@@ -259,14 +259,15 @@ void Worker::follow(const flow::Table& table) noexcept {
 }
 
 // RFC 3550 section 6.6. The source is told by us, the receivers in the name of the source, unless it told them.
-void Worker::farewell(const Flow& f) noexcept {
+void Worker::farewell(const Flow& media) noexcept {
     now_ = clock_now();
+    const Flow f = media.of_rtcp();
     PathState& path = *f.path;
     flow::Upstream& up = path.upstream;
     if (up.reached() && up.reports.read() != 0) tell(path, [&](rtp::RtcpWriter& w) { w.bye(up.ssrc); });
     const uint32_t ssrc = f.ssrc();
     if (f.second_path || ssrc == 0 || path.ended()) return;
-    if (f.leg_count == 0 && !f.spread && !f.diverted && !f.has_fec) return;
+    if (f.leg_count == 0 && f.joining().empty() && !f.spread && !f.diverted && !f.has_fec) return;
     const uint32_t seen = f.watched ? f.continuity->ssrc().value_or(ssrc) : ssrc;
     if (seen == ssrc || !f.has_outputs) return take_leave(f, seen, flow::Audience::all);
     take_leave(f, ssrc, flow::Audience::outputs);
@@ -288,8 +289,7 @@ void Worker::take_leave(const Flow& f, uint32_t ssrc, flow::Audience audience) n
     Classified like;
     like.ttl = flow::Upstream::kTtl;
     if (f.has_fec && audience != flow::Audience::viewers) send_renumbered_rtcp(m, made(like, bytes.size()), f);
-    if (f.leg_count == 0 && !f.spread) return rte_pktmbuf_free(m);
-    deliver(m, made(like, bytes.size()), f, {wire::sum16(bytes), true}, audience);
+    deliver_rtcp(m, made(like, bytes.size()), f, {wire::sum16(bytes), true}, audience);
 }
 
 // Whether packets come or not: the sources in one part of the table after another, a part a millisecond, are looked at,

@@ -194,6 +194,9 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         if (seen[i].verdict != flow::Verdict::media) continue;
         flows[i] = table_->match(slots[i], seen[i].hash, seen[i].key, from.port,
                                  [&] { return flow::sender_of(bytes_of(burst[i]), seen[i]); });
+        if (flows[i] == nullptr) [[unlikely]]
+            flows[i] = table_->match_rtcp(seen[i].key, from.port,
+                                          [&] { return flow::sender_of(bytes_of(burst[i]), seen[i]); });
         if (flows[i] == nullptr) continue;
         rte_prefetch0(flows[i]->path);
         rte_prefetch0(flows[i]->legs);
@@ -246,7 +249,8 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     if (f.kind == flow::Kind::feedback) [[unlikely]]
         return hear(from, m, in, f);
     const auto protocol = rtp::protocol_of(payload);
-    if (protocol != rtp::Protocol::rtp || f.kind != flow::Kind::rtp) [[unlikely]]
+    const bool media = f.kind == flow::Kind::rtp && in.key.port == f.key.port;
+    if (protocol != rtp::Protocol::rtp || !media) [[unlikely]]
         return take_other(from, m, in, f, protocol);
     const auto header = rtp::Header::parse(payload);
     if (!header) return drop(m, reason_of(header.error()), &f);
@@ -337,12 +341,12 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
     Classified altered = in;
     if (f.counts) [[unlikely]]
         restate(m, altered, f);
-    const Flow& to = f.kind == flow::Kind::rtcp ? f : *f.rtcp;
+    const Flow to = f.of_rtcp();
     if (to.has_fec) [[unlikely]]
         send_renumbered_rtcp(m, altered, to);
     if (to.watched) [[unlikely]]
         return go_on_with_rtcp(from, m, altered, to);
-    replicate(from, m, altered, to);
+    replicate_rtcp(from, m, altered, to);
 }
 
 // A stream's packet while forwarding is stopped: its reception goes on being counted, that nobody may think it was lost
@@ -354,7 +358,7 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f->kind == flow::Kind::feedback) return hear(from, m, in, *f), true;
     if (const auto header = rtp::Header::parse(payload);
-        header && f->kind == flow::Kind::rtp && rtp::protocol_of(payload) == rtp::Protocol::rtp &&
+        header && f->kind == flow::Kind::rtp && in.key.port == f->key.port && rtp::protocol_of(payload) == rtp::Protocol::rtp &&
         (f->payload_type == Flow::kAnyPayloadType || header->payload_type() == f->payload_type))
         f->path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
                                    rtp::in_rtp_units(now_, f->clock_rate));

@@ -18,9 +18,9 @@ struct RepairRenditions {
     rtp::fec::Encoder* encoder = nullptr;  // never null
     Rendition repair;
     Rendition rows;  // ST 2022-1, which has a port for rows: then the other is of columns
-    // Where the encoder renumbers: these receivers are in no other rendition of the media, nor of its RTCP, since
-    // repair has the media's SSRC and counts with it.
-    Rendition media, rtcp;
+    // Where the encoder renumbers: these receivers are in no other rendition of the media, nor get its RTCP with others,
+    // since repair has the media's SSRC and counts with it.
+    Rendition media;
     Sent* sent = nullptr;
     const Rendition& of(rtp::fec::Line line) const noexcept {
         return line == rtp::fec::Line::row && !rows.legs.empty() ? rows : repair;

@@ -2,6 +2,7 @@
 // One arriving flow and what becomes of it: immutable once it is in a table.
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "flow/fec.hpp"
@@ -19,7 +20,7 @@
 
 namespace penstock::flow {
 
-// feedback: of receivers; it ends here. repair: FEC, for the track's decoder.
+// rtcp: in no table, see Flow::of_rtcp(). feedback: of receivers; it ends here. repair: FEC, for the track's decoder.
 enum class Kind : uint8_t { rtp, rtcp, feedback, repair };
 
 // What receivers send back by a protocol that watches, on a flow of Kind::feedback of their own.
@@ -60,23 +61,21 @@ struct alignas(64) Flow {
     bool counts : 1 = false;          // sent is not null
     bool watched : 1 = false;         // continuity is not null
     bool has_outputs : 1 = false;     // who may get other packets than viewers
-    const Leg* legs = nullptr;        // the owner's, of the RTP rendition; of the RTCP one when kind is rtcp
+    const Leg* legs = nullptr;        // the owner's
     uint32_t leg_count = 0;
     uint32_t shareable = 0;
     PathState* path = nullptr;
     MergeState* merge = nullptr;  // null: the track has one path, and is not asked for packets again
 
-    // RTCP muxed on the RTP port (RFC 5761) leaves by the RTCP legs: the flow that stands for them.
-    const Flow* rtcp = nullptr;
     const Rendition* rendition = nullptr;   // of the legs
     FirstPacket* first = nullptr;           // rtp: legs came with this flow that want to know
     Sent* sent = nullptr;                   // null: all leaves as it came, sender reports too
-    rtp::Continuity* continuity = nullptr;  // of RTP, RTCP and repair: what viewers see; null: nobody has watched yet
+    rtp::Continuity* continuity = nullptr;  // what viewers see; null: nobody has watched yet
     SampledLatency* latency = nullptr;      // of the track; null: nobody wants it measured
     const Watching* watching = nullptr;     // feedback; null: it is of one of the receivers in `retransmission`
     uint64_t feed = 0;                      // what the sender thread knows the track by
 
-    const Fec* fec = nullptr;                        // of RTP and repair; of RTCP where some are numbered anew
+    const Fec* fec = nullptr;                        // of RTP and repair
     const Late* late = nullptr;                      // of RTP and repair: kept for those who come late
     const Repetition* repetition = nullptr;          // of RTP and repair: packets are sent once more, later
     const Retransmission* retransmission = nullptr;  // of RTP, repair and feedback
@@ -89,12 +88,26 @@ struct alignas(64) Flow {
     bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
         return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);
     }
+    // What RTCP that comes with it, on the next port or on the same (RFC 5761), goes by: the same legs, and to those who
+    // are catching up. Made for each packet: kept, it would be as much as is kept of RTP.
+    Flow of_rtcp() const noexcept {
+        Flow f = *this;
+        f.kind = Kind::rtcp;
+        f.has_fec = fec != nullptr && fec->renumbers;
+        if (late == nullptr) return f;
+        f.diverted |= late->joins.size() > late->joining.legs.size();
+        f.needs_checksum |= late->joining.needs_checksum;
+        return f;
+    }
+    std::span<const Leg> joining() const noexcept {
+        return late != nullptr ? std::span(late->joining.legs) : std::span<const Leg>();
+    }
     // Of what leaves: paths may have SSRCs of their own.
     uint32_t ssrc() const noexcept { return merge != nullptr ? merge->ssrc() : path->reception.ssrc(); }
     // Of two flows with one key the narrower is found first.
     unsigned narrowness() const noexcept { return (has_sender ? 2u : 0u) + (rx_port != kAnyPort ? 1u : 0u); }
 };
-static_assert(offsetof(Flow, rtcp) == 64);  // one cache line holds what a usual packet needs
+static_assert(offsetof(Flow, rendition) == 64);  // one cache line holds what a usual packet needs
 static_assert(sizeof(Flow) == 192);
 
 using FlowPtr = std::shared_ptr<const Flow>;

@@ -20,14 +20,9 @@ Track watched(unsigned outputs, bool shareable, uint64_t feed = 7) {
     plan.shareable = shareable ? outputs : 0;
     Track track = make_track(plan);
     auto rtp = altered(track.rtp);
-    auto rtcp = altered(track.rtcp);
-    for (flow::Flow* f : {rtp.get(), rtcp.get()}) {
-        f->diverted = true;
-        f->feed = feed;
-    }
-    rtp->rtcp = rtcp.get();
+    rtp->diverted = true;
+    rtp->feed = feed;
     track.rtp = rtp;
-    track.rtcp = rtcp;
     return track;
 }
 

@@ -185,7 +185,6 @@ TEST_CASE("what is lost on both paths but one of which brings repair is sent onc
     const Track two = make_track(plan);
     auto flows = one.flows();
     flows.push_back(two.rtp);
-    flows.push_back(two.rtcp);
     lab.publish(flows);
     Encoder model(kCode, 1472);
     std::vector<Bytes> sent;

@@ -94,6 +94,6 @@ TEST_CASE("packets are sent once more when their time has come, under another SS
         CHECK(std::equal(copies[n].begin() + 12, copies[n].end(), others[2 * n].begin() + 12));
     }
     CHECK(stage.track().outputs[0].extras().repeated->packets.read() == 10);
-    CHECK(stage.track().outputs[0].rtp->packets.read() == 10);
+    CHECK(stage.track().outputs[0].state->packets.read() == 10);
     CHECK(others.size() == 20);
 }

@@ -78,7 +78,6 @@ void require_same(const flow::Flow& a, const flow::Flow& b) {
     REQUIRE(a.sender == b.sender);
     REQUIRE((a.merge != nullptr) == (b.merge != nullptr));
     REQUIRE(a.second_path == b.second_path);
-    REQUIRE((a.rtcp != nullptr) == (b.rtcp != nullptr));
     REQUIRE(a.needs_checksum == b.needs_checksum);
     REQUIRE(a.shareable == b.shareable);
     REQUIRE(a.leg_count == b.leg_count);
@@ -88,6 +87,7 @@ void require_same(const flow::Flow& a, const flow::Flow& b) {
         REQUIRE(a.legs[i].mtu == b.legs[i].mtu);
         REQUIRE(a.legs[i].ip_sum == b.legs[i].ip_sum);
         REQUIRE(a.legs[i].udp_sum == b.legs[i].udp_sum);
+        REQUIRE(a.legs[i].rtcp_port == b.legs[i].rtcp_port);
     }
 }
 
@@ -217,7 +217,7 @@ TEST_CASE("what stays through a change keeps its state, what is new has one of i
                 for (const auto& output : track->outputs)
                     all.emplace(Receiver{track->stream, track->paths[0].source.rtp.text(), output.to.rtp,
                                          output.to.vlan, output.to.port},
-                                output.rtp);
+                                output.state);
             return all;
         };
         const auto before = states();

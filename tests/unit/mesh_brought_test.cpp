@@ -170,10 +170,10 @@ TEST_CASE("a reload changes a camera's outputs while viewers watch", "[mesh]") {
     CHECK(legs(mesh) == Names{"10.0.1.20:6000"});
     CHECK(mesh.tracks()[0]->paths[0].state == state);
     CHECK(mesh.tracks()[0]->viewers.size() == 1);
-    const auto leg = mesh.tracks()[0]->outputs[0].rtp;
+    const auto leg = mesh.tracks()[0]->outputs[0].state;
     const auto more = mesh.replace({gate({wanted({to("10.0.1.20:6000"), to("10.0.1.21:6000")})})});
     CHECK(more.touched[0].how == Names{"output 10.0.1.21:6000 added"});
-    CHECK(mesh.tracks()[0]->outputs[0].rtp == leg);
+    CHECK(mesh.tracks()[0]->outputs[0].state == leg);
     CHECK(mesh.replace({gate({})}).touched.size() == 1);
     CHECK(legs(mesh).empty());
     CHECK(mesh.tracks()[0]->viewers.size() == 1);

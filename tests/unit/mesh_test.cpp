@@ -14,29 +14,26 @@ TEST_CASE("a track becomes a flow for RTP and one for RTCP on the next port", "[
     mesh.resolve(way("10.0.1.20"), by(0));
     const auto table = mesh.compile();
     REQUIRE(table);
-    CHECK(table->size() == 2);
+    CHECK(table->size() == 1);
     CHECK(table->media().first == 20000);
     CHECK(table->media().last == 29999);
     const auto* rtp = arriving(*table, "10.0.0.1:20000");
-    const auto* rtcp = arriving(*table, "10.0.0.1:20001");
     REQUIRE(rtp);
-    REQUIRE(rtcp);
     CHECK(rtp->kind == Kind::rtp);
-    CHECK(rtcp->kind == Kind::rtcp);
-    CHECK(rtp->rtcp == rtcp);  // for RTCP muxed on the RTP port
+    CHECK(arriving(*table, "10.0.0.1:20001") == nullptr);
+    CHECK(arriving_rtcp(*table, "10.0.0.1:20001") == rtp);
+    CHECK(arriving_rtcp(*table, "10.0.0.1:20002") == nullptr);
+    CHECK(rtp->of_rtcp().kind == Kind::rtcp);
     CHECK(rtp->payload_type == 96);
     CHECK(rtp->clock_rate == 48000);
     CHECK(rtp->merge == nullptr);
-    CHECK(rtp->path == rtcp->path);
     CHECK(rtp->path == mesh.tracks()[0]->paths[0].state.get());
     REQUIRE(rtp->leg_count == 1);
-    REQUIRE(rtcp->leg_count == 1);
-    CHECK(rtp->legs[0].state == mesh.tracks()[0]->outputs[0].rtp.get());
-    CHECK(rtcp->legs[0].state == mesh.tracks()[0]->outputs[0].rtcp.get());
+    CHECK(rtp->legs[0].state == mesh.tracks()[0]->outputs[0].state.get());
     CHECK(udp_port(rtp->legs[0], true) == 6000);
     CHECK(udp_port(rtp->legs[0], false) == 20000);  // symmetric RTP
-    CHECK(udp_port(rtcp->legs[0], true) == 6001);
-    CHECK(udp_port(rtcp->legs[0], false) == 20001);
+    CHECK(rtcp_port(rtp->legs[0], true) == 6001);
+    CHECK(rtcp_port(rtp->legs[0], false) == 20001);
     CHECK(arriving(*table, "10.0.0.1:20002") == nullptr);
     CHECK(arriving(*table, "10.0.0.2:20000") == nullptr);
     CHECK(mesh.compile() == nullptr);  // nothing changed
@@ -49,10 +46,10 @@ TEST_CASE("with rtcp_mux the receiver's RTCP goes to the RTP port", "[mesh]") {
     put(mesh, stream({track({from("10.0.0.1:20000")}, {output})}));
     mesh.resolve(way("10.0.1.20"), by(0));
     const auto table = mesh.compile();
-    const auto* rtcp = arriving(*table, "10.0.0.1:20001");
-    REQUIRE(rtcp->leg_count == 1);
-    CHECK(udp_port(rtcp->legs[0], true) == 6000);
-    CHECK(udp_port(rtcp->legs[0], false) == 20000);
+    const auto* rtp = arriving_rtcp(*table, "10.0.0.1:20001");
+    REQUIRE(rtp->leg_count == 1);
+    CHECK(rtcp_port(rtp->legs[0], true) == 6000);
+    CHECK(rtcp_port(rtp->legs[0], false) == 20000);
 }
 
 TEST_CASE("an output's TTL, DSCP and VLAN reach its leg", "[mesh]") {
@@ -100,7 +97,7 @@ TEST_CASE("only outputs whose next hop is known have a leg", "[mesh]") {
     table = mesh.compile();
     const auto* flow = arriving(*table, "10.0.0.1:20000");
     REQUIRE(flow->leg_count == 1);
-    CHECK(flow->legs[0].state == mesh.tracks()[0]->outputs[1].rtp.get());
+    CHECK(flow->legs[0].state == mesh.tracks()[0]->outputs[1].state.get());
     CHECK(mesh.resolution(way("10.0.1.20")).why_not == "neighbour does not answer");
 
     mesh.resolve(way("10.0.1.20"), {{}, "no route"});  // another reason for the same silence
@@ -128,7 +125,6 @@ TEST_CASE("legs whose port shares payloads come first", "[mesh]") {
     for (unsigned i = 0; i < 4; i++) tx.push_back(flow->legs[i].tx_port);
     CHECK(tx == std::vector<uint16_t>{2, 2, 0, 1});
     CHECK(flow->needs_checksum);  // an IPv6 leg
-    CHECK(arriving(*table, "10.0.0.1:20001")->shareable == 2);
 }
 
 TEST_CASE("two paths have states of their own, share the merge and the legs", "[mesh]") {
@@ -140,7 +136,7 @@ TEST_CASE("two paths have states of their own, share the merge and the legs", "[
     put(mesh, stream({track({from("10.0.0.1:20000"), second}, {to("10.0.1.20:6000")})}));
     mesh.resolve(way("10.0.1.20"), by(0));
     const auto table = mesh.compile();
-    CHECK(table->size() == 4);
+    CHECK(table->size() == 2);
     const auto* one = arriving(*table, "10.0.0.1:20000");
     const auto* two = arriving(*table, "239.1.1.1:5004", "10.0.0.8", 1, 9);
     REQUIRE(one);
@@ -151,7 +147,7 @@ TEST_CASE("two paths have states of their own, share the merge and the legs", "[
     CHECK(one->rendition == two->rendition);
     CHECK(one->owner == two->owner);
     CHECK(udp_port(two->legs[0], false) == 20000);  // receivers see one source
-    CHECK(arriving(*table, "239.1.1.1:5005", "10.0.0.8", 1, 9)->kind == Kind::rtcp);
+    CHECK(arriving_rtcp(*table, "239.1.1.1:5005", "10.0.0.8", 1, 9) == two);
     CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.7", 1, 9) == nullptr);  // another sender
     CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.8", 0, 9) == nullptr);  // another port
     CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.8", 1, 0) == nullptr);  // another VLAN
@@ -221,7 +217,7 @@ TEST_CASE("repair is one rendition for all outputs that want the same of it", "[
     REQUIRE(f->has_fec);
     CHECK(f->leg_count == 4);
     CHECK(f->fec->decoder == nullptr);
-    CHECK_FALSE(f->rtcp->has_fec);
+    CHECK_FALSE(f->of_rtcp().has_fec);
     REQUIRE(f->fec->repairs.size() == 2);
     const auto& both = f->fec->repairs[0];
     const auto& columns = f->fec->repairs[1];

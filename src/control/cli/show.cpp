@@ -21,8 +21,7 @@ double jitter_ms(const mesh::Track& track, const rtp::ReceptionCounters& c) {
 uint64_t drops_of(const mesh::Output& output) {
     const mesh::Output::Extras& more = output.extras();
     uint64_t sum = 0;
-    for (const auto* state :
-         {output.rtp.get(), output.rtcp.get(), more.repair.get(), more.rows.get(), more.repeated.get()})
+    for (const auto* state : {output.state.get(), more.repair.get(), more.rows.get(), more.repeated.get()})
         for (size_t i = 0; state != nullptr && i < std::size(state->drops); i++) sum += state->drops[i].read();
     return sum;
 }
@@ -135,8 +134,8 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
             const auto& repeated = output->extras().repeated;
             const flow::Resolution way = output->over_tcp ? flow::Resolution{} : mesh.resolution(output->destination);
             legs.rows.push_back(Row{
-                track->name, output->name(), output->rtp->packets.read(), output->rtp->bytes.read(), drops_of(*output),
-                output->rtcp->packets.read(), repeated ? Cell{repeated->packets.read()} : Cell{},
+                track->name, output->name(), output->state->packets.read(), output->state->bytes.read(), drops_of(*output),
+                uint64_t{output->state->rtcp_packets.read()}, repeated ? Cell{repeated->packets.read()} : Cell{},
                 other != nullptr ? Cell{other->name()} : Cell{}, way.hop ? Cell{mesh.port_name(way.hop->port)} : Cell{},
                 way.hop ? Cell{way.hop->mac.text()} : Cell{}, way.hop ? Cell{way.hop->source.text()} : Cell{},
                 optional_text(way.why_not)});

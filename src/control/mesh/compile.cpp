@@ -1,5 +1,5 @@
-// A track of the model becomes flows: for each path one for RTP, one for RTCP on the next port and, when the path
-// brings FEC, one for each of its repair ports; all of them with the legs whose next hop is known.
+// A track of the model becomes flows: for each path one for RTP, which stands for RTCP on the next port, too, and, when
+// the path brings FEC, one for each of its repair ports; all of them with the legs whose next hop is known.
 #include <algorithm>
 #include <set>
 #include <tuple>
@@ -24,13 +24,13 @@ flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow
         plan.hop.source = output.agreed->from.ip;
         plan.from_port = output.agreed->from.port;
     }
-    const uint16_t further = what == What::rtcp     ? (output.to.rtcp_mux ? 0 : config::kRtcpPort)
-                             : what == What::repair ? output.to.fec->port
-                             : what == What::rows   ? rtp::fec::kRowPort
-                                                    : 0;
+    const uint16_t further = what == What::repair ? output.to.fec->port
+                             : what == What::rows ? rtp::fec::kRowPort
+                                                  : 0;
     plan.to.port = static_cast<uint16_t>(plan.to.port + further);
     plan.from_port = static_cast<uint16_t>(plan.from_port + further);
-    if (what == What::rtcp && !output.to.rtcp_mux && output.agreed) plan.to.port = output.agreed->rtcp_port;
+    plan.rtcp_port = static_cast<uint16_t>(output.to.rtp.port + (output.to.rtcp_mux ? 0 : config::kRtcpPort));
+    if (output.agreed && !output.to.rtcp_mux) plan.rtcp_port = output.agreed->rtcp_port;
     plan.ttl = output.to.ttl.value_or(0);
     plan.dscp = output.to.dscp.value_or(flow::Leg::kKeep);
     plan.vlan = output.to.vlan;
@@ -43,7 +43,7 @@ bool renumbered(const Output& output) { return output.to.fec && output.to.fec->c
 }  // namespace
 
 // The outputs, and the viewers that play, whose next hop is known, by the worker that serves them: the owner's first.
-std::vector<Mesh::Part> Mesh::parts_of(const Track& track, bool with_joining) const {
+std::vector<Mesh::Part> Mesh::parts_of(const Track& track) const {
     std::vector<Part> parts{{track.owner, {}, {}}};
     const auto add = [&](const Output& output) {
         const auto& hop = hop_to(output.destination);
@@ -54,7 +54,7 @@ std::vector<Mesh::Part> Mesh::parts_of(const Track& track, bool with_joining) co
     };
     for (const Output& output : track.outputs) add(output);
     for (const Viewer* viewer : track.viewers)
-        if (viewer->playing && !viewer->leg.over_tcp && (with_joining || !viewer->joining)) add(viewer->leg);
+        if (viewer->playing && !viewer->leg.over_tcp && !viewer->joining) add(viewer->leg);
     return parts;
 }
 
@@ -80,8 +80,8 @@ flow::LegPlan Mesh::leg_to(const Track& track, const Output& output, What what) 
     return plan_of(output, hop, ports_[hop.port], track.config.sources.front().rtp.port, what);
 }
 
-flow::Rendition Mesh::rendition_of(const Track& track, What what, const std::vector<Part>& parts,
-                                   flow::Held& held) const {
+flow::Rendition Mesh::rendition_of(const Track& track, flow::Held& held) const {
+    const std::vector<Part> parts = parts_of(track);
     flow::Rendition rendition;
     size_t most = 0;
     for (const Part& part : parts) most += part.shareable.size() + part.others.size();
@@ -97,7 +97,7 @@ flow::Rendition Mesh::rendition_of(const Track& track, What what, const std::vec
                     shard.viewers++;
                     shard.shareable_viewers += outputs == &part.shareable ? 1 : 0;
                 }
-                rendition.add(leg_to(track, *output, what), what == What::rtp ? output->rtp : output->rtcp, held);
+                rendition.add(leg_to(track, *output, What::rtp), output->state, held);
             }
         }
         shard.count = static_cast<uint32_t>(rendition.legs.size()) - shard.first;
@@ -120,10 +120,9 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
                     continue;
                 const Output::Extras& more = output.extras();
                 rendition.add(leg_to(track, output, what),
-                              what == What::rows   ? more.rows
-                              : what == What::rtp  ? output.rtp
-                              : what == What::rtcp ? output.rtcp
-                                                   : more.repair,
+                              what == What::rows ? more.rows
+                              : what == What::rtp ? output.state
+                                                  : more.repair,
                               fec->held);
                 shard.shareable += shareable ? 1 : 0;
             }
@@ -140,7 +139,6 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
             build(repair.rows, code, What::rows);
         if (code.carriage.among_media) {
             build(repair.media, code, What::rtp);
-            build(repair.rtcp, code, What::rtcp);
             repair.sent = fec->held.add(encoding.sent);
         }
         if (repair.repair.legs.empty()) {
@@ -166,7 +164,7 @@ std::shared_ptr<const flow::Late> Mesh::late_of(const Track& track) const {
     for (const Viewer* viewer : track.viewers) {
         if (!viewer->joining || viewer->leg.over_tcp) continue;
         if (!hop_to(viewer->leg.destination)) continue;
-        joining.add(leg_to(track, viewer->leg, What::rtp), viewer->leg.rtp, late->held);
+        joining.add(leg_to(track, viewer->leg, What::rtp), viewer->leg.state, late->held);
         late->joins.push_back(late->held.add(viewer->join));
     }
     joining.shards.push_back({track.owner, 0, static_cast<uint32_t>(joining.legs.size()), 0});
@@ -192,16 +190,13 @@ std::shared_ptr<const flow::Repetition> Mesh::repetition_of(const Track& track) 
 std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     // All that the flows of the track lead to, in one piece: each of them is a share of it.
     struct Whole {
-        flow::Rendition rtp, rtcp;
+        flow::Rendition rendition;
         flow::Held held;
         std::vector<flow::Flow> flows;
     };
     const auto whole = std::make_shared<Whole>();
     flow::Held& held = whole->held;
-    const std::vector<Part> parts = parts_of(track, false);
-    const bool some_join = std::ranges::any_of(track.viewers, &Viewer::joining);
-    whole->rtp = rendition_of(track, What::rtp, parts, held);
-    whole->rtcp = rendition_of(track, What::rtcp, some_join ? parts_of(track, true) : parts, held);
+    whole->rendition = rendition_of(track, held);
     const auto* const fec = held.add(fec_of(track));
     const auto* const late = held.add(late_of(track));
     const auto* const repetition = held.add(repetition_of(track));
@@ -238,24 +233,22 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f.watched = f.continuity != nullptr;
             f.has_outputs = !track.outputs.empty();
             f.takes_fir = track.config.takes_fir;
-            if (kind != flow::Kind::rtcp || (fec != nullptr && fec->renumbers)) f.fec = fec;
+            f.fec = fec;
             if (path.source.fec && (kind == flow::Kind::repair || path.source.fec->port == 0))
                 f.repair = path.source.fec->carriage;
-            if (kind != flow::Kind::rtcp) {
-                f.late = late;
-                f.repetition = repetition;
-                f.retransmission = retransmission;
-                f.delay = delay;
-            }
+            f.late = late;
+            f.repetition = repetition;
+            f.retransmission = retransmission;
+            f.delay = delay;
             f.delays = f.delay != nullptr;
             f.keeps = f.late != nullptr || f.repetition != nullptr;
             f.retransmits = f.retransmission != nullptr &&
                             (f.retransmission->ring != nullptr || f.retransmission->asking != nullptr);
             f.has_fec = f.fec != nullptr;
             // While these are catching up, RTP comes to them from the history.
-            f.diverted = over_tcp != nullptr && (kind == flow::Kind::rtcp || !over_tcp->joining);
+            f.diverted = over_tcp != nullptr && !over_tcp->joining;
             f.feed = track.feed;
-            const flow::Rendition& rendition = kind == flow::Kind::rtcp ? whole->rtcp : whole->rtp;
+            const flow::Rendition& rendition = whole->rendition;
             f.rendition = &rendition;
             f.spread = rendition.shards.size() > 1;
             f.legs = rendition.legs.data();
@@ -268,13 +261,10 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
         rtp.first = track.first ? &track.first->packet : nullptr;
         rtp.notes_first = rtp.first != nullptr;
         rtp.tells_sender = path.source.tells_sender;
-        add(flow::Kind::rtcp, config::kRtcpPort);
         for (const uint16_t port : config::repair_ports(path.source)) add(flow::Kind::repair, port);
     }
     add_feedback(track, retransmission, flows);
     whole->flows.assign(flows.begin(), flows.end());  // as many as there is room for
-    for (flow::Flow& f : whole->flows)
-        if (f.kind == flow::Kind::rtp) f.rtcp = &f + 1;
     held.shrink();
     return flow::shares_of(whole);
 }

@@ -31,7 +31,10 @@ std::vector<flow::Key> Mesh::keys(uint16_t port) const {
     std::vector<flow::Key> all;
     for (const Track* track : tracks())
         for (const flow::FlowPtr& flow : track->flows)
-            if (flow->rx_port == flow::Flow::kAnyPort || flow->rx_port == port) all.push_back(flow->key);
+            if (flow->rx_port == flow::Flow::kAnyPort || flow->rx_port == port) {
+                all.push_back(flow->key);
+                if (flow->kind == flow::Kind::rtp) all.push_back(further(flow->key, config::kRtcpPort));
+            }
     for (const auto& [key, by] : group_keys_)
         if (!by || *by == port) all.push_back(key);
     return all;

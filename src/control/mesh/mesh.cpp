@@ -177,21 +177,19 @@ void Mesh::take_outputs(Track& track, const Track* before) const {
         for (const Output& output : before->outputs) known.emplace(receiver(output.to), &output);
     // The counters of new legs lie in one piece: a worker walks them leg by leg.
     const size_t count = track.config.outputs.size();
-    const std::shared_ptr<flow::LegState[]> states(new flow::LegState[2 * count]);
+    const std::shared_ptr<flow::LegState[]> states(new flow::LegState[count]);
     std::vector<size_t> fresh;
     track.outputs.reserve(count);
     for (const config::Output& output : track.config.outputs) {
         const size_t i = track.outputs.size();
         Output made{.to = output, .destination = {output.rtp.ip, port_index(output.port)}, .worker = track.owner};
-        made.rtp = {states, states.get() + i};
-        made.rtcp = {states, states.get() + count + i};
+        made.state = {states, states.get() + i};
         Output::Extras more;
         // The owner sends what is numbered anew, so it has to be the one who writes the state.
         const bool by_owner = output.fec && output.fec->code.carriage.among_media;
         const auto stays = known.find(receiver(output));
         if (stays != known.end() && (!by_owner || stays->second->worker == track.owner)) {
-            made.rtp = stays->second->rtp;
-            made.rtcp = stays->second->rtcp;
+            made.state = stays->second->state;
             made.worker = stays->second->worker;
             more = stays->second->extras();
         } else if (!by_owner) {

@@ -57,7 +57,7 @@ struct Output {
     uint16_t worker = 0;    // who makes the copies; for good, since that worker writes the states
     bool over_tcp = false;  // a viewer's: the sender thread writes it to a connection; it has no destination
     uint8_t channel = 0;    // of that connection
-    std::shared_ptr<flow::LegState> rtp{}, rtcp{};
+    std::shared_ptr<flow::LegState> state{};
     Boxed<Agreed> agreed{};  // a viewer's
     Boxed<Extras> more{};
 
@@ -176,7 +176,7 @@ public:
     // rest. Below it, telling another worker (a buffer, a ring entry, a look-up) would not pay.
     static constexpr size_t kSpreadFrom = 64;
 
-    enum class What : uint8_t { rtp, rtcp, repair, rows };  // that a leg is for
+    enum class What : uint8_t { rtp, repair, rows };  // that a leg is for
 
     Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media, uint16_t workers);
 
@@ -348,10 +348,10 @@ private:
     uint16_t choose_server(const Track& track) const;
     void account(const Track& track, bool added);
     void touch(Track& track);
-    std::vector<Part> parts_of(const Track& track, bool with_joining) const;
+    std::vector<Part> parts_of(const Track& track) const;
     void note_first(Track& track) const;
     flow::LegPlan leg_to(const Track& track, const Output& output, What what) const;
-    flow::Rendition rendition_of(const Track& track, What what, const std::vector<Part>& parts, flow::Held& held) const;
+    flow::Rendition rendition_of(const Track& track, flow::Held& held) const;
     std::shared_ptr<const flow::Fec> fec_of(const Track& track) const;
     void note_joining(Track& track) const;
     std::shared_ptr<const flow::Late> late_of(const Track& track) const;
@@ -380,7 +380,7 @@ private:
     size_t history_bytes_ = 0;
     std::vector<flow::FlowPtr> added_;    // of viewers that came
     std::vector<flow::FlowPtr> removed_;  // of tracks and viewers that are gone
-    std::vector<flow::FlowPtr> ending_;   // of RTCP, of tracks that nothing follows
+    std::vector<flow::FlowPtr> ending_;   // of RTP, of tracks that nothing follows
     std::vector<Placement> placed_;       // by worker
     flow::Table current_;                 // what was compiled last; shares its shards with the published one
     bool compiled_ = false;

@@ -160,8 +160,7 @@ Viewer& Mesh::make_viewer(const ViewerPlan& plan) {
     viewer.id = next_viewer_++;
     viewer.feedback = std::make_shared<flow::Feedback>();
     viewer.to.rtp = plan.to;
-    viewer.leg.rtp = std::make_shared<flow::LegState>();
-    viewer.leg.rtcp = std::make_shared<flow::LegState>();
+    viewer.leg.state = std::make_shared<flow::LegState>();
     return viewer;
 }
 

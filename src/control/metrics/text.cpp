@@ -142,9 +142,9 @@ void legs(std::string& out, const View& view) {
         const std::string of_track = labels_of(*track);
         for (const mesh::Output* output : track->legs()) {
             const std::string labels = labelled(of_track, "leg", output->name());
-            packets.sample(labels, output->rtp->packets.read());
-            bytes.sample(labels, output->rtp->bytes.read());
-            rtcp.sample(labels, output->rtcp->packets.read());
+            packets.sample(labels, output->state->packets.read());
+            bytes.sample(labels, output->state->bytes.read());
+            rtcp.sample(labels, output->state->rtcp_packets.read());
             const mesh::Output::Extras& more = output->extras();
             if (more.repair) repair.sample(labels, more.repair->packets.read() + more.rows->packets.read());
             if (more.repeated) repeated.sample(labels, more.repeated->packets.read());
@@ -154,7 +154,7 @@ void legs(std::string& out, const View& view) {
             for (size_t d = kFirst; d <= kLast; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
                 uint64_t sum = 0;
-                for (flow::LegState* state : {output->rtp.get(), output->rtcp.get(), more.repair.get(), more.rows.get(),
+                for (flow::LegState* state : {output->state.get(), more.repair.get(), more.rows.get(),
                                               more.repeated.get(), more.feedback ? &more.feedback->resent : nullptr})
                     if (state != nullptr) sum += state->drop(reason).read();
                 drops.sample(labels, sum, reasons[d - kFirst]);
