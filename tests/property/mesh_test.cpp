@@ -257,7 +257,7 @@ TEST_CASE("a track that no change touched keeps its flows", "[mesh]") {
         REQUIRE(mesh.compile());
         for (size_t t = 0; t < before.size(); t++) {
             const bool touched = std::ranges::any_of(mesh.tracks()[t]->outputs,
-                                                     [&](const mesh::Output& o) { return o.destination == to; });
+                                                     [&](const mesh::Output& o) { return o.way->first == to; });
             REQUIRE((mesh.tracks()[t]->flows != before[t]) == touched);
         }
     }

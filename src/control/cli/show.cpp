@@ -77,7 +77,7 @@ Report show_streams(const mesh::Mesh& mesh, uint64_t now) {
             lost += metrics::lost(c, now);
             jitter = std::max(jitter, jitter_ms(*track, c));
         }
-        for (const mesh::Output* leg : track->legs()) ready += mesh.ready(*leg) ? 1 : 0;
+        for (const mesh::Output* leg : track->legs()) ready += leg->ready() ? 1 : 0;
         s.rows.push_back(Row{track->stream, track->name, packets, bytes, lost, jitter, uint64_t{track->paths.size()},
                              uint64_t{track->legs().size()}, ready, uint64_t{track->owner}});
     }
@@ -132,7 +132,7 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
         for (const mesh::Output* output : track->legs()) {
             const mesh::Output* const other = track->other_leg(*output);
             const auto& repeated = output->extras().repeated;
-            const flow::Resolution way = output->over_tcp ? flow::Resolution{} : mesh.resolution(output->destination);
+            const flow::Resolution way = output->over_tcp ? flow::Resolution{} : mesh.resolution(output->way->first);
             legs.rows.push_back(Row{
                 track->name, output->name(), output->state->packets.read(), output->state->bytes.read(), drops_of(*output),
                 uint64_t{output->state->rtcp_packets.read()}, repeated ? Cell{repeated->packets.read()} : Cell{},
@@ -212,7 +212,7 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                                        std::string("the kernel's TCP, written by the sender thread"), Cell{}});
                 continue;
             }
-            const flow::Resolution& way = mesh.resolution(output->destination);
+            const flow::Resolution& way = mesh.resolution(output->way->first);
             if (!way.hop) {
                 out.rows.push_back(Row{track->name, output->name(), Cell{}, Cell{}, uint64_t{output->worker}, Cell{},
                                        way.why_not, Cell{}});

@@ -46,8 +46,8 @@ bool renumbered(const Output& output) { return output.to.fec && output.to.fec->c
 std::vector<Mesh::Part> Mesh::parts_of(const Track& track) const {
     std::vector<Part> parts{{track.owner, {}, {}}};
     const auto add = [&](const Output& output) {
-        const auto& hop = hop_to(output.destination);
-        if (!hop) return;
+        const flow::NextHop* const hop = output.hop();
+        if (hop == nullptr) return;
         auto part = std::ranges::find(parts, output.worker, &Part::worker);
         if (part == parts.end()) part = parts.insert(part, {output.worker, {}, {}});
         (ports_[hop->port].multi_segment ? part->shareable : part->others).push_back(&output);
@@ -62,7 +62,7 @@ std::vector<Mesh::Part> Mesh::parts_of(const Track& track) const {
 void Mesh::note_first(Track& track) const {
     std::shared_ptr<FirstPackets> record;
     for (Viewer* viewer : track.viewers) {
-        if (!viewer->wants_first || viewer->first || viewer->join || !hop_to(viewer->leg.destination)) continue;
+        if (!viewer->wants_first || viewer->first || viewer->join || viewer->leg.hop() == nullptr) continue;
         if (!record) record = std::make_shared<FirstPackets>();
         viewer->first = record;
     }
@@ -76,7 +76,7 @@ void Mesh::note_first(Track& track) const {
 
 // The leg to an output whose next hop is known.
 flow::LegPlan Mesh::leg_to(const Track& track, const Output& output, What what) const {
-    const flow::NextHop& hop = *hop_to(output.destination);
+    const flow::NextHop& hop = *output.hop();
     return plan_of(output, hop, ports_[hop.port], track.config.sources.front().rtp.port, what);
 }
 
@@ -114,8 +114,8 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
         flow::Shard shard{track.owner, 0, 0, 0};
         for (const bool shareable : {true, false}) {
             for (const Output& output : track.outputs) {
-                const auto& hop = hop_to(output.destination);
-                if (!output.to.fec || output.to.fec->code != code || !hop ||
+                const flow::NextHop* const hop = output.hop();
+                if (!output.to.fec || output.to.fec->code != code || hop == nullptr ||
                     ports_[hop->port].multi_segment != shareable)
                     continue;
                 const Output::Extras& more = output.extras();
@@ -163,7 +163,7 @@ std::shared_ptr<const flow::Late> Mesh::late_of(const Track& track) const {
     flow::Rendition& joining = late->joining;
     for (const Viewer* viewer : track.viewers) {
         if (!viewer->joining || viewer->leg.over_tcp) continue;
-        if (!hop_to(viewer->leg.destination)) continue;
+        if (viewer->leg.hop() == nullptr) continue;
         joining.add(leg_to(track, viewer->leg, What::rtp), viewer->leg.state, late->held);
         late->joins.push_back(late->held.add(viewer->join));
     }
@@ -181,7 +181,7 @@ std::shared_ptr<const flow::Repetition> Mesh::repetition_of(const Track& track) 
     flow::Rendition& to = repetition->to;
     for (const Output& output : track.outputs) {
         const auto& state = output.extras().repeated;
-        if (state && hop_to(output.destination)) to.add(leg_to(track, output, What::rtp), state, repetition->held);
+        if (state && output.hop() != nullptr) to.add(leg_to(track, output, What::rtp), state, repetition->held);
     }
     to.shards.push_back({track.owner, 0, static_cast<uint32_t>(to.legs.size()), 0});
     return repetition;
@@ -294,7 +294,7 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
             who.push_back(
                 {{{viewer->leg.to.rtp.ip, viewer->leg.agreed->rtcp_port}, viewer->feedback.get(), viewer->leg.to.rtx},
                  &viewer->leg});
-    std::erase_if(who, [&](const auto& w) { return !hop_to(w.second->destination); });
+    std::erase_if(who, [&](const auto& w) { return w.second->hop() == nullptr; });
     std::ranges::sort(who, {}, [](const auto& w) { return w.first.rtcp; });
     for (const auto& [receiver, output] : who) {
         r->receivers.push_back(receiver);
@@ -311,8 +311,8 @@ void Mesh::add_feedback(const Track& track, const flow::Retransmission* receiver
                         std::vector<flow::Flow>& flows) const {
     std::set<std::tuple<Ip, uint16_t, uint16_t, Ip>> seen;
     for (const Output& output : track.outputs) {
-        const auto& hop = hop_to(output.destination);
-        if (!output.extras().feedback || !hop) continue;
+        const flow::NextHop* const hop = output.hop();
+        if (!output.extras().feedback || hop == nullptr) continue;
         const auto port =
             static_cast<uint16_t>(track.config.sources.front().rtp.port + (output.to.rtcp_mux ? 0 : config::kRtcpPort));
         if (!seen.emplace(hop->source, port, output.to.vlan, output.to.rtp.ip).second) continue;

@@ -182,7 +182,7 @@ void Mesh::take_outputs(Track& track, const Track* before) const {
     track.outputs.reserve(count);
     for (const config::Output& output : track.config.outputs) {
         const size_t i = track.outputs.size();
-        Output made{.to = output, .destination = {output.rtp.ip, port_index(output.port)}, .worker = track.owner};
+        Output made{.to = output, .worker = track.owner};
         made.state = {states, states.get() + i};
         Output::Extras more;
         // The owner sends what is numbered anew, so it has to be the one who writes the state.

@@ -7,7 +7,6 @@
 #include <set>
 #include <span>
 #include <string>
-#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -44,6 +43,23 @@ struct Agreed {
     uint16_t rtcp_port = 0;  // its end of RTCP
 };
 
+struct Output;
+struct Track;
+
+// How a destination is reached, and the legs that lead there.
+struct Way {
+    std::optional<flow::NextHop> hop{};
+    bool asked_for = false;        // it was among those wanted, and is not forgotten
+    Output* legs = nullptr;        // the first; each has the next
+    Boxed<std::string> why_not{};  // neither this nor a hop: it was not looked up yet
+};
+struct HashDestination {
+    size_t operator()(const flow::Destination& to) const noexcept {
+        return flow::hash({to.ip, static_cast<uint16_t>(to.port.value_or(0)), uint16_t{to.port.has_value()}});
+    }
+};
+using Ways = std::unordered_map<flow::Destination, Way, HashDestination>;
+
 struct Output {
     struct Extras {  // what few have
         // Of repair, which the track's owner sends; null: none is sent. Of ST 2022-1: of columns, and of rows.
@@ -53,15 +69,20 @@ struct Output {
     };
 
     const config::Output& to;  // of Track::config, or the viewer's
-    flow::Destination destination{};
     uint16_t worker = 0;    // who makes the copies; for good, since that worker writes the states
     bool over_tcp = false;  // a viewer's: the sender thread writes it to a connection; it has no destination
     uint8_t channel = 0;    // of that connection
     std::shared_ptr<flow::LegState> state{};
+    // While it is in use, and not over TCP: whose it is, the way it takes, and its neighbours among those that take it.
+    Track* track = nullptr;
+    Ways::value_type* way = nullptr;
+    Output *next = nullptr, *previous = nullptr;
     Boxed<Agreed> agreed{};  // a viewer's
     Boxed<Extras> more{};
 
     std::string name() const;  // "10.0.1.20:6000"
+    bool ready() const { return over_tcp || hop() != nullptr; }  // whether it is known how to reach the receiver
+    const flow::NextHop* hop() const { return way != nullptr && way->second.hop ? &*way->second.hop : nullptr; }
     const Extras& extras() const;
 };
 
@@ -70,8 +91,6 @@ struct FirstPackets {
     flow::FirstPacket packet;
     std::shared_ptr<FirstPackets> later;
 };
-
-struct Track;
 
 // One who watches one track: came at run time by a protocol, and goes by it. The file knows nothing of viewers.
 struct Viewer {
@@ -224,7 +243,6 @@ public:
     // A port was opened anew, or its MAC changed: the legs that leave by it are compiled again.
     void set_port(const flow::PortInfo& port);
     flow::Resolution resolution(const flow::Destination& destination) const;  // must be that of an output
-    bool ready(const Output& leg) const;  // whether it is known how to reach the receiver
 
     // Viewers: adding one touches its track and nothing else. Refused when there is no such track, when one of the
     // ports is taken by a source, or when a copy would feed a source.
@@ -288,22 +306,12 @@ public:
     const std::string& port_name(uint16_t index) const { return ports_[index].name; }
 
 private:
-    struct Way {
-        std::optional<flow::NextHop> hop{};
-        uint32_t legs = 0;  // that take it
-        Boxed<std::string> why_not{};  // neither this nor a hop: it was not looked up yet
-    };
     struct Part {  // the outputs of one worker, as flow::Shard has their legs
         uint16_t worker;
         std::vector<const Output*> shareable, others;
     };
     struct HashKey {
         size_t operator()(const flow::Key& key) const noexcept { return flow::hash(key); }
-    };
-    struct ByAddress {
-        bool operator()(const flow::Key& a, const flow::Key& b) const noexcept {
-            return std::tie(a.destination, a.port, a.vlan) < std::tie(b.destination, b.port, b.vlan);
-        }
     };
 
     std::optional<std::string> objection(const config::Stream& stream) const;
@@ -314,11 +322,10 @@ private:
                                       const Track* before);
     void use(Track& track);
     void disuse(Track& track);
-    void use(Track& track, const Output& output);
-    void disuse(Track& track, const Output& output);
-    static void forget(auto& from, const flow::Key& key, const Track& track);
-    const std::optional<flow::NextHop>& hop_to(const flow::Destination& destination) const;
-    void touch_those_sending_to(const flow::Destination& to);
+    void use(Track& track, Output& output);
+    void disuse(Output& output);
+    void touch_those_taking(const Way& way);
+    const Track* one_that_feeds(const config::Source& source, const std::string& stream) const;
     Viewer& make_viewer(const ViewerPlan& plan);
     uint64_t add_over_tcp(const ViewerPlan& plan, Track& track);
     void play_over_tcp(Viewer& viewer, bool playing);
@@ -362,14 +369,12 @@ private:
 
     std::vector<flow::PortInfo> ports_;
     std::map<std::string, Stream> streams_;
-    std::map<flow::Destination, Way> ways_;
-    std::set<flow::Destination> newly_wanted_, perhaps_forgotten_;  // since take_destinations()
+    Ways ways_;
+    std::vector<flow::Destination> perhaps_wanted_, perhaps_forgotten_;  // since take_destinations()
     Sources changed_sources_;
     std::vector<std::string> displaced_;
     std::unordered_set<flow::Key, HashKey> changed_keys_;  // of sources that came or went since take_keys()
-    // By noted_keys_of: whose sources are there, and to where legs lead.
-    std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;
-    std::multimap<flow::Key, Track*, ByAddress> targets_;
+    std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;  // by noted_keys_of: whose sources are there
     std::vector<Track*> dirty_;
     std::map<uint64_t, Viewer> viewers_;
     std::unordered_set<flow::Key, HashKey> viewer_keys_;  // on which their feedback arrives

@@ -65,7 +65,7 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
 
     Viewer& viewer = make_viewer(plan);
     viewer.to.ttl = plan.group ? plan.group->ttl : kTtl;
-    viewer.leg.destination = {plan.to.ip, plan.group ? plan.group->port : std::nullopt};
+    if (plan.group && plan.group->port) viewer.to.port = ports_[*plan.group->port].name;
     viewer.to.rtx = plan.rtx;
     viewer.leg.agreed = plan.agreed;
     viewer.leg.worker = choose_server(**track);
@@ -79,13 +79,12 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
 // Receivers send their RTCP to the group, too: it is to be joined, and its port steered.
 void Mesh::listen_in_group(const Viewer& viewer, bool on) {
     const flow::Key key = group_key(viewer);
-    const auto& port = viewer.leg.destination.port;
     config::Source heard;
     heard.rtp = {key.destination, key.port};
-    if (port) heard.port = ports_[*port].name;
+    heard.port = viewer.to.port;
     changed_keys_.insert(key);
     if (on) {
-        group_keys_.emplace(key, port);
+        group_keys_.emplace(key, port_index(viewer.to.port));
         changed_sources_.added.push_back(std::move(heard));
     } else {
         group_keys_.erase(key);
@@ -122,7 +121,7 @@ std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
         f.watching = &whole->watching;
         f.has_sender = !viewer.is_group();
         if (f.has_sender) f.sender = viewer.to.rtp.ip;
-        if (key.destination.is_multicast()) f.rx_port = viewer.leg.destination.port.value_or(flow::Flow::kAnyPort);
+        if (key.destination.is_multicast()) f.rx_port = port_index(viewer.to.port).value_or(flow::Flow::kAnyPort);
     }
     return flow::shares_of(whole);
 }
@@ -293,7 +292,7 @@ void Mesh::detach(Viewer& viewer) {
     std::erase(track.viewers, &viewer);
     if (viewer.leg.over_tcp) return;
     placed_[viewer.leg.worker].outputs--;
-    disuse(track, viewer.leg);
+    disuse(viewer.leg);
 }
 
 // The viewers of a track that goes: to the one that takes its place, if it is of the same media.

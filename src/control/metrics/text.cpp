@@ -149,8 +149,8 @@ void legs(std::string& out, const View& view) {
             if (more.repair) repair.sample(labels, more.repair->packets.read() + more.rows->packets.read());
             if (more.repeated) repeated.sample(labels, more.repeated->packets.read());
             if (const mesh::Output* other = track->other_leg(*output))
-                redundant.sample(labels, view.mesh.ready(*output) && view.mesh.ready(*other) ? 1 : 0);
-            ready.sample(labels, view.mesh.ready(*output) ? 1 : 0);
+                redundant.sample(labels, output->ready() && other->ready() ? 1 : 0);
+            ready.sample(labels, output->ready() ? 1 : 0);
             for (size_t d = kFirst; d <= kLast; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
                 uint64_t sum = 0;
