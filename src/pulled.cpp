@@ -292,7 +292,7 @@ void Pulled::latch(const mesh::Stream& stream) {
         config::Source& source = track.source;
         if (!source.tells_sender || !track.place) continue;
         const mesh::Track& of = *stream.tracks[track.place->track];
-        const auto sender = of.paths[track.place->path].state->first_sender.read();
+        const auto sender = of.paths[track.place->path].state->extras().first_sender.read();
         if (!sender) continue;
         around_.log.info("RTSP pull '{}': {} is taken from {} alone", stream_, of.name, sender->text());
         source.from = sender;

@@ -261,9 +261,9 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     f.path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
                               rtp::in_rtp_units(now_, f.clock_rate));
     if (f.tells_sender) [[unlikely]]
-        f.path->first_sender.note(flow::sender_of(bytes_of(m), in));
+        f.path->more->first_sender.note(flow::sender_of(bytes_of(m), in));
     if (f.constant_rate) [[unlikely]]
-        f.path->mdi->receive(in.payload_size, now_, f.path->reception.counters().lost.read());
+        f.path->more->mdi.receive(in.payload_size, now_, f.path->reception.counters().lost.read());
     if (f.merge != nullptr) return take_merged(from, m, in, f, *header);
     use(from, m, in, f);
 }
@@ -272,7 +272,7 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
 void Worker::take_merged(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f,
                          const rtp::Header& header) noexcept {
     switch (
-        f.merge->take(f.second_path, f.path->arrivals, header.sequence(), header.timestamp(), header.ssrc(), now_)) {
+        f.merge->take(f.second_path, f.path->more->arrivals, header.sequence(), header.timestamp(), header.ssrc(), now_)) {
         case rtp::Arrival::first: break;
         case rtp::Arrival::second: ledger_.duplicate++; return rte_pktmbuf_free(m);
         case rtp::Arrival::late: return drop(m, Drop::path_late, &f);

@@ -269,13 +269,13 @@ TEST_CASE("where control asks, it is told who sent the first packet", "[copies]"
     };
     lab.publish(track.flows());
     send("10.0.0.7");
-    CHECK_FALSE(track.path->first_sender.read());
+    CHECK_FALSE(track.path->extras().first_sender.read());
     auto rtp = altered(track.rtp);
     rtp->tells_sender = true;
     lab.publish({rtp});
     send("10.0.0.8");
     send("10.0.0.9");
-    CHECK(track.path->first_sender.read() == test::ip("10.0.0.8"));
+    CHECK(track.path->extras().first_sender.read() == test::ip("10.0.0.8"));
     CHECK(lab.sent(1).size() == 3);
 }
 

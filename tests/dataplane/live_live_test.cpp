@@ -62,7 +62,7 @@ TEST_CASE("what one of two paths brings too late or from elsewhere is dropped by
     CHECK(stage.left().size() == 2);
     CHECK(stage.lab.ledger()[Drop::path_late] == 1);
     CHECK(stage.lab.ledger()[Drop::path_apart] == 1);
-    CHECK(stage.track().paths[1].state->arrivals.late.read() == 1);
+    CHECK(stage.track().paths[1].state->extras().arrivals.late.read() == 1);
 }
 
 TEST_CASE("packets are sent once more when their time has come, under another SSRC", "[live-live]") {

@@ -77,6 +77,7 @@ inline Track make_track(const TrackPlan& plan) {
     f.rx_port = plan.rx_port;
     f.has_sender = plan.has_sender;
     f.sender = plan.sender;
+    track.path->make_extras();
     f.path = whole->held.add(track.path);
     f.merge = whole->held.add(plan.merge);
     f.second_path = plan.second_path;

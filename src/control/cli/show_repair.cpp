@@ -24,9 +24,9 @@ std::string text(const rtp::fec::Code& code) {
 
 Cell first_share(const mesh::Track& track, const mesh::Path& path) {
     uint64_t all = 0;
-    for (const mesh::Path& each : track.paths) all += each.state->arrivals.first.read();
+    for (const mesh::Path& each : track.paths) all += each.state->extras().arrivals.first.read();
     if (!track.two_paths() || all == 0) return {};
-    return static_cast<double>(path.state->arrivals.first.read()) / static_cast<double>(all);
+    return static_cast<double>(path.state->extras().arrivals.first.read()) / static_cast<double>(all);
 }
 
 Cell behind_ms(const mesh::Track& track, const mesh::Path& path) {
@@ -54,7 +54,7 @@ Section paths_of(const mesh::Stream& stream) {
     for (const auto& track : stream.tracks) {
         if (!track->two_paths()) continue;
         for (const mesh::Path& path : track->paths) {
-            const rtp::Arrivals& a = path.state->arrivals;
+            const rtp::Arrivals& a = path.state->extras().arrivals;
             s.rows.push_back({track->name, path.name(), a.first.read(), first_share(*track, path), a.second.read(),
                               a.late.read(), a.apart.read(), behind_ms(*track, path), a.most_behind() * 1000,
                               static_cast<double>(track->config.skew.count()) / 1000});

@@ -152,10 +152,11 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
             for (const Path& path : before->paths)
                 if (path.source == source) state = path.state;
         if (!state) state = std::make_shared<flow::PathState>();
-        if (track->constant_rate() && !state->mdi) state->mdi = std::make_unique<rtp::Mdi>();
         track->paths.push_back({source, !track->paths.empty(), std::move(state)});
     }
     take_merge(*track, before);
+    for (const Path& path : track->paths)
+        if (track->merge || track->constant_rate() || path.source.tells_sender) path.state->make_extras();
     track->latency = before ? before->latency : std::make_shared<flow::SampledLatency>();
     take_fec(*track, before);
     take_history(*track, before);

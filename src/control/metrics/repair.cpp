@@ -36,7 +36,7 @@ void live_live(std::string& out, const View& view) {
         const std::string of_track = labels_of(*track);
         for (size_t p = 0; p < track->paths.size(); p++) {
             const std::string labels = labelled(of_track, "path", track->paths[p].name());
-            const rtp::Arrivals& arrivals = track->paths[p].state->arrivals;
+            const rtp::Arrivals& arrivals = track->paths[p].state->extras().arrivals;
             for (Counted& counter : counted) counter.family.sample(labels, (arrivals.*counter.field).read());
             skew.sample(labels, track->merge->counters().behind(p));
             most.sample(labels, arrivals.most_behind());

@@ -88,8 +88,8 @@ void paths(std::string& out, const View& view) {
             byes.sample(labels, path.state->byes.read());
             key_frames.sample(labels, up.key_frames.read(), ",as=\"asked\"");
             key_frames.sample(labels, up.key_frames_merged.read(), ",as=\"merged\"");
-            if (!path.state->mdi || path.state->mdi->counters().intervals.read() == 0) continue;
-            const rtp::MdiCounters& mdi = path.state->mdi->counters();
+            const rtp::MdiCounters& mdi = path.state->extras().mdi.counters();
+            if (mdi.intervals.read() == 0) continue;
             delay_factor.sample(labels, static_cast<double>(mdi.delay_factor.read()) * 1e-6);
             loss_rate.sample(labels, mdi.lost.read());
         }
