@@ -21,7 +21,7 @@ Audience Worker::go_on(rte_mbuf* m, Classified& in, const Flow& f, rtp::Continui
     const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     const uint16_t sequence = wire::load16(&packet[2]);
     const uint32_t timestamp = wire::load32(&packet[4]);
-    const auto place = f.continuity->take(sequence, timestamp, wire::load32(&packet[8]), now_, came);
+    const auto place = f.more->continuity->take(sequence, timestamp, wire::load32(&packet[8]), now_, came);
     if (place.restarted) [[unlikely]]
         restarted(f);
     if (place.shift == nullptr) [[likely]]
@@ -45,10 +45,10 @@ Audience Worker::go_on(rte_mbuf* m, Classified& in, const Flow& f, rtp::Continui
 void Worker::go_on_with_rtcp(const RxQueue& from, rte_mbuf* m, const Classified& arrived, const Flow& f) noexcept {
     const auto packet = bytes_of(m).subspan(arrived.payload_offset, arrived.payload_size);
     const auto sender = rtp::sender_of(packet);
-    if (!sender || !f.continuity->begun()) return replicate_rtcp(from, m, arrived, f);
+    if (!sender || !f.more->continuity->begun()) return replicate_rtcp(from, m, arrived, f);
     // Paths may have SSRCs of their own; their media has one.
     const bool of_path = f.merge != nullptr && *sender == f.path->reception.ssrc();
-    const auto shift = f.continuity->shift_of(of_path ? f.merge->ssrc() : *sender);
+    const auto shift = f.more->continuity->shift_of(of_path ? f.merge->ssrc() : *sender);
     if (!shift) {
         if (!f.has_outputs) return drop(m, Drop::rtcp_ssrc, &f);
         return replicate_rtcp(from, m, arrived, f, Audience::outputs);
@@ -69,7 +69,7 @@ void Worker::go_on_with_rtcp(const RxQueue& from, rte_mbuf* m, const Classified&
 
 // Decoders cannot begin in the middle of what it sends, and it may be long until it sends a key frame by itself.
 void Worker::restarted(const Flow& f) noexcept {
-    if (!f.late) return;  // no pictures
+    if (!f.more->late) return;  // no pictures
     flow::Upstream& up = f.path->upstream;
     if (up.reached()) return ask_key_frame(f);
     up.wants_key_frame = true;

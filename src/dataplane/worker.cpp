@@ -295,7 +295,7 @@ void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const F
     if (f.delays && !in_turn(from, m, in, f)) [[unlikely]]
         return;
     if (f.counts) [[unlikely]]
-        f.sent->count(payload);
+        f.more->sent->count(payload);
     if (f.watched) [[unlikely]] {
         Classified altered = in;
         const auto audience = go_on(m, altered, f, rtp::Continuity::Came::by_itself);
@@ -313,7 +313,7 @@ void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const F
 void Worker::settle(rte_mbuf* m, const Classified& in, const Flow& f, flow::Audience audience) noexcept {
     const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f.notes_first && audience != flow::Audience::outputs) [[unlikely]]
-        f.first->note(wire::load16(&packet[2]), wire::load32(&packet[4]));
+        f.more->first->note(wire::load16(&packet[2]), wire::load32(&packet[4]));
     if (f.keeps) [[unlikely]]
         keep(packet, in, f, audience);
     if (f.retransmits && audience != flow::Audience::viewers) [[unlikely]]

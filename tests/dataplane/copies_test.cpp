@@ -309,7 +309,7 @@ TEST_CASE("what a viewer sends back ends here, and the first packet is noted", "
     plan.legs = {leg_to("10.0.1.20:6000", 1)};
     const Track track = make_track(plan);
     auto rtp = altered(track.rtp);
-    rtp->first = &first;
+    extras_of(*rtp).first = &first;
     rtp->notes_first = true;
     auto heard = std::make_shared<flow::Flow>();
     heard->key = {test::ip("10.0.0.1"), 21001, 0};
@@ -318,7 +318,8 @@ TEST_CASE("what a viewer sends back ends here, and the first packet is noted", "
     heard->sender = test::ip("10.0.0.9");
     flow::Watching watching;
     watching.feedback = &feedback;
-    heard->watching = &watching;
+    const flow::Flow::Extras extras{.watching = &watching};
+    heard->more = &extras;
     lab.publish({rtp, heard});
 
     const auto back = [&](const char* payload) {

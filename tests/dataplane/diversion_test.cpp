@@ -21,7 +21,7 @@ Track watched(unsigned outputs, bool shareable, uint64_t feed = 7) {
     Track track = make_track(plan);
     auto rtp = altered(track.rtp);
     rtp->diverted = true;
-    rtp->feed = feed;
+    extras_of(*rtp).feed = feed;
     track.rtp = rtp;
     return track;
 }

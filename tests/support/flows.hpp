@@ -57,6 +57,7 @@ struct Track {
 inline Track make_track(const TrackPlan& plan) {
     struct Whole {
         flow::Rendition rendition;
+        flow::Flow::Extras extras;
         flow::Held held;
         std::vector<flow::Flow> flows;
     };
@@ -88,8 +89,9 @@ inline Track make_track(const TrackPlan& plan) {
     f.leg_count = rendition.shards[0].count;
     f.shareable = rendition.shards[0].shareable;
     f.needs_checksum = rendition.needs_checksum;
-    f.fec = whole->held.add(plan.fec);
-    f.has_fec = f.fec != nullptr;
+    whole->extras.fec = whole->held.add(plan.fec);
+    f.more = &whole->extras;
+    f.has_fec = plan.fec != nullptr;
     f.repair = plan.repair;
     f.rendition = &rendition;
     if (plan.fec && plan.fec->decoder)
@@ -109,10 +111,14 @@ inline Track make_track(const TrackPlan& plan) {
 inline std::shared_ptr<flow::Flow> altered(const flow::FlowPtr& original) {
     struct Altered {
         flow::Flow flow;
+        flow::Flow::Extras extras;
         flow::FlowPtr original;
     };
-    const auto copy = std::make_shared<Altered>(Altered{*original, original});
+    const auto copy = std::make_shared<Altered>(Altered{*original, *original->more, original});
+    copy->flow.more = &copy->extras;
     return {copy, &copy->flow};
 }
+// Of such a copy.
+inline flow::Flow::Extras& extras_of(flow::Flow& altered) { return const_cast<flow::Flow::Extras&>(*altered.more); }
 
 }  // namespace penstock::test

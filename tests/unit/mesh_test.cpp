@@ -209,18 +209,18 @@ TEST_CASE("repair is one rendition for all outputs that want the same of it", "[
     video.outputs[1].fec = config::OutputFec{.code = {{}, {10, 4, false, true}}};
     video.outputs[2].fec = config::OutputFec{.code = {{}, {5, 5, true, false}}};
     put(mesh, stream({video}));
-    CHECK(arriving(*mesh.compile(), "10.0.0.1:20000")->fec == nullptr);  // nobody can be reached yet
+    CHECK(arriving(*mesh.compile(), "10.0.0.1:20000")->more->fec == nullptr);  // nobody can be reached yet
     for (const char* address : {"10.0.1.20", "10.0.1.21", "10.0.1.22", "10.0.1.23"})
         mesh.resolve(way(address), by(address == std::string("10.0.1.22") ? 2 : 1));
     const auto table = mesh.compile();
     const flow::Flow* f = arriving(*table, "10.0.0.1:20000");
     REQUIRE(f->has_fec);
     CHECK(f->leg_count == 4);
-    CHECK(f->fec->decoder == nullptr);
+    CHECK(f->more->fec->decoder == nullptr);
     CHECK_FALSE(f->of_rtcp().has_fec);
-    REQUIRE(f->fec->repairs.size() == 2);
-    const auto& both = f->fec->repairs[0];
-    const auto& columns = f->fec->repairs[1];
+    REQUIRE(f->more->fec->repairs.size() == 2);
+    const auto& both = f->more->fec->repairs[0];
+    const auto& columns = f->more->fec->repairs[1];
     CHECK(both.encoder != columns.encoder);
     REQUIRE(both.repair.legs.size() == 2);
     REQUIRE(both.rows.legs.size() == 2);
@@ -241,7 +241,7 @@ TEST_CASE("repair is one rendition for all outputs that want the same of it", "[
     put(mesh, stream({video}));
     mesh.resolve(way("10.0.1.24"), by(1));
     const auto next = mesh.compile();
-    const auto& more = arriving(*next, "10.0.0.1:20000")->fec->repairs[0];
+    const auto& more = arriving(*next, "10.0.0.1:20000")->more->fec->repairs[0];
     CHECK(more.encoder == encoder);
     REQUIRE(more.repair.legs.size() == 3);
     CHECK(more.repair.legs[2].state == counted);
@@ -260,8 +260,8 @@ TEST_CASE("repair that arrives goes to the decoder of its track, by every path t
         const flow::Flow* f = arriving(*table, at, "10.0.0.8");
         REQUIRE(f != nullptr);
         CHECK(f->kind == flow::Kind::repair);
-        CHECK(f->fec->decoder != nullptr);
-        CHECK(f->fec->decoder == arriving(*table, "10.0.0.1:20000")->fec->decoder);
+        CHECK(f->more->fec->decoder != nullptr);
+        CHECK(f->more->fec->decoder == arriving(*table, "10.0.0.1:20000")->more->fec->decoder);
         CHECK(f->legs == arriving(*table, "10.0.0.1:20000")->legs);
     }
     const auto refused = [&](config::Source source) {
@@ -294,9 +294,9 @@ TEST_CASE("the two legs of a live-live output know each other, and packets to se
     const auto table = mesh.compile();
     const auto* flow = arriving(*table, "10.0.0.1:20000");
     CHECK(flow->leg_count == 3);
-    REQUIRE(flow->repetition);
+    REQUIRE(flow->more->repetition);
     CHECK(flow->keeps);
-    REQUIRE(flow->repetition->to.legs.size() == 1);
-    CHECK(flow->repetition->to.legs[0].state == made.outputs[2].extras().repeated.get());
+    REQUIRE(flow->more->repetition->to.legs.size() == 1);
+    CHECK(flow->more->repetition->to.legs[0].state == made.outputs[2].extras().repeated.get());
     CHECK(table->served().size() == 1);
 }

@@ -191,23 +191,27 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     // All that the flows of the track lead to, in one piece: each of them is a share of it.
     struct Whole {
         flow::Rendition rendition;
+        std::unique_ptr<flow::Flow::Extras> extras;
         flow::Held held;
         std::vector<flow::Flow> flows;
     };
     const auto whole = std::make_shared<Whole>();
     flow::Held& held = whole->held;
     whole->rendition = rendition_of(track, held);
-    const auto* const fec = held.add(fec_of(track));
-    const auto* const late = held.add(late_of(track));
-    const auto* const repetition = held.add(repetition_of(track));
-    const auto* const retransmission = held.add(retransmission_of(track));
-    const auto* const delay = held.add(delay_of(track));
     auto* const merge = held.add(track.merge);
     auto* const latency = held.add(track.latency);
-    auto* const sent = held.add(track.extras().sent);
-    auto* const continuity = held.add(track.extras().continuity);
     held.add(track.first);
     const Viewer* over_tcp = track.over_tcp();
+    const flow::Flow::Extras extras{.first = track.first ? &track.first->packet : nullptr,
+                                    .sent = held.add(track.extras().sent),
+                                    .continuity = held.add(track.extras().continuity),
+                                    .fec = held.add(fec_of(track)),
+                                    .late = held.add(late_of(track)),
+                                    .repetition = held.add(repetition_of(track)),
+                                    .retransmission = held.add(retransmission_of(track)),
+                                    .delay = held.add(delay_of(track)),
+                                    .feed = over_tcp != nullptr ? track.feed : 0};
+    if (extras != flow::Flow::kNone) whole->extras = std::make_unique<flow::Flow::Extras>(extras);
     std::vector<flow::Flow> flows;
     for (const Path& path : track.paths) {
         auto* const state = held.add(path.state);
@@ -227,27 +231,20 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             f.two_paths = track.two_paths();
             f.constant_rate = kind == flow::Kind::rtp && track.constant_rate();
             f.latency = latency;
-            f.sent = sent;
-            f.counts = sent != nullptr;
-            f.continuity = continuity;
-            f.watched = f.continuity != nullptr;
+            if (whole->extras) f.more = whole->extras.get();
+            f.counts = extras.sent != nullptr;
+            f.watched = extras.continuity != nullptr;
             f.has_outputs = !track.outputs.empty();
             f.takes_fir = track.config.takes_fir;
-            f.fec = fec;
             if (path.source.fec && (kind == flow::Kind::repair || path.source.fec->port == 0))
                 f.repair = path.source.fec->carriage;
-            f.late = late;
-            f.repetition = repetition;
-            f.retransmission = retransmission;
-            f.delay = delay;
-            f.delays = f.delay != nullptr;
-            f.keeps = f.late != nullptr || f.repetition != nullptr;
-            f.retransmits = f.retransmission != nullptr &&
-                            (f.retransmission->ring != nullptr || f.retransmission->asking != nullptr);
-            f.has_fec = f.fec != nullptr;
+            f.delays = extras.delay != nullptr;
+            f.keeps = extras.late != nullptr || extras.repetition != nullptr;
+            f.retransmits = extras.retransmission != nullptr &&
+                            (extras.retransmission->ring != nullptr || extras.retransmission->asking != nullptr);
+            f.has_fec = extras.fec != nullptr;
             // While these are catching up, RTP comes to them from the history.
             f.diverted = over_tcp != nullptr && !over_tcp->joining;
-            f.feed = track.feed;
             const flow::Rendition& rendition = whole->rendition;
             f.rendition = &rendition;
             f.spread = rendition.shards.size() > 1;
@@ -258,12 +255,11 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
             return f;
         };
         flow::Flow& rtp = add(flow::Kind::rtp, 0);
-        rtp.first = track.first ? &track.first->packet : nullptr;
-        rtp.notes_first = rtp.first != nullptr;
+        rtp.notes_first = extras.first != nullptr;
         rtp.tells_sender = path.source.tells_sender;
         for (const uint16_t port : config::repair_ports(path.source)) add(flow::Kind::repair, port);
     }
-    add_feedback(track, retransmission, flows);
+    add_feedback(track, whole->extras.get(), flows);
     whole->flows.assign(flows.begin(), flows.end());  // as many as there is room for
     held.shrink();
     return flow::shares_of(whole);
@@ -307,7 +303,7 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
 }
 
 // RTCP of the outputs' receivers comes back to where their copies come from.
-void Mesh::add_feedback(const Track& track, const flow::Retransmission* receivers,
+void Mesh::add_feedback(const Track& track, const flow::Flow::Extras* extras,
                         std::vector<flow::Flow>& flows) const {
     std::set<std::tuple<Ip, uint16_t, uint16_t, Ip>> seen;
     for (const Output& output : track.outputs) {
@@ -324,7 +320,7 @@ void Mesh::add_feedback(const Track& track, const flow::Retransmission* receiver
         f.sender = output.to.rtp.ip;
         f.path = track.paths.front().state.get();
         f.takes_fir = track.config.takes_fir;
-        f.retransmission = receivers;
+        f.more = extras;
     }
 }
 

@@ -364,7 +364,7 @@ private:
     std::shared_ptr<const flow::Late> late_of(const Track& track) const;
     std::shared_ptr<const flow::Repetition> repetition_of(const Track& track) const;
     std::shared_ptr<const flow::Retransmission> retransmission_of(const Track& track) const;
-    void add_feedback(const Track& track, const flow::Retransmission* receivers, std::vector<flow::Flow>& flows) const;
+    void add_feedback(const Track& track, const flow::Flow::Extras* extras, std::vector<flow::Flow>& flows) const;
     std::vector<flow::FlowPtr> flows_of(const Track& track) const;
 
     std::vector<flow::PortInfo> ports_;

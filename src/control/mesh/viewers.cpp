@@ -98,6 +98,7 @@ std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
         std::shared_ptr<flow::Feedback> feedback;
         flow::Participants participants;
         flow::Watching watching;
+        flow::Flow::Extras extras;
         std::vector<flow::Flow> flows;
     };
     const auto whole = std::make_shared<Whole>();
@@ -110,6 +111,7 @@ std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
                        .sender_port = viewer.leg.agreed->rtcp_port};
     for (const auto& [ip, there] : viewer.audience) whole->participants.all.push_back({ip, there.is});
     if (viewer.is_group()) whole->watching.participants = &whole->participants;
+    whole->extras.watching = &whole->watching;
     auto keys = keys_of(*viewer.leg.agreed);
     // RTCP of those who watch by a group: to the group, and to where our sender reports come from (RFC 3550 section 6).
     if (viewer.is_group()) keys[0] = group_key(viewer);
@@ -118,7 +120,7 @@ std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
         f.key = key;
         f.kind = flow::Kind::feedback;
         f.owner = viewer.track->owner;
-        f.watching = &whole->watching;
+        f.more = &whole->extras;
         f.has_sender = !viewer.is_group();
         if (f.has_sender) f.sender = viewer.to.rtp.ip;
         if (key.destination.is_multicast()) f.rx_port = port_index(viewer.to.port).value_or(flow::Flow::kAnyPort);
