@@ -234,7 +234,7 @@ bool Pulled::watched() const {
     if (!waiting_.empty()) return true;
     const mesh::Stream* stream = around_.mesh.stream(stream_);
     if (stream == nullptr) return false;
-    return std::ranges::any_of(stream->tracks, [](const auto& track) { return !track->viewers.empty(); }) ||
+    return std::ranges::any_of(stream->tracks, [](const auto& track) { return !track->extras().viewers.empty(); }) ||
            std::ranges::any_of(stream->settings.tracks, [](const auto& entry) { return !entry.outputs.empty(); });
 }
 
@@ -260,11 +260,11 @@ void Pulled::tick() {
 // Once, for as long as it is so.
 void Pulled::say_unmet() {
     const mesh::Stream* stream = around_.mesh.stream(stream_);
-    if (stream == nullptr || left_ || stream->unmet == unmet_) return;
-    for (const std::string& why : stream->unmet)
+    if (stream == nullptr || left_ || stream->unmet() == unmet_) return;
+    for (const std::string& why : stream->unmet())
         if (std::ranges::find(unmet_, why) == unmet_.end())
             around_.log.warning("RTSP pull '{}': {}: its outputs get nothing", stream_, why);
-    unmet_ = stream->unmet;
+    unmet_ = stream->unmet();
 }
 
 void Pulled::look_for_media() {

@@ -198,7 +198,7 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
             flows[i] = table_->match_rtcp(seen[i].key, from.port,
                                           [&] { return flow::sender_of(bytes_of(burst[i]), seen[i]); });
         if (flows[i] == nullptr) continue;
-        rte_prefetch0(flows[i]->path);
+        rte_prefetch0(&flows[i]->path->reception);
         rte_prefetch0(flows[i]->legs);
     }
     if (tap_ != nullptr) [[unlikely]] {

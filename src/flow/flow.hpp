@@ -121,13 +121,11 @@ inline constexpr Flow::Extras Flow::kNone{};
 
 using FlowPtr = std::shared_ptr<const Flow>;
 
-// Each of the flows of a piece: what it leads to, all of it, lives as long as one of them does.
-template <class Whole>
-std::vector<FlowPtr> shares_of(const std::shared_ptr<Whole>& whole) {
-    std::vector<FlowPtr> shares;
-    shares.reserve(whole->flows.size());
-    for (const Flow& f : whole->flows) shares.emplace_back(whole, &f);
-    return shares;
+// The flows of a piece: what they lead to, all of it, lives as long as one of them is held.
+using Flows = std::shared_ptr<const std::vector<Flow>>;
+inline void share(const Flows& flows, std::vector<FlowPtr>& with) {
+    if (!flows) return;
+    for (const Flow& f : *flows) with.emplace_back(flows, &f);
 }
 
 }  // namespace penstock::flow

@@ -158,7 +158,7 @@ TEST_CASE("the first viewer over TCP begins with the key frame and goes on with 
     CHECK(stage.mesh.settle_viewers());
     stage.publish();
     CHECK_FALSE(stage.mesh.settle_viewers());
-    CHECK(stage.track().flows[0]->diverted);
+    CHECK(stage.track().flows->front().diverted);
     stage.picture(true);
     CHECK(stage.got == stage.since(begin));
 }

@@ -101,7 +101,8 @@ inline Track make_track(const TrackPlan& plan) {
             repair.key.port = static_cast<uint16_t>(repair.key.port + port);
             whole->flows.push_back(repair);
         }
-    std::vector<flow::FlowPtr> flows = flow::shares_of(whole);
+    std::vector<flow::FlowPtr> flows;
+    flow::share({whole, &whole->flows}, flows);
     track.rtp = std::move(flows[0]);
     track.repair.assign(flows.begin() + 1, flows.end());
     return track;

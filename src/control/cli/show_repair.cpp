@@ -31,7 +31,7 @@ Cell first_share(const mesh::Track& track, const mesh::Path& path) {
 
 Cell behind_ms(const mesh::Track& track, const mesh::Path& path) {
     if (!track.two_paths()) return {};
-    return track.merge->counters().behind(&path == &track.paths.front() ? 0 : 1) * 1000;
+    return track.extras().merge->counters().behind(&path == &track.paths.front() ? 0 : 1) * 1000;
 }
 
 namespace {
@@ -129,7 +129,7 @@ Report show_stream_repair(const mesh::Stream& stream) {
             Row row(in.columns.size());
             row[0] = track->name;
             row[1] = std::string("path");
-            row[2] = track->merge->counters().by_path.read();
+            row[2] = track->extras().merge->counters().by_path.read();
             if (!track->extras().decoder && !track->extras().asking) row[3] = track->unrecovered();
             in.rows.push_back(std::move(row));
         }
@@ -150,7 +150,7 @@ Report show_stream_repair(const mesh::Stream& stream) {
         };
         for (const mesh::Output& output : track->outputs)
             if (const auto& feedback = output.extras().feedback) heard(output.name(), *feedback);
-        for (const mesh::Viewer* viewer : track->viewers) heard(viewer->leg.name(), *viewer->feedback);
+        for (const mesh::Viewer* viewer : track->extras().viewers) heard(viewer->leg.name(), *viewer->feedback);
         if (track->extras().decoder) {
             const auto& c = track->extras().decoder->counters();
             const auto came = [&](rtp::fec::Line line) { return c.repair[static_cast<size_t>(line)].read(); };

@@ -53,7 +53,7 @@ std::vector<Mesh::Part> Mesh::parts_of(const Track& track) const {
         (ports_[hop->port].multi_segment ? part->shareable : part->others).push_back(&output);
     };
     for (const Output& output : track.outputs) add(output);
-    for (const Viewer* viewer : track.viewers)
+    for (const Viewer* viewer : track.extras().viewers)
         if (viewer->playing && !viewer->leg.over_tcp && !viewer->joining) add(viewer->leg);
     return parts;
 }
@@ -61,16 +61,16 @@ std::vector<Mesh::Part> Mesh::parts_of(const Track& track) const {
 // The legs that this table brings to viewers share a record of its first packet.
 void Mesh::note_first(Track& track) const {
     std::shared_ptr<FirstPackets> record;
-    for (Viewer* viewer : track.viewers) {
+    for (Viewer* viewer : track.extras().viewers) {
         if (!viewer->wants_first || viewer->first || viewer->join || viewer->leg.hop() == nullptr) continue;
         if (!record) record = std::make_shared<FirstPackets>();
         viewer->first = record;
     }
-    if (record) {
-        if (track.first) track.first->later = record;
-        track.first = std::move(record);
-    } else if (track.first && track.first->packet.read()) {
-        track.first.reset();  // nobody waits for it any more
+    if (const auto& last = track.extras().first; record) {
+        if (last) last->later = record;
+        track.make_extras().first = std::move(record);
+    } else if (last && last->packet.read()) {
+        track.make_extras().first.reset();  // nobody waits for it any more
     }
 }
 
@@ -153,7 +153,7 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
 
 // Viewers that have not caught up yet. The worker may say so at any moment: this is what the whole table goes by.
 void Mesh::note_joining(Track& track) const {
-    for (Viewer* viewer : track.viewers) viewer->joining = viewer->join && !viewer->join->live();
+    for (Viewer* viewer : track.extras().viewers) viewer->joining = viewer->join && !viewer->join->live();
 }
 
 std::shared_ptr<const flow::Late> Mesh::late_of(const Track& track) const {
@@ -161,7 +161,7 @@ std::shared_ptr<const flow::Late> Mesh::late_of(const Track& track) const {
     auto late = std::make_shared<flow::Late>();
     late->history = late->held.add(track.extras().history);
     flow::Rendition& joining = late->joining;
-    for (const Viewer* viewer : track.viewers) {
+    for (const Viewer* viewer : track.extras().viewers) {
         if (!viewer->joining || viewer->leg.over_tcp) continue;
         if (viewer->leg.hop() == nullptr) continue;
         joining.add(leg_to(track, viewer->leg, What::rtp), viewer->leg.state, late->held);
@@ -187,7 +187,7 @@ std::shared_ptr<const flow::Repetition> Mesh::repetition_of(const Track& track) 
     return repetition;
 }
 
-std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
+flow::Flows Mesh::flows_of(const Track& track) const {
     // All that the flows of the track lead to, in one piece: each of them is a share of it.
     struct Whole {
         flow::Rendition rendition;
@@ -198,11 +198,12 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     const auto whole = std::make_shared<Whole>();
     flow::Held& held = whole->held;
     whole->rendition = rendition_of(track, held);
-    auto* const merge = held.add(track.merge);
+    auto* const merge = held.add(track.extras().merge);
     auto* const latency = held.add(track.latency);
-    held.add(track.first);
+    const auto& first = track.extras().first;
+    held.add(first);
     const Viewer* over_tcp = track.over_tcp();
-    const flow::Flow::Extras extras{.first = track.first ? &track.first->packet : nullptr,
+    const flow::Flow::Extras extras{.first = first ? &first->packet : nullptr,
                                     .sent = held.add(track.extras().sent),
                                     .continuity = held.add(track.extras().continuity),
                                     .fec = held.add(fec_of(track)),
@@ -262,7 +263,7 @@ std::vector<flow::FlowPtr> Mesh::flows_of(const Track& track) const {
     add_feedback(track, whole->extras.get(), flows);
     whole->flows.assign(flows.begin(), flows.end());  // as many as there is room for
     held.shrink();
-    return flow::shares_of(whole);
+    return {whole, &whole->flows};
 }
 
 std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track& track) const {
@@ -285,7 +286,7 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
         if (const auto& feedback = output.extras().feedback)
             who.push_back({{{output.to.rtp.ip, port}, feedback.get(), output.to.rtx}, &output});
     }
-    for (const Viewer* viewer : track.viewers)
+    for (const Viewer* viewer : track.extras().viewers)
         if (viewer->leg.agreed && !viewer->leg.to.rtp.ip.is_multicast())
             who.push_back(
                 {{{viewer->leg.to.rtp.ip, viewer->leg.agreed->rtcp_port}, viewer->feedback.get(), viewer->leg.to.rtx},
@@ -298,7 +299,7 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
             make_leg(leg_to(track, *output, What::rtp), &receiver.feedback->resent, r->legs.long_headers));
         if (const auto& feedback = output->extras().feedback) r->held.add(feedback);
     }
-    for (const Viewer* viewer : track.viewers) r->held.add(viewer->feedback);
+    for (const Viewer* viewer : track.extras().viewers) r->held.add(viewer->feedback);
     return r;
 }
 

@@ -9,7 +9,9 @@
 namespace penstock::mesh {
 
 void Mesh::add_ending(const Track& track) {
-    std::ranges::copy_if(track.flows, std::back_inserter(ending_),
+    std::vector<flow::FlowPtr> flows;
+    flow::share(track.flows, flows);
+    std::ranges::copy_if(flows, std::back_inserter(ending_),
                          [](const flow::FlowPtr& f) { return f->kind == flow::Kind::rtp; });
 }
 

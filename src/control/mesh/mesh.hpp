@@ -104,7 +104,7 @@ struct Viewer {
     std::shared_ptr<FirstPackets> first;  // wants_first: since its leg is in a table; null before
     std::shared_ptr<flow::Join> join;     // since it plays, where the track has a history; over TCP one of them all
     bool joining = false;                 // by the last table: it is served by its join
-    std::vector<flow::FlowPtr> flows;     // on which its feedback arrives
+    flow::Flows flows;                    // on which its feedback arrives
     struct Audience {                     // at one address
         std::shared_ptr<flow::Participant> is;
         size_t players = 0;
@@ -127,6 +127,9 @@ struct Encoding {
 
 struct Track {
     struct Extras {                                  // what most tracks are without
+        std::vector<Viewer*> viewers;                // in the order they came
+        std::shared_ptr<FirstPackets> first;         // of the last table that brought a viewer's leg
+        std::shared_ptr<flow::MergeState> merge;     // two paths, or a source with `nack`
         std::shared_ptr<flow::Sent> sent;            // for its sender reports; null: what arrives leaves as it is
         std::shared_ptr<rtp::fec::Decoder> decoder;  // null: no path brings repair
         std::vector<Encoding> encodings;
@@ -139,18 +142,19 @@ struct Track {
         std::shared_ptr<flow::Reorder> former_reorder;  // of the track that it was, with another delay
     };
 
-    std::string stream;
-    std::string name;  // "video", or "video-2" for the second video track of a stream
+    explicit Track(const std::string& of) : stream(of) {}
+    Track(const Track&) = delete;  // legs point at it
+    Track& operator=(const Track&) = delete;
+
+    const std::string& stream;  // its name
+    std::string name;           // "video", or "video-2" for the second video track of a stream
     config::Track config;
     uint16_t owner = 0;  // the worker
     uint64_t feed = 0;   // what the sender thread knows it by; another one whenever the first comes to watch over TCP
     std::vector<Path> paths;
     std::vector<Output> outputs;              // of the file and of operators
-    std::vector<Viewer*> viewers;             // in the order they came
-    std::shared_ptr<FirstPackets> first;      // of the last table that brought a viewer's leg
-    std::shared_ptr<flow::MergeState> merge;  // two paths, or a source with `nack`
     std::shared_ptr<flow::SampledLatency> latency;
-    std::vector<flow::FlowPtr> flows;  // as in the last table
+    flow::Flows flows;                 // as in the last table; null: it is in none
     bool dirty = false;                // they differ from what the model says by now
     Boxed<Extras> more;
 
@@ -170,12 +174,17 @@ struct Stream {
     // Of the file or of operators. Tracks are in it of a pulled one only, and want those that are brought: others have
     // their configuration with them.
     config::Stream settings;
-    bool of_protocol = false;            // neither has it: it goes with the tracks that were brought
-    std::vector<config::Track> brought;  // by a protocol: what a publisher announced, what a camera described
+    bool of_protocol = false;  // neither has it: it goes with the tracks that were brought
     std::vector<std::unique_ptr<Track>> tracks;
-    std::vector<std::string>
-        unmet;  // of a pulled one: entries of its configuration that the camera's tracks do not meet
+    struct OfCamera {
+        std::vector<config::Track> brought;  // by a protocol: what a publisher announced, what a camera described
+        std::vector<std::string>
+            unmet;  // of a pulled one: entries of its configuration that the camera's tracks do not meet
+    };
+    Boxed<OfCamera> of_camera{};  // or of a publisher
 
+    const std::vector<config::Track>& brought() const;
+    const std::vector<std::string>& unmet() const;
     bool pulled() const { return settings.rtsp.has_value(); }
     config::Stream running() const;     // with the tracks that it has now, whoever they are of
     config::Stream configured() const;  // with those of the file or of operators
@@ -205,7 +214,7 @@ public:
 
     // Adds the stream, or makes the one of that name be like this: what stays keeps its state. Refused, with nothing
     // changed, when it collides with another stream or feeds itself; what else is wrong with it alone, config has told.
-    Result<void> put(const config::Stream& stream);
+    Result<void> put(config::Stream stream);
     bool remove(const std::string& name);  // whether there was one
     // Makes the streams be exactly these, which config::load has found right together; says what that came to.
     struct Touched {
@@ -315,10 +324,10 @@ private:
     };
 
     std::optional<std::string> objection(const config::Stream& stream) const;
-    void set(const config::Stream& stream);
+    void set(config::Stream stream);
     void run_brought(Stream& now, const config::Planned& planned);
-    void run(Stream& now, const config::Stream& stream, bool ends = true);
-    std::unique_ptr<Track> make_track(const std::string& stream, const std::string& name, const config::Track& of,
+    void run(Stream& now, config::Stream stream, bool ends = true);
+    std::unique_ptr<Track> make_track(const std::string& stream, const std::string& name, config::Track of,
                                       const Track* before);
     void use(Track& track);
     void disuse(Track& track);
@@ -332,7 +341,7 @@ private:
     void attach(Viewer& viewer, Track& track);
     void detach(Viewer& viewer);
     void hand_on_viewers(Track& from, Track* to);
-    std::vector<flow::FlowPtr> feedback_of(const Viewer& viewer) const;
+    flow::Flows feedback_of(const Viewer& viewer) const;
     void renew_feedback(Viewer& viewer);
     void listen_in_group(const Viewer& viewer, bool on);
     void retire(std::unique_ptr<Track> track, bool ends);
@@ -342,7 +351,7 @@ private:
     bool is_source(const flow::Key& key) const;
     uint16_t choose_owner(const config::Track& track) const;
     size_t largest_packet() const;
-    void take_outputs(Track& track, const Track* before) const;
+    void take_outputs(Track& track, const Track* before, std::shared_ptr<flow::LegState> for_one) const;
     void take_merge(Track& track, const Track* before) const;
     void take_repeat(Track& track, const Track* before) const;
     void take_fec(Track& track, const Track* before) const;
@@ -365,7 +374,7 @@ private:
     std::shared_ptr<const flow::Repetition> repetition_of(const Track& track) const;
     std::shared_ptr<const flow::Retransmission> retransmission_of(const Track& track) const;
     void add_feedback(const Track& track, const flow::Flow::Extras* extras, std::vector<flow::Flow>& flows) const;
-    std::vector<flow::FlowPtr> flows_of(const Track& track) const;
+    flow::Flows flows_of(const Track& track) const;
 
     std::vector<flow::PortInfo> ports_;
     std::map<std::string, Stream> streams_;
@@ -373,7 +382,7 @@ private:
     std::vector<flow::Destination> perhaps_wanted_, perhaps_forgotten_;  // since take_destinations()
     Sources changed_sources_;
     std::vector<std::string> displaced_;
-    std::unordered_set<flow::Key, HashKey> changed_keys_;  // of sources that came or went since take_keys()
+    std::vector<flow::Key> changed_keys_;  // of sources that came or went since take_keys()
     std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;  // by noted_keys_of: whose sources are there
     std::vector<Track*> dirty_;
     std::map<uint64_t, Viewer> viewers_;

@@ -31,13 +31,14 @@ bool same_media(const config::Track& a, const config::Track& b) {
 std::vector<const Output*> Track::legs() const {
     std::vector<const Output*> all;
     for (const Output& output : outputs) all.push_back(&output);
-    for (const Viewer* viewer : viewers) all.push_back(&viewer->leg);
+    for (const Viewer* viewer : extras().viewers) all.push_back(&viewer->leg);
     return all;
 }
 
 const Viewer* Track::over_tcp() const {
-    const auto one = std::ranges::find_if(viewers, [](const Viewer* v) { return v->playing && v->leg.over_tcp; });
-    return one == viewers.end() ? nullptr : *one;
+    const auto& all = extras().viewers;
+    const auto one = std::ranges::find_if(all, [](const Viewer* v) { return v->playing && v->leg.over_tcp; });
+    return one == all.end() ? nullptr : *one;
 }
 
 std::optional<uint32_t> Track::seen_ssrc() const {
@@ -82,7 +83,7 @@ void Mesh::listen_in_group(const Viewer& viewer, bool on) {
     config::Source heard;
     heard.rtp = {key.destination, key.port};
     heard.port = viewer.to.port;
-    changed_keys_.insert(key);
+    changed_keys_.push_back(key);
     if (on) {
         group_keys_.emplace(key, port_index(viewer.to.port));
         changed_sources_.added.push_back(std::move(heard));
@@ -93,7 +94,7 @@ void Mesh::listen_in_group(const Viewer& viewer, bool on) {
 }
 
 // What a viewer's RTCP arrives on, and what it sends to the RTP port; of nobody else, but for a group.
-std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
+flow::Flows Mesh::feedback_of(const Viewer& viewer) const {
     struct Whole {
         std::shared_ptr<flow::Feedback> feedback;
         flow::Participants participants;
@@ -125,7 +126,7 @@ std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
         if (f.has_sender) f.sender = viewer.to.rtp.ip;
         if (key.destination.is_multicast()) f.rx_port = port_index(viewer.to.port).value_or(flow::Flow::kAnyPort);
     }
-    return flow::shares_of(whole);
+    return {whole, &whole->flows};
 }
 
 std::shared_ptr<const flow::Participant> Mesh::participate(uint64_t id, const Ip& address) {
@@ -148,11 +149,12 @@ void Mesh::depart(uint64_t id, const Ip& address) {
 
 // The flows on which its feedback arrives, when it comes and when it goes on with another track.
 void Mesh::renew_feedback(Viewer& viewer) {
-    for (flow::FlowPtr& flow : viewer.flows)
+    std::vector<flow::FlowPtr> former;
+    flow::share(viewer.flows, former);
+    for (flow::FlowPtr& flow : former)
         if (std::erase(added_, flow) == 0) removed_.push_back(std::move(flow));
-    viewer.flows.clear();
-    if (viewer.track != nullptr && viewer.leg.agreed) viewer.flows = feedback_of(viewer);
-    added_.insert(added_.end(), viewer.flows.begin(), viewer.flows.end());
+    viewer.flows = viewer.track != nullptr && viewer.leg.agreed ? feedback_of(viewer) : nullptr;
+    flow::share(viewer.flows, added_);
     compiled_ = false;
 }
 
@@ -180,7 +182,7 @@ uint16_t Mesh::choose_server(const Track& track) const {
     std::vector<size_t> served(placed_.size());
     for (const Output& output : track.outputs) served[output.worker]++;
     size_t legs = track.outputs.size();
-    for (const Viewer* viewer : track.viewers) {
+    for (const Viewer* viewer : track.extras().viewers) {
         if (viewer->leg.over_tcp) continue;
         served[viewer->leg.worker]++;
         legs++;
@@ -279,7 +281,7 @@ std::vector<uint64_t> Mesh::take_orphans() { return std::exchange(orphans_, {});
 
 void Mesh::attach(Viewer& viewer, Track& track) {
     viewer.track = &track;
-    track.viewers.push_back(&viewer);
+    track.make_extras().viewers.push_back(&viewer);
     if (!track.extras().continuity) {
         track.make_extras().continuity = std::make_shared<rtp::Continuity>(track.config.clock_rate, track.seen_ssrc());
         touch(track);
@@ -291,7 +293,7 @@ void Mesh::attach(Viewer& viewer, Track& track) {
 
 void Mesh::detach(Viewer& viewer) {
     Track& track = *std::exchange(viewer.track, nullptr);
-    std::erase(track.viewers, &viewer);
+    std::erase(track.make_extras().viewers, &viewer);
     if (viewer.leg.over_tcp) return;
     placed_[viewer.leg.worker].outputs--;
     disuse(viewer.leg);
@@ -300,9 +302,9 @@ void Mesh::detach(Viewer& viewer) {
 // The viewers of a track that goes: to the one that takes its place, if it is of the same media.
 void Mesh::hand_on_viewers(Track& from, Track* to) {
     const bool on = to != nullptr && to->owner == from.owner && same_media(to->config, from.config);
-    if (on) to->first = from.first;
+    if (on && from.extras().first) to->make_extras().first = from.extras().first;
     if (on && from.extras().continuity) to->make_extras().continuity = from.extras().continuity;
-    for (Viewer* viewer : std::vector(from.viewers)) {
+    for (Viewer* viewer : std::vector(from.extras().viewers)) {
         detach(*viewer);
         if (on) {
             attach(*viewer, *to);

@@ -11,7 +11,7 @@ void Mesh::use(Track& track) {
     for (const Path& path : track.paths) {
         changed_sources_.added.push_back(path.source);
         for (const flow::Key& key : noted_keys_of(path.source)) sources_.emplace(key, &track);
-        for (const flow::Key& key : keys_of(path.source)) changed_keys_.insert(key);
+        for (const flow::Key& key : keys_of(path.source)) changed_keys_.push_back(key);
     }
     for (Output& output : track.outputs) use(track, output);
     touch(track);
@@ -37,7 +37,7 @@ void Mesh::disuse(Track& track) {
             at = std::find_if(at, end, [&](const auto& entry) { return entry.second == &track; });
             if (at != end) sources_.erase(at);
         }
-        for (const flow::Key& key : keys_of(path.source)) changed_keys_.insert(key);
+        for (const flow::Key& key : keys_of(path.source)) changed_keys_.push_back(key);
     }
     for (Output& output : track.outputs) disuse(output);
 }
