@@ -122,7 +122,7 @@ inline constexpr Flow::Extras Flow::kNone{};
 using FlowPtr = std::shared_ptr<const Flow>;
 
 // The flows of a piece: what they lead to, all of it, lives as long as one of them is held.
-using Flows = std::shared_ptr<const std::vector<Flow>>;
+using Flows = std::shared_ptr<const std::span<const Flow>>;
 inline void share(const Flows& flows, std::vector<FlowPtr>& with) {
     if (!flows) return;
     for (const Flow& f : *flows) with.emplace_back(flows, &f);

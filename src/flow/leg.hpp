@@ -11,7 +11,6 @@
 #include <span>
 #include <vector>
 
-#include "flow/held.hpp"
 #include "flow/next_hop.hpp"
 #include "flow/state.hpp"
 
@@ -103,16 +102,10 @@ struct Legs {
 
 // One wire form of a track and all who receive it.
 struct Rendition {
-    std::vector<Leg> legs;        // shard by shard
+    std::span<const Leg> legs;    // shard by shard
     std::vector<Shard> shards;    // the first is that of the track's owner and may be empty, the others are not
     bool needs_checksum = false;  // an IPv6 leg: a UDP checksum is not optional (RFC 8200 section 8.1)
-    LongHeaders long_headers;
 
-    // `held`: of what the rendition is part of.
-    void add(const LegPlan& plan, const std::shared_ptr<LegState>& state, Held& held) {
-        legs.push_back(make_leg(plan, held.add(state), long_headers));
-        needs_checksum |= !plan.to.ip.is_v4();
-    }
     std::span<const Shard> others() const noexcept { return std::span(shards).subspan(1); }
     std::span<const Leg> legs_of(const Shard& shard) const noexcept {
         return std::span(legs).subspan(shard.first, shard.count);
@@ -128,6 +121,26 @@ struct Rendition {
         return {part(all.first(shard.shareable), shard.shareable_viewers),
                 part(all.subspan(shard.shareable), shard.viewers - shard.shareable_viewers)};
     }
+};
+
+// One that has its legs with it.
+class OwnRendition : public Rendition {
+public:
+    OwnRendition() = default;
+    OwnRendition(OwnRendition&&) noexcept = default;  // the legs stay where they are
+    OwnRendition& operator=(OwnRendition&&) noexcept = default;
+
+    void reserve(size_t count) { legs_.reserve(count); }
+    void add(const LegPlan& plan, LegState* state) {
+        legs_.push_back(make_leg(plan, state, long_headers_));
+        legs = legs_;
+        needs_checksum |= !plan.to.ip.is_v4();
+    }
+    LongHeaders take_long_headers() noexcept { return std::move(long_headers_); }  // what legs refer to
+
+private:
+    std::vector<Leg> legs_;
+    LongHeaders long_headers_;
 };
 
 }  // namespace penstock::flow

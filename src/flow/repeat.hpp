@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/counter.hpp"
+#include "flow/held.hpp"
 #include "flow/leg.hpp"
 #include "rtp/history.hpp"
 
@@ -74,7 +75,7 @@ private:
 // Of one table: immutable but for the state.
 struct Repetition {
     Repeat* repeat = nullptr;  // never null
-    Rendition to;              // one shard, the owner's
+    OwnRendition to;           // one shard, the owner's
     Held held;
 };
 

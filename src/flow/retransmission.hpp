@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/wire.hpp"
+#include "flow/held.hpp"
 #include "flow/leg.hpp"
 #include "flow/path.hpp"
 #include "rtp/asking.hpp"
@@ -70,7 +71,7 @@ struct Retransmission {
     PacketRing* ring = nullptr;       // null: nothing is kept
     uint32_t per_second = 0;          // packets to one receiver
     std::vector<Receiver> receivers;  // by rtcp
-    Rendition legs;                   // one each
+    OwnRendition legs;                // one each
 
     rtp::Asking* asking = nullptr;                // null: the source is not asked
     std::vector<PathState*> sources;              // which, when it is: of two the one after the other

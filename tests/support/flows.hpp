@@ -56,22 +56,23 @@ struct Track {
 
 inline Track make_track(const TrackPlan& plan) {
     struct Whole {
-        flow::Rendition rendition;
+        flow::OwnRendition rendition;
         flow::Flow::Extras extras;
         flow::Held held;
-        std::vector<flow::Flow> flows;
+        std::vector<flow::Flow> all;
+        std::span<const flow::Flow> flows;
     };
     const auto whole = std::make_shared<Whole>();
     Track track;
-    flow::Rendition& rendition = whole->rendition;
+    flow::OwnRendition& rendition = whole->rendition;
     for (const flow::LegPlan& leg : plan.legs) {
         track.legs.push_back(std::make_shared<flow::LegState>());
-        rendition.add(leg, track.legs.back(), whole->held);
+        rendition.add(leg, whole->held.add(track.legs.back()));
     }
     rendition.shards = plan.shards;
     if (plan.shards.empty())
         rendition.shards.push_back({plan.owner, 0, static_cast<uint32_t>(rendition.legs.size()), plan.shareable});
-    flow::Flow& f = whole->flows.emplace_back();
+    flow::Flow& f = whole->all.emplace_back();
     f.key = plan.at;
     f.owner = plan.owner;
     f.payload_type = plan.payload_type;
@@ -96,11 +97,12 @@ inline Track make_track(const TrackPlan& plan) {
     f.rendition = &rendition;
     if (plan.fec && plan.fec->decoder)
         for (const uint16_t port : {rtp::fec::kColumnPort, rtp::fec::kRowPort}) {
-            flow::Flow repair = whole->flows[0];
+            flow::Flow repair = whole->all[0];
             repair.kind = flow::Kind::repair;
             repair.key.port = static_cast<uint16_t>(repair.key.port + port);
-            whole->flows.push_back(repair);
+            whole->all.push_back(repair);
         }
+    whole->flows = whole->all;
     std::vector<flow::FlowPtr> flows;
     flow::share({whole, &whole->flows}, flows);
     track.rtp = std::move(flows[0]);

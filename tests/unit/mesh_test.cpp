@@ -107,6 +107,19 @@ TEST_CASE("only outputs whose next hop is known have a leg", "[mesh]") {
     CHECK(mesh.resolution(way("10.0.1.20")).why_not == "no route");
 }
 
+TEST_CASE("what is written with every packet begins a cache line", "[mesh]") {
+    auto mesh = model();
+    put(mesh, stream({track({from("10.0.0.1:20000")}, {to("10.0.1.1:6000"), to("10.0.1.2:6000")})}));
+    mesh.resolve(way("10.0.1.1"), by(0));
+    mesh.resolve(way("10.0.1.2"), by(0));
+    const auto table = mesh.compile();
+    const auto* flow = arriving(*table, "10.0.0.1:20000");
+    const auto begins_line = [](const void* at) { return reinterpret_cast<uintptr_t>(at) % 64 == 0; };
+    CHECK(begins_line(flow));
+    CHECK(begins_line(flow->legs));
+    CHECK(begins_line(&flow->path->reception));
+}
+
 TEST_CASE("legs whose port shares payloads come first", "[mesh]") {
     auto mesh = model();
     put(mesh, stream({track({from("10.0.0.1:20000")},

@@ -1,9 +1,11 @@
 // A track of the model becomes flows: for each path one for RTP, which stands for RTCP on the next port, too, and, when
 // the path brings FEC, one for each of its repair ports; all of them with the legs whose next hop is known.
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <tuple>
 
+#include "base/line_allocator.hpp"
 #include "control/mesh/keys.hpp"
 #include "control/mesh/mesh.hpp"
 
@@ -35,6 +37,39 @@ flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow
     plan.dscp = output.to.dscp.value_or(flow::Leg::kKeep);
     plan.vlan = output.to.vlan;
     return plan;
+}
+
+// All that the flows of a track lead to, and they and their legs behind it: one allocation, of which each is a share.
+flow::Flows in_one_piece(std::span<flow::Flow> flows, flow::OwnRendition made, const flow::Flow::Extras& extras,
+                         flow::Held held) {
+    struct Whole {
+        std::span<const flow::Flow> flows;
+        flow::Rendition rendition;
+        flow::LongHeaders long_headers;
+        std::unique_ptr<flow::Flow::Extras> extras;
+        flow::Held held;
+    };
+    static_assert(std::is_trivially_destructible_v<flow::Flow> && std::is_trivially_destructible_v<flow::Leg>);
+    static_assert(sizeof(flow::Flow) % kCacheLine == 0 && sizeof(flow::Leg) == kCacheLine);
+    const size_t lines = flows.size_bytes() / kCacheLine + made.legs.size();
+    const auto whole = std::allocate_shared<Whole>(LineAllocatorWithMore<Whole>(lines));
+    auto* const first_flow = reinterpret_cast<flow::Flow*>(lines_behind(*whole));
+    auto* const first_leg = reinterpret_cast<flow::Leg*>(first_flow + flows.size());
+    std::ranges::uninitialized_copy(made.legs, std::span{first_leg, made.legs.size()});
+    whole->rendition = made;
+    whole->rendition.legs = {first_leg, made.legs.size()};
+    whole->long_headers = made.take_long_headers();
+    if (extras != flow::Flow::kNone) whole->extras = std::make_unique<flow::Flow::Extras>(extras);
+    whole->held = std::move(held);
+    for (flow::Flow& f : flows) {
+        if (whole->extras) f.more = whole->extras.get();
+        if (f.kind == flow::Kind::feedback) continue;
+        f.rendition = &whole->rendition;
+        f.legs = first_leg;
+    }
+    std::ranges::uninitialized_copy(flows, std::span{first_flow, flows.size()});
+    whole->flows = {first_flow, flows.size()};
+    return {whole, &whole->flows};
 }
 
 // Receivers of media that are numbered anew are in a rendition of their own: Mesh::fec_of().
@@ -80,12 +115,12 @@ flow::LegPlan Mesh::leg_to(const Track& track, const Output& output, What what) 
     return plan_of(output, hop, ports_[hop.port], track.config.sources.front().rtp.port, what);
 }
 
-flow::Rendition Mesh::rendition_of(const Track& track, flow::Held& held) const {
+flow::OwnRendition Mesh::rendition_of(const Track& track, flow::Held& held) const {
     const std::vector<Part> parts = parts_of(track);
-    flow::Rendition rendition;
+    flow::OwnRendition rendition;
     size_t most = 0;
     for (const Part& part : parts) most += part.shareable.size() + part.others.size();
-    rendition.legs.reserve(most);
+    rendition.reserve(most);
     rendition.shards.reserve(parts.size());
     for (const Part& part : parts) {
         flow::Shard shard{.worker = part.worker, .first = static_cast<uint32_t>(rendition.legs.size())};
@@ -97,7 +132,7 @@ flow::Rendition Mesh::rendition_of(const Track& track, flow::Held& held) const {
                     shard.viewers++;
                     shard.shareable_viewers += outputs == &part.shareable ? 1 : 0;
                 }
-                rendition.add(leg_to(track, *output, What::rtp), output->state, held);
+                rendition.add(leg_to(track, *output, What::rtp), held.add(output->state));
             }
         }
         shard.count = static_cast<uint32_t>(rendition.legs.size()) - shard.first;
@@ -110,7 +145,7 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
     static_assert(flow::Fec::kMaxRenditions == config::Track::kMaxCodes);
     auto fec = std::make_shared<flow::Fec>();
     fec->decoder = fec->held.add(track.extras().decoder);
-    const auto build = [&](flow::Rendition& rendition, const rtp::fec::Code& code, What what) {
+    const auto build = [&](flow::OwnRendition& rendition, const rtp::fec::Code& code, What what) {
         flow::Shard shard{track.owner, 0, 0, 0};
         for (const bool shareable : {true, false}) {
             for (const Output& output : track.outputs) {
@@ -119,11 +154,10 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
                     ports_[hop->port].multi_segment != shareable)
                     continue;
                 const Output::Extras& more = output.extras();
-                rendition.add(leg_to(track, output, what),
-                              what == What::rows ? more.rows
-                              : what == What::rtp ? output.state
-                                                  : more.repair,
-                              fec->held);
+                const auto& state = what == What::rows  ? more.rows
+                                    : what == What::rtp ? output.state
+                                                        : more.repair;
+                rendition.add(leg_to(track, output, what), fec->held.add(state));
                 shard.shareable += shareable ? 1 : 0;
             }
         }
@@ -160,11 +194,11 @@ std::shared_ptr<const flow::Late> Mesh::late_of(const Track& track) const {
     if (!track.extras().history) return nullptr;
     auto late = std::make_shared<flow::Late>();
     late->history = late->held.add(track.extras().history);
-    flow::Rendition& joining = late->joining;
+    flow::OwnRendition& joining = late->joining;
     for (const Viewer* viewer : track.extras().viewers) {
         if (!viewer->joining || viewer->leg.over_tcp) continue;
         if (viewer->leg.hop() == nullptr) continue;
-        joining.add(leg_to(track, viewer->leg, What::rtp), viewer->leg.state, late->held);
+        joining.add(leg_to(track, viewer->leg, What::rtp), late->held.add(viewer->leg.state));
         late->joins.push_back(late->held.add(viewer->join));
     }
     joining.shards.push_back({track.owner, 0, static_cast<uint32_t>(joining.legs.size()), 0});
@@ -178,26 +212,18 @@ std::shared_ptr<const flow::Repetition> Mesh::repetition_of(const Track& track) 
     if (!track.extras().repeat) return nullptr;
     auto repetition = std::make_shared<flow::Repetition>();
     repetition->repeat = repetition->held.add(track.extras().repeat);
-    flow::Rendition& to = repetition->to;
+    flow::OwnRendition& to = repetition->to;
     for (const Output& output : track.outputs) {
         const auto& state = output.extras().repeated;
-        if (state && output.hop() != nullptr) to.add(leg_to(track, output, What::rtp), state, repetition->held);
+        if (state && output.hop() != nullptr) to.add(leg_to(track, output, What::rtp), repetition->held.add(state));
     }
     to.shards.push_back({track.owner, 0, static_cast<uint32_t>(to.legs.size()), 0});
     return repetition;
 }
 
 flow::Flows Mesh::flows_of(const Track& track) const {
-    // All that the flows of the track lead to, in one piece: each of them is a share of it.
-    struct Whole {
-        flow::Rendition rendition;
-        std::unique_ptr<flow::Flow::Extras> extras;
-        flow::Held held;
-        std::vector<flow::Flow> flows;
-    };
-    const auto whole = std::make_shared<Whole>();
-    flow::Held& held = whole->held;
-    whole->rendition = rendition_of(track, held);
+    flow::Held held;
+    flow::OwnRendition rendition = rendition_of(track, held);
     auto* const merge = held.add(track.extras().merge);
     auto* const latency = held.add(track.latency);
     const auto& first = track.extras().first;
@@ -212,7 +238,6 @@ flow::Flows Mesh::flows_of(const Track& track) const {
                                     .retransmission = held.add(retransmission_of(track)),
                                     .delay = held.add(delay_of(track)),
                                     .feed = over_tcp != nullptr ? track.feed : 0};
-    if (extras != flow::Flow::kNone) whole->extras = std::make_unique<flow::Flow::Extras>(extras);
     std::vector<flow::Flow> flows;
     for (const Path& path : track.paths) {
         auto* const state = held.add(path.state);
@@ -232,7 +257,6 @@ flow::Flows Mesh::flows_of(const Track& track) const {
             f.two_paths = track.two_paths();
             f.constant_rate = kind == flow::Kind::rtp && track.constant_rate();
             f.latency = latency;
-            if (whole->extras) f.more = whole->extras.get();
             f.counts = extras.sent != nullptr;
             f.watched = extras.continuity != nullptr;
             f.has_outputs = !track.outputs.empty();
@@ -246,10 +270,7 @@ flow::Flows Mesh::flows_of(const Track& track) const {
             f.has_fec = extras.fec != nullptr;
             // While these are catching up, RTP comes to them from the history.
             f.diverted = over_tcp != nullptr && !over_tcp->joining;
-            const flow::Rendition& rendition = whole->rendition;
-            f.rendition = &rendition;
             f.spread = rendition.shards.size() > 1;
-            f.legs = rendition.legs.data();
             f.leg_count = rendition.shards[0].count;
             f.shareable = rendition.shards[0].shareable;
             f.needs_checksum = rendition.needs_checksum;
@@ -260,10 +281,9 @@ flow::Flows Mesh::flows_of(const Track& track) const {
         rtp.tells_sender = path.source.tells_sender;
         for (const uint16_t port : config::repair_ports(path.source)) add(flow::Kind::repair, port);
     }
-    add_feedback(track, whole->extras.get(), flows);
-    whole->flows.assign(flows.begin(), flows.end());  // as many as there is room for
+    add_feedback(track, flows);
     held.shrink();
-    return {whole, &whole->flows};
+    return in_one_piece(flows, std::move(rendition), extras, std::move(held));
 }
 
 std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track& track) const {
@@ -295,8 +315,7 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
     std::ranges::sort(who, {}, [](const auto& w) { return w.first.rtcp; });
     for (const auto& [receiver, output] : who) {
         r->receivers.push_back(receiver);
-        r->legs.legs.push_back(
-            make_leg(leg_to(track, *output, What::rtp), &receiver.feedback->resent, r->legs.long_headers));
+        r->legs.add(leg_to(track, *output, What::rtp), &receiver.feedback->resent);
         if (const auto& feedback = output->extras().feedback) r->held.add(feedback);
     }
     for (const Viewer* viewer : track.extras().viewers) r->held.add(viewer->feedback);
@@ -304,8 +323,7 @@ std::shared_ptr<const flow::Retransmission> Mesh::retransmission_of(const Track&
 }
 
 // RTCP of the outputs' receivers comes back to where their copies come from.
-void Mesh::add_feedback(const Track& track, const flow::Flow::Extras* extras,
-                        std::vector<flow::Flow>& flows) const {
+void Mesh::add_feedback(const Track& track, std::vector<flow::Flow>& flows) const {
     std::set<std::tuple<Ip, uint16_t, uint16_t, Ip>> seen;
     for (const Output& output : track.outputs) {
         const flow::NextHop* const hop = output.hop();
@@ -321,7 +339,6 @@ void Mesh::add_feedback(const Track& track, const flow::Flow::Extras* extras,
         f.sender = output.to.rtp.ip;
         f.path = track.paths.front().state.get();
         f.takes_fir = track.config.takes_fir;
-        f.more = extras;
     }
 }
 

@@ -367,13 +367,13 @@ private:
     std::vector<Part> parts_of(const Track& track) const;
     void note_first(Track& track) const;
     flow::LegPlan leg_to(const Track& track, const Output& output, What what) const;
-    flow::Rendition rendition_of(const Track& track, flow::Held& held) const;
+    flow::OwnRendition rendition_of(const Track& track, flow::Held& held) const;
     std::shared_ptr<const flow::Fec> fec_of(const Track& track) const;
     void note_joining(Track& track) const;
     std::shared_ptr<const flow::Late> late_of(const Track& track) const;
     std::shared_ptr<const flow::Repetition> repetition_of(const Track& track) const;
     std::shared_ptr<const flow::Retransmission> retransmission_of(const Track& track) const;
-    void add_feedback(const Track& track, const flow::Flow::Extras* extras, std::vector<flow::Flow>& flows) const;
+    void add_feedback(const Track& track, std::vector<flow::Flow>& flows) const;
     flow::Flows flows_of(const Track& track) const;
 
     std::vector<flow::PortInfo> ports_;

@@ -100,7 +100,8 @@ flow::Flows Mesh::feedback_of(const Viewer& viewer) const {
         flow::Participants participants;
         flow::Watching watching;
         flow::Flow::Extras extras;
-        std::vector<flow::Flow> flows;
+        std::vector<flow::Flow> all;
+        std::span<const flow::Flow> flows;
     };
     const auto whole = std::make_shared<Whole>();
     const config::Source& source = viewer.track->config.sources.front();
@@ -117,7 +118,7 @@ flow::Flows Mesh::feedback_of(const Viewer& viewer) const {
     // RTCP of those who watch by a group: to the group, and to where our sender reports come from (RFC 3550 section 6).
     if (viewer.is_group()) keys[0] = group_key(viewer);
     for (const flow::Key& key : keys) {
-        flow::Flow& f = whole->flows.emplace_back();
+        flow::Flow& f = whole->all.emplace_back();
         f.key = key;
         f.kind = flow::Kind::feedback;
         f.owner = viewer.track->owner;
@@ -126,6 +127,7 @@ flow::Flows Mesh::feedback_of(const Viewer& viewer) const {
         if (f.has_sender) f.sender = viewer.to.rtp.ip;
         if (key.destination.is_multicast()) f.rx_port = port_index(viewer.to.port).value_or(flow::Flow::kAnyPort);
     }
+    whole->flows = whole->all;
     return {whole, &whole->flows};
 }
 
