@@ -338,8 +338,8 @@ cli::Report Rtsp::sessions() const {
                     flow::Participant::Voice said{0, viewer->feedback->packets.read(), viewer->feedback->lost.read()};
                     if (watched.shared) said = voice_of(id, watched);
                     s.tracks.push_back({track, viewer->leg.name().substr(sizeof "rtsp:" - 1), watched.port,
-                                        viewer->leg.state->packets.read(), viewer->leg.state->bytes.read(), said.packets,
-                                        said.lost});
+                                        viewer->leg.state->packets.read(), viewer->leg.state->bytes.read(),
+                                        said.packets, said.lost});
                 }
         all.push_back(std::move(s));
     }

@@ -7,10 +7,10 @@
 namespace penstock {
 
 rtsp::Answer Rtsp::grant_by_multicast(const rtsp::Setup& setup, const mesh::Track& track) {
-    const auto known =
-        std::ranges::find_if(track.extras().viewers, [&](const mesh::Viewer* viewer) { return groups_->has(viewer->id); });
-    const auto viewer =
-        known == track.extras().viewers.end() ? open_group(setup, track) : std::expected<uint64_t, rtsp::Refusal>((*known)->id);
+    const auto known = std::ranges::find_if(track.extras().viewers,
+                                            [&](const mesh::Viewer* viewer) { return groups_->has(viewer->id); });
+    const auto viewer = known == track.extras().viewers.end() ? open_group(setup, track)
+                                                              : std::expected<uint64_t, rtsp::Refusal>((*known)->id);
     if (!viewer) return viewer.error();
     groups_->join(*viewer, setup.session);
     const mesh::Output& leg = around_.mesh.viewer(*viewer)->leg;

@@ -1,6 +1,6 @@
 #pragma once
-// Memory that begins with a cache line, for types that do not ask for it: std::allocate_shared puts its counts first, in
-// 16 bytes, so that what is 48 bytes into the type begins the next line, and nothing is padded.
+// Memory that begins with a cache line, for types that do not ask for it: std::allocate_shared puts its counts first,
+// in 16 bytes, so that what is 48 bytes into the type begins the next line, and nothing is padded.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -10,6 +10,7 @@ namespace penstock {
 
 inline constexpr size_t kCacheLine = 64;
 inline constexpr size_t up_to_line(size_t bytes) noexcept { return (bytes + kCacheLine - 1) / kCacheLine * kCacheLine; }
+
 // operator new would fill up the last line, too.
 inline void* allocate_lined(size_t bytes) {
     void* memory = nullptr;
@@ -37,9 +38,7 @@ struct LineAllocatorWithMore {
     explicit LineAllocatorWithMore(size_t lines_behind) noexcept : lines(lines_behind) {}
     template <class U>
     LineAllocatorWithMore(const LineAllocatorWithMore<U>& other) noexcept : lines(other.lines) {}
-    T* allocate(size_t n) {
-        return static_cast<T*>(allocate_lined(up_to_line(n * sizeof(T)) + lines * kCacheLine));
-    }
+    T* allocate(size_t n) { return static_cast<T*>(allocate_lined(up_to_line(n * sizeof(T)) + lines * kCacheLine)); }
     void deallocate(T* p, size_t) noexcept { std::free(p); }
     bool operator==(const LineAllocatorWithMore&) const noexcept { return true; }
 

@@ -23,7 +23,8 @@ constexpr unsigned kMostAll = 64, kMostEach = 8;
 // `packet` is about to leave.
 void Worker::keep(std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f,
                   flow::Audience audience) noexcept {
-    if (f.more->repetition && audience != flow::Audience::viewers) f.more->repetition->repeat->keep(packet, in.ttl, in.tos, now_);
+    if (f.more->repetition && audience != flow::Audience::viewers)
+        f.more->repetition->repeat->keep(packet, in.ttl, in.tos, now_);
     if (!f.more->late || audience == flow::Audience::outputs) return;
     const flow::Late& late = *f.more->late;
     const uint64_t restarts = f.watched ? f.more->continuity->restarts() : 0;

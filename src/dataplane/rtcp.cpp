@@ -1,5 +1,5 @@
-// A part of Worker: RTCP of a source, to all who get its media. The legs that it goes by are made of those of RTP for the
-// packet, and it is small: whatever the port can, each receiver gets a copy.
+// A part of Worker: RTCP of a source, to all who get its media. The legs that it goes by are made of those of RTP for
+// the packet, and it is small: whatever the port can, each receiver gets a copy.
 #include "dataplane/worker.hpp"
 
 namespace penstock::dataplane {

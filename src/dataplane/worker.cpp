@@ -271,8 +271,8 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
 // Of a track with two paths: used when it is the first copy, and under one SSRC whatever path it came by.
 void Worker::take_merged(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f,
                          const rtp::Header& header) noexcept {
-    switch (
-        f.merge->take(f.second_path, f.path->more->arrivals, header.sequence(), header.timestamp(), header.ssrc(), now_)) {
+    switch (f.merge->take(f.second_path, f.path->more->arrivals, header.sequence(), header.timestamp(), header.ssrc(),
+                          now_)) {
         case rtp::Arrival::first: break;
         case rtp::Arrival::second: ledger_.duplicate++; return rte_pktmbuf_free(m);
         case rtp::Arrival::late: return drop(m, Drop::path_late, &f);
@@ -358,7 +358,8 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f->kind == flow::Kind::feedback) return hear(from, m, in, *f), true;
     if (const auto header = rtp::Header::parse(payload);
-        header && f->kind == flow::Kind::rtp && in.key.port == f->key.port && rtp::protocol_of(payload) == rtp::Protocol::rtp &&
+        header && f->kind == flow::Kind::rtp && in.key.port == f->key.port &&
+        rtp::protocol_of(payload) == rtp::Protocol::rtp &&
         (f->payload_type == Flow::kAnyPayloadType || header->payload_type() == f->payload_type))
         f->path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
                                    rtp::in_rtp_units(now_, f->clock_rate));

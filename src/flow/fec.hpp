@@ -19,8 +19,8 @@ struct RepairRenditions {
     rtp::fec::Encoder* encoder = nullptr;  // never null
     OwnRendition repair;
     OwnRendition rows;  // ST 2022-1, which has a port for rows: then the other is of columns
-    // Where the encoder renumbers: these receivers are in no other rendition of the media, nor get its RTCP with others,
-    // since repair has the media's SSRC and counts with it.
+    // Where the encoder renumbers: these receivers are in no other rendition of the media, nor get its RTCP with
+    // others, since repair has the media's SSRC and counts with it.
     OwnRendition media;
     Sent* sent = nullptr;
     const Rendition& of(rtp::fec::Line line) const noexcept {

@@ -95,8 +95,8 @@ struct alignas(64) Flow {
     bool matches(const Key& k, const Ip& from, uint16_t port) const noexcept {
         return key == k && (!has_sender || sender == from) && (rx_port == kAnyPort || rx_port == port);
     }
-    // What RTCP that comes with it, on the next port or on the same (RFC 5761), goes by: the same legs, and to those who
-    // are catching up. Made for each packet: kept, it would be as much as is kept of RTP.
+    // What RTCP that comes with it, on the next port or on the same (RFC 5761), goes by: the same legs, and to those
+    // who are catching up. Made for each packet: kept, it would be as much as is kept of RTP.
     Flow of_rtcp() const noexcept {
         Flow f = *this;
         f.kind = Kind::rtcp;

@@ -16,7 +16,7 @@
 
 namespace penstock::flow {
 
-inline constexpr size_t kUsualHeader = 14 + 20 + 8;    // Ethernet, IPv4, UDP
+inline constexpr size_t kUsualHeader = 14 + 20 + 8;  // Ethernet, IPv4, UDP
 inline constexpr size_t kLeastV6Header = 14 + 40 + 8;
 inline constexpr size_t kMaxHeader = 14 + 4 + 40 + 8;  // Ethernet, 802.1Q, IPv6, UDP
 

@@ -32,7 +32,7 @@ private:
 };
 
 struct PathState {
-    struct Extras {  // what few have
+    struct Extras {                // what few have
         rtp::Arrivals arrivals;    // of a track with a merge
         FirstSender first_sender;  // where Flow::tells_sender
         rtp::Mdi mdi;              // where Flow::constant_rate
@@ -41,8 +41,8 @@ struct PathState {
     std::unique_ptr<Extras> more;  // made by control before there is a flow that needs it
     Counter rtcp_packets;
     Counter rtcp_bytes;
-    Counter byes;                        // by which the source said that it ends
-    Counter ended_at;                    // gauge: of reception's packets, how many there were then
+    Counter byes;                          // by which the source said that it ends
+    Counter ended_at;                      // gauge: of reception's packets, how many there were then
     alignas(16) rtp::Reception reception;  // the one that is written with every packet: see LineAllocator
     Upstream upstream;
 

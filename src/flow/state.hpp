@@ -36,9 +36,7 @@ struct alignas(16) LegState {
         packets.add();
         bytes.add(size);
     }
-    Rare& drop(Drop reason) noexcept {
-        return drops[static_cast<size_t>(reason) - static_cast<size_t>(kFirstTxDrop)];
-    }
+    Rare& drop(Drop reason) noexcept { return drops[static_cast<size_t>(reason) - static_cast<size_t>(kFirstTxDrop)]; }
 };
 static_assert(sizeof(LegState) == 48);
 

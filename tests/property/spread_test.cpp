@@ -90,8 +90,7 @@ TEST_CASE("shards cover each leg once, and no leg ever changes its worker", "[sp
             }
             REQUIRE(end == f->rendition->legs.size());
             REQUIRE(workers.size() == now.outputs.size());
-            for (const mesh::Output& o : now.outputs)
-                REQUIRE(workers.at(o.state.get()) == o.worker);
+            for (const mesh::Output& o : now.outputs) REQUIRE(workers.at(o.state.get()) == o.worker);
             for (const mesh::Output& o : now.outputs)
                 REQUIRE(served.emplace(o.name(), o.worker).first->second == o.worker);
             size_t outputs = 0, tracks = 0;

@@ -30,7 +30,8 @@ TEST_CASE("an output is added beside one that goes on counting", "[mesh]") {
         std::vector<mesh::Output> outputs;
         std::shared_ptr<flow::MergeState> merge;
         uint16_t owner;
-    } before{mesh.tracks()[0]->paths, mesh.tracks()[0]->outputs, mesh.tracks()[0]->extras().merge, mesh.tracks()[0]->owner};
+    } before{mesh.tracks()[0]->paths, mesh.tracks()[0]->outputs, mesh.tracks()[0]->extras().merge,
+             mesh.tracks()[0]->owner};
     before.outputs[0].state->packets.add(7);
 
     put(mesh, stream({track({from("10.0.0.1:20000"), from("10.0.0.1:20010")},

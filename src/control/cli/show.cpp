@@ -134,11 +134,11 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
             const auto& repeated = output->extras().repeated;
             const flow::Resolution way = output->over_tcp ? flow::Resolution{} : mesh.resolution(output->way->first);
             legs.rows.push_back(Row{
-                track->name, output->name(), output->state->packets.read(), output->state->bytes.read(), drops_of(*output),
-                uint64_t{output->state->rtcp_packets.read()}, repeated ? Cell{repeated->packets.read()} : Cell{},
-                other != nullptr ? Cell{other->name()} : Cell{}, way.hop ? Cell{mesh.port_name(way.hop->port)} : Cell{},
-                way.hop ? Cell{way.hop->mac.text()} : Cell{}, way.hop ? Cell{way.hop->source.text()} : Cell{},
-                optional_text(way.why_not)});
+                track->name, output->name(), output->state->packets.read(), output->state->bytes.read(),
+                drops_of(*output), uint64_t{output->state->rtcp_packets.read()},
+                repeated ? Cell{repeated->packets.read()} : Cell{}, other != nullptr ? Cell{other->name()} : Cell{},
+                way.hop ? Cell{mesh.port_name(way.hop->port)} : Cell{}, way.hop ? Cell{way.hop->mac.text()} : Cell{},
+                way.hop ? Cell{way.hop->source.text()} : Cell{}, optional_text(way.why_not)});
         }
     }
     return {{std::move(paths), std::move(legs), std::move(latency), late_joiners(stream), media_delivery(stream)}};

@@ -26,9 +26,7 @@ flow::LegPlan plan_of(const Output& output, const flow::NextHop& hop, const flow
         plan.hop.source = output.agreed->from.ip;
         plan.from_port = output.agreed->from.port;
     }
-    const uint16_t further = what == What::repair ? output.to.fec->port
-                             : what == What::rows ? rtp::fec::kRowPort
-                                                  : 0;
+    const uint16_t further = what == What::repair ? output.to.fec->port : what == What::rows ? rtp::fec::kRowPort : 0;
     plan.to.port = static_cast<uint16_t>(plan.to.port + further);
     plan.from_port = static_cast<uint16_t>(plan.from_port + further);
     plan.rtcp_port = static_cast<uint16_t>(output.to.rtp.port + (output.to.rtcp_mux ? 0 : config::kRtcpPort));
@@ -154,9 +152,7 @@ std::shared_ptr<const flow::Fec> Mesh::fec_of(const Track& track) const {
                     ports_[hop->port].multi_segment != shareable)
                     continue;
                 const Output::Extras& more = output.extras();
-                const auto& state = what == What::rows  ? more.rows
-                                    : what == What::rtp ? output.state
-                                                        : more.repair;
+                const auto& state = what == What::rows ? more.rows : what == What::rtp ? output.state : more.repair;
                 rendition.add(leg_to(track, output, what), fec->held.add(state));
                 shard.shareable += shareable ? 1 : 0;
             }

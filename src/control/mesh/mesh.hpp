@@ -69,9 +69,9 @@ struct Output {
     };
 
     const config::Output& to;  // of Track::config, or the viewer's
-    uint16_t worker = 0;    // who makes the copies; for good, since that worker writes the states
-    bool over_tcp = false;  // a viewer's: the sender thread writes it to a connection; it has no destination
-    uint8_t channel = 0;    // of that connection
+    uint16_t worker = 0;       // who makes the copies; for good, since that worker writes the states
+    bool over_tcp = false;     // a viewer's: the sender thread writes it to a connection; it has no destination
+    uint8_t channel = 0;       // of that connection
     std::shared_ptr<flow::LegState> state{};
     // While it is in use, and not over TCP: whose it is, the way it takes, and its neighbours among those that take it.
     Track* track = nullptr;
@@ -80,7 +80,7 @@ struct Output {
     Boxed<Agreed> agreed{};  // a viewer's
     Boxed<Extras> more{};
 
-    std::string name() const;  // "10.0.1.20:6000"
+    std::string name() const;                                    // "10.0.1.20:6000"
     bool ready() const { return over_tcp || hop() != nullptr; }  // whether it is known how to reach the receiver
     const flow::NextHop* hop() const { return way != nullptr && way->second.hop ? &*way->second.hop : nullptr; }
     const Extras& extras() const;
@@ -152,10 +152,10 @@ struct Track {
     uint16_t owner = 0;  // the worker
     uint64_t feed = 0;   // what the sender thread knows it by; another one whenever the first comes to watch over TCP
     std::vector<Path> paths;
-    std::vector<Output> outputs;              // of the file and of operators
+    std::vector<Output> outputs;  // of the file and of operators
     std::shared_ptr<flow::SampledLatency> latency;
-    flow::Flows flows;                 // as in the last table; null: it is in none
-    bool dirty = false;                // they differ from what the model says by now
+    flow::Flows flows;   // as in the last table; null: it is in none
+    bool dirty = false;  // they differ from what the model says by now
     Boxed<Extras> more;
 
     const Extras& extras() const;

@@ -58,7 +58,8 @@ void tracks(std::string& out, const View& view) {
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string labels = labels_of(*track);
         if (track->extras().decoder || track->extras().merge) unrecovered.sample(labels, track->unrecovered());
-        if (track->two_paths()) recovered.sample(labels, track->extras().merge->counters().by_path.read(), ",by=\"path\"");
+        if (track->two_paths())
+            recovered.sample(labels, track->extras().merge->counters().by_path.read(), ",by=\"path\"");
         if (track->extras().asking) {
             const rtp::AskingCounters& c = track->extras().asking->counters();
             recovered.sample(labels, c.recovered.read(), ",by=\"nack\"");
