@@ -184,7 +184,7 @@ Result<std::string> Node::edit(const cli::Command& command) {
     const std::string& name = command.arguments[0];
     const mesh::Stream* stream = mesh_->stream(name);
     if (!stream) return fail(fmt::format("there is no stream '{}'; try show stream all", name));
-    const bool brought = stream->pulled() || !stream->brought.empty();
+    const bool brought = stream->pulled() || !stream->brought().empty();
     if (brought && command.action != Action::add_output && command.action != Action::del_output)
         return fail(
             fmt::format("the tracks of stream '{}' are those of its publisher or camera; outputs can be added "
@@ -194,9 +194,9 @@ Result<std::string> Node::edit(const cli::Command& command) {
     if (!edit) return fail(edit.error().text);
     if (stream->pulled()) {
         edit->stream = config::trimmed(std::move(edit->stream));
-        if (!stream->brought.empty())
-            for (const std::string& unmet : config::planned(edit->stream, stream->brought).unmet)
-                if (std::ranges::find(stream->unmet, unmet) == stream->unmet.end()) return fail(unmet);
+        if (!stream->brought().empty())
+            for (const std::string& unmet : config::planned(edit->stream, stream->brought()).unmet)
+                if (std::ranges::find(stream->unmet(), unmet) == stream->unmet().end()) return fail(unmet);
     }
     if (auto put = brought && !stream->pulled() ? mesh_->bring(name, edit->stream.tracks) : mesh_->put(edit->stream);
         !put)

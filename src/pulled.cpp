@@ -235,7 +235,7 @@ bool Pulled::watched() const {
     if (!waiting_.empty()) return true;
     const mesh::Stream* stream = around_.mesh.stream(stream_);
     if (stream == nullptr) return false;
-    return std::ranges::any_of(stream->tracks, [](const auto& track) { return !track->viewers.empty(); }) ||
+    return std::ranges::any_of(stream->tracks, [](const auto& track) { return !track->extras().viewers.empty(); }) ||
            std::ranges::any_of(stream->settings.tracks, [](const auto& entry) { return !entry.outputs.empty(); });
 }
 
@@ -261,11 +261,11 @@ void Pulled::tick() {
 // Once, for as long as it is so.
 void Pulled::say_unmet() {
     const mesh::Stream* stream = around_.mesh.stream(stream_);
-    if (stream == nullptr || left_ || stream->unmet == unmet_) return;
-    for (const std::string& why : stream->unmet)
+    if (stream == nullptr || left_ || stream->unmet() == unmet_) return;
+    for (const std::string& why : stream->unmet())
         if (std::ranges::find(unmet_, why) == unmet_.end())
             around_.log.warning("RTSP pull '{}': {}: its outputs get nothing", stream_, why);
-    unmet_ = stream->unmet;
+    unmet_ = stream->unmet();
 }
 
 void Pulled::look_for_media() {
@@ -293,7 +293,7 @@ void Pulled::latch(const mesh::Stream& stream) {
         config::Source& source = track.source;
         if (!source.tells_sender || !track.place) continue;
         const mesh::Track& of = *stream.tracks[track.place->track];
-        const auto sender = of.paths[track.place->path].state->first_sender.read();
+        const auto sender = of.paths[track.place->path].state->extras().first_sender.read();
         if (!sender) continue;
         around_.log.info("RTSP pull '{}': {} is taken from {} alone", stream_, of.name, sender->text());
         source.from = sender;

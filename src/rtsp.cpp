@@ -148,7 +148,7 @@ void Rtsp::prepare(rtsp::SessionId session, bool from_key_frame) {
                                            .rtcp = static_cast<uint8_t>(watched.channels.rtcp),
                                            .codec = rtp::codec_of(of.encoding),
                                            .video = of.media == "video"},
-                                rtsp::Interleaver::Leg{viewer->leg.rtp, viewer->leg.rtcp});
+                                viewer->leg.state);
     }
     if (plan.lanes.empty()) return over_tcp_.leave(session);
     over_tcp_.prepare(std::move(plan));
@@ -274,7 +274,7 @@ void Rtsp::on(const rtsp::End& end) {
     for (const auto& [track, watched] : ended.mapped()) {
         tracks += fmt::format("{}{}", tracks.empty() ? "" : ", ", track);
         if (const mesh::Viewer* viewer = around_.mesh.viewer(watched.viewer))
-            packets += viewer->leg.rtp->packets.read() - watched.before;
+            packets += viewer->leg.state->packets.read() - watched.before;
         free(end.session.id, watched);
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - end.session.started).count();
@@ -338,8 +338,8 @@ cli::Report Rtsp::sessions() const {
                     flow::Participant::Voice said{0, viewer->feedback->packets.read(), viewer->feedback->lost.read()};
                     if (watched.shared) said = voice_of(id, watched);
                     s.tracks.push_back({track, viewer->leg.name().substr(sizeof "rtsp:" - 1), watched.port,
-                                        viewer->leg.rtp->packets.read(), viewer->leg.rtp->bytes.read(), said.packets,
-                                        said.lost});
+                                        viewer->leg.state->packets.read(), viewer->leg.state->bytes.read(),
+                                        said.packets, said.lost});
                 }
         all.push_back(std::move(s));
     }

@@ -7,16 +7,16 @@
 namespace penstock {
 
 rtsp::Answer Rtsp::grant_by_multicast(const rtsp::Setup& setup, const mesh::Track& track) {
-    const auto known =
-        std::ranges::find_if(track.viewers, [&](const mesh::Viewer* viewer) { return groups_->has(viewer->id); });
-    const auto viewer =
-        known == track.viewers.end() ? open_group(setup, track) : std::expected<uint64_t, rtsp::Refusal>((*known)->id);
+    const auto known = std::ranges::find_if(track.extras().viewers,
+                                            [&](const mesh::Viewer* viewer) { return groups_->has(viewer->id); });
+    const auto viewer = known == track.extras().viewers.end() ? open_group(setup, track)
+                                                              : std::expected<uint64_t, rtsp::Refusal>((*known)->id);
     if (!viewer) return viewer.error();
     groups_->join(*viewer, setup.session);
     const mesh::Output& leg = around_.mesh.viewer(*viewer)->leg;
     const uint16_t port = leg.to.rtp.port;
     watched_[setup.session][track.name] = {
-        .viewer = *viewer, .port = port, .shared = true, .before = leg.rtp->packets.read(), .at = setup.viewer.ip};
+        .viewer = *viewer, .port = port, .shared = true, .before = leg.state->packets.read(), .at = setup.viewer.ip};
     Audience& there = audiences_[{*viewer, setup.viewer.ip}];
     there.is = around_.mesh.participate(*viewer, setup.viewer.ip);
     there.voices.join(setup.session);

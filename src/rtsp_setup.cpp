@@ -37,7 +37,7 @@ rtsp::Answer Rtsp::grant_unicast(const rtsp::Setup& setup, const mesh::Track& tr
     // Of two sessions that have the same port at the viewer one is left over, of a player that was killed: nobody can
     // listen there twice.
     const Endpoint to{setup.viewer.ip, setup.wanted.client_port->rtp};
-    for (const mesh::Viewer* other : track.viewers)
+    for (const mesh::Viewer* other : track.extras().viewers)
         if (other->leg.to.rtp == to) server_.end(sessions_of_.at(other->id), rtsp::EndReason::replaced);
     const auto port = take_port(setup.local);
     if (!port) return refuse_ports(setup);

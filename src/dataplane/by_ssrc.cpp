@@ -11,7 +11,7 @@ using flow::Flow;
 // Null: of neither.
 const Flow* Worker::flow_by_ssrc(const rte_mbuf* m, const Classified& in, const Flow& f) const noexcept {
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
-    const flow::BySsrc& by = *f.by_ssrc;
+    const flow::BySsrc& by = *f.more->by_ssrc;
     if (payload.size() < 12 || rtp::protocol_of(payload) != rtp::Protocol::rtp) {
         const bool second = payload.size() >= 8 && by.path_of(wire::load32(&payload[4])) == 1u;
         return by.flows[second ? 1 : 0];
@@ -20,7 +20,7 @@ const Flow* Worker::flow_by_ssrc(const rte_mbuf* m, const Classified& in, const 
     const auto type = static_cast<uint8_t>(wire::load8(&payload[1]) & 0x7f);
     if (f.payload_type != Flow::kAnyPayloadType && type != f.payload_type) {
         const auto takes = [&](const Flow& path) {
-            return (path.retransmits && path.retransmission->rtx[path.second_path] == type) ||
+            return (path.retransmits && path.more->retransmission->rtx[path.second_path] == type) ||
                    (path.has_fec && path.repair.payload_type == type);
         };
         return by.flows[!takes(*by.flows[0]) && takes(*by.flows[1]) ? 1 : 0];

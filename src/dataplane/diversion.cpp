@@ -35,8 +35,9 @@ static_assert(sizeof(Note) <= kHeaderRoom - RTE_PKTMBUF_HEADROOM);
 void Worker::divert(rte_mbuf* m, std::span<const std::byte> packet, const Flow& f) noexcept {
     ledger_.tx_wanted++;
     if (rte_mbuf* note = rte_pktmbuf_alloc(plan_.pools.header)) [[likely]] {
-        new (rte_pktmbuf_mtod(note, void*)) Note{f.feed, f.watched ? f.continuity->restarts() : 0, packet.data(),
-                                                 static_cast<uint16_t>(packet.size()), f.kind == flow::Kind::rtcp};
+        new (rte_pktmbuf_mtod(note, void*))
+            Note{f.more->feed, f.watched ? f.more->continuity->restarts() : 0, packet.data(),
+                 static_cast<uint16_t>(packet.size()), f.kind == flow::Kind::rtcp};
         rte_mbuf_refcnt_update(m, 1);
         note->next = m;
         note->nb_segs = 2;

@@ -39,7 +39,7 @@ void Worker::fetch_encoders(std::span<const Flow* const> flows) const noexcept {
     if (table_->encoders() <= kNear) return;
     const auto each = [&](auto fetch) {
         for (const Flow* const f : flows)
-            if (f != nullptr && f->has_fec && f->owner == plan_.id) fetch(f->fec);
+            if (f != nullptr && f->has_fec && f->owner == plan_.id) fetch(f->more->fec);
     };
     each([](const flow::Fec* fec) { rte_prefetch0(fec); });
     each([](const flow::Fec* fec) { rte_prefetch0(fec->repairs.data()); });
@@ -55,14 +55,15 @@ void Worker::fetch_for_fec(const rte_mbuf* m, const Classified& in, const Flow& 
     const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f.kind != flow::Kind::rtp || f.owner != plan_.id || packet.size() < rtp::fec::kMediaHeader) return;
     rtp::fec::fetch_lines(packet.data(), packet.size());
-    if (f.fec->decoder != nullptr) f.fec->decoder->fetch(packet);
+    const flow::Fec& fec = *f.more->fec;
+    if (fec.decoder != nullptr) fec.decoder->fetch(packet);
     if (table_->encoders() <= kNear) return;
-    for (const flow::RepairRenditions& r : f.fec->repairs) r.encoder->fetch_sums(packet);
+    for (const flow::RepairRenditions& r : fec.repairs) r.encoder->fetch_sums(packet);
 }
 
 // A valid media packet that was counted for its path and is the first of its number by any path.
 void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& arrived, const Flow& f) noexcept {
-    const flow::Fec& fec = *f.fec;
+    const flow::Fec& fec = *f.more->fec;
     Classified in = arrived;
     const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (fec.decoder != nullptr && !fec.decoder->media(packet)) {
@@ -81,11 +82,11 @@ void Worker::take_with_fec(const RxQueue& from, rte_mbuf* m, const Classified& a
 
 // A packet of a track with FEC whose turn it is, as it arrived.
 void Worker::leave(const RxQueue& from, rte_mbuf* m, Classified in, const Flow& f) noexcept {
-    const flow::Fec& fec = *f.fec;
+    const flow::Fec& fec = *f.more->fec;
     const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     Repairs repairs;
     protect(fec, packet, repairs);
-    if (f.counts) f.sent->count(packet);
+    if (f.counts) f.more->sent->count(packet);
     if (fec.renumbers) send_renumbered(fec, packet, in);
     const auto audience = f.watched ? go_on(m, in, f, rtp::Continuity::Came::by_itself) : flow::Audience::all;
     settle(m, in, f, audience);
@@ -95,7 +96,7 @@ void Worker::leave(const RxQueue& from, rte_mbuf* m, Classified in, const Flow& 
 
 // RTP of another type than the media's: repair that shares their port, or nothing of ours.
 void Worker::take_other_type(rte_mbuf* m, const Classified& in, const Flow& f, const rtp::Header& header) noexcept {
-    if (f.retransmits && f.retransmission->rtx[f.second_path] == header.payload_type()) return take_rtx(m, in, f);
+    if (f.retransmits && f.more->retransmission->rtx[f.second_path] == header.payload_type()) return take_rtx(m, in, f);
     if (!f.has_fec || header.payload_type() != f.repair.payload_type) return drop(m, Drop::rtp_payload_type, &f);
     if (f.repair.among_media)  // it has a number of the media's: missing, it would be lost
         f.path->reception.receive(header.sequence(), header.timestamp(), header.ssrc(), in.payload_size, now_,
@@ -105,14 +106,14 @@ void Worker::take_other_type(rte_mbuf* m, const Classified& in, const Flow& f, c
 
 void Worker::take_repair(rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     ledger_.repair++;
-    f.fec->decoder->repair(f.repair, bytes_of(m).subspan(in.payload_offset, in.payload_size));
+    f.more->fec->decoder->repair(f.repair, bytes_of(m).subspan(in.payload_offset, in.payload_size));
     send_recovered(in, f);
     rte_pktmbuf_free(m);
 }
 
 // Each recovered packet goes where a received one goes. It was not received, so it is in tx_wanted only.
 void Worker::send_recovered(const Classified& in, const Flow& f) noexcept {
-    const flow::Fec& fec = *f.fec;
+    const flow::Fec& fec = *f.more->fec;
     while (const auto recovered = fec.decoder->recover()) {
         if (f.merge != nullptr && !f.merge->recovered(wire::load16(&(*recovered)[2]), wire::load32(&(*recovered)[4])))
             continue;
@@ -137,10 +138,10 @@ void Worker::mend(const Classified& like, const Flow& f, std::span<const std::by
 void Worker::depart(rte_mbuf* m, std::span<const std::byte> packet, Classified in, const Flow& f,
                     flow::PayloadSum sum) noexcept {
     static const flow::Fec kNone;
-    const flow::Fec& fec = f.has_fec ? *f.fec : kNone;
+    const flow::Fec& fec = f.has_fec ? *f.more->fec : kNone;
     Repairs repairs;
     protect(fec, packet, repairs);
-    if (f.counts) f.sent->count(packet);
+    if (f.counts) f.more->sent->count(packet);
     if (fec.renumbers) send_renumbered(fec, packet, in);
     if (m == nullptr) [[unlikely]] {
         if (f.keeps && !f.watched) keep(packet, in, f, flow::Audience::all);
@@ -191,7 +192,7 @@ void Worker::send_renumbered(const flow::Fec& fec, std::span<const std::byte> pa
 void Worker::send_renumbered_rtcp(const rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
     const auto came = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     std::array<std::byte, kPacketRoom> room;
-    for (const flow::RepairRenditions& repair : f.fec->repairs) {
+    for (const flow::RepairRenditions& repair : f.more->fec->repairs) {
         if (!repair.encoder->renumbers()) continue;
         std::memcpy(room.data(), came.data(), came.size());
         const auto rtcp = std::span{room}.first(came.size());
@@ -201,7 +202,7 @@ void Worker::send_renumbered_rtcp(const rte_mbuf* m, const Classified& in, const
             wire::store32(at + 16, repair.sent->packets());
             wire::store32(at + 20, repair.sent->octets());
         });
-        send_made(repair.rtcp, {}, rtcp, in);
+        send_made_rtcp(repair.media, rtcp, in);
     }
 }
 

@@ -51,7 +51,7 @@ void name(rtp::RtcpWriter& writer, uint32_t ssrc, const PathState& path) {
 
 // Under which receivers know the media.
 uint32_t media_ssrc(const Flow& track) noexcept {
-    return track.watched ? track.continuity->ssrc().value_or(0) : track.ssrc();
+    return track.watched ? track.more->continuity->ssrc().value_or(0) : track.ssrc();
 }
 
 // What a receiver says of the media; if nothing, of whatever it reports on first. One that gets packets once more
@@ -76,14 +76,14 @@ Endpoint sender_endpoint(const rte_mbuf* m, const Classified& in) noexcept {
 // Of a receiver: receiver reports, requests, and what players send to open the way through a NAT, which need not be RTP
 // at all. All of it says that the receiver is there.
 void Worker::hear(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
-    const flow::Watching* const viewer = f.watching;
+    const flow::Watching* const viewer = f.more->watching;
     if (viewer != nullptr && viewer->participants != nullptr) return hear_in_group(m, in, f);
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     const bool rtcp = rtp::protocol_of(payload) == rtp::Protocol::rtcp;
     if (rtcp && !rtp::valid_rtcp(payload)) return drop(m, Drop::rtcp_invalid, &f);
     const Flow* const track =
         viewer != nullptr ? table_->find(viewer->track, viewer->track_sender, viewer->track_port) : &f;
-    const flow::Retransmission* const kept = track != nullptr ? track->retransmission : nullptr;
+    const flow::Retransmission* const kept = track != nullptr ? track->more->retransmission : nullptr;
     const Endpoint who = viewer != nullptr ? Endpoint{f.sender, viewer->sender_port} : sender_endpoint(m, in);
     const flow::Receiver* const receiver = kept != nullptr ? kept->find(who) : nullptr;
     flow::Feedback* const feedback = viewer != nullptr     ? viewer->feedback
@@ -133,7 +133,7 @@ void Worker::serve(std::span<const std::byte> rtcp, const Flow& track, const flo
                    flow::Feedback& feedback) noexcept {
     const uint32_t media = media_ssrc(track);
     // Who gets packets once more may ask for either.
-    const uint32_t again = track.repetition != nullptr ? flow::Repeat::ssrc_for(media) : media;
+    const uint32_t again = track.more->repetition != nullptr ? flow::Repeat::ssrc_for(media) : media;
     rtp::each_packet(rtcp, [&](const rtp::RtcpPacket& packet) {
         if (rtp::asks_key_frame(packet, media) || rtp::asks_key_frame(packet, again)) {
             feedback.key_frames.add();
@@ -151,12 +151,12 @@ void Worker::serve(std::span<const std::byte> rtcp, const Flow& track, const flo
 }
 
 void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const flow::Receiver& receiver) noexcept {
-    const flow::Retransmission& of = *track.retransmission;
+    const flow::Retransmission& of = *track.more->retransmission;
     flow::Feedback& feedback = *receiver.feedback;
     // Where there are outputs the ring has what they were sent.
     std::optional<rtp::Continuity::Original> original;
-    if (track.watched && track.has_outputs && track.continuity->ssrc() == ssrc)
-        original = track.continuity->original(sequence);
+    if (track.watched && track.has_outputs && track.more->continuity->ssrc() == ssrc)
+        original = track.more->continuity->original(sequence);
     const auto* kept = of.ring == nullptr || receiver.numbered_anew ? nullptr
                        : original                                   ? of.ring->find(original->sequence, original->ssrc)
                                                                     : of.ring->find(sequence, ssrc);
@@ -196,7 +196,7 @@ void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const f
 
 // A packet of the track is about to leave as `packet`, which lies in `m`.
 void Worker::hold(rte_mbuf* m, std::span<const std::byte> packet, const Classified& in, const Flow& f) noexcept {
-    flow::PacketRing* const ring = f.retransmission->ring;
+    flow::PacketRing* const ring = f.more->retransmission->ring;
     if (ring == nullptr) return;
     const uint16_t sequence = wire::load16(&packet[2]);
     rte_mbuf_refcnt_update(m, 1);
@@ -207,7 +207,7 @@ void Worker::hold(rte_mbuf* m, std::span<const std::byte> packet, const Classifi
 
 // A packet of the track that is new, however it came: what is missing is asked for.
 void Worker::follow_numbers(std::span<const std::byte> packet, const Flow& f) noexcept {
-    const flow::Retransmission& r = *f.retransmission;
+    const flow::Retransmission& r = *f.more->retransmission;
     rtp::Asking* const asking = r.asking;
     if (asking == nullptr) return;
     asking->arrived(wire::load16(&packet[2]), wire::load32(&packet[8]), now_);
@@ -278,7 +278,7 @@ void Worker::hear_source(const RxQueue& from, const rte_mbuf* m, const Classifie
 // left. Its times are the source's, as those of the packets are.
 void Worker::restate(rte_mbuf* m, Classified& in, const Flow& f) noexcept {
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
-    rtp::each_restated(payload, f.path->reception.ssrc(), f.ssrc(), f.sent->packets(), f.sent->octets(),
+    rtp::each_restated(payload, f.path->reception.ssrc(), f.ssrc(), f.more->sent->packets(), f.more->sent->octets(),
                        [&](size_t at, uint32_t word) { alter32(m, in, at, word); });
 }
 
@@ -290,15 +290,16 @@ void Worker::follow(const flow::Table& table) noexcept {
 }
 
 // RFC 3550 section 6.6. The source is told by us, the receivers in the name of the source, unless it told them.
-void Worker::farewell(const Flow& f) noexcept {
+void Worker::farewell(const Flow& media) noexcept {
     now_ = clock_now();
+    const Flow f = media.of_rtcp();
     PathState& path = *f.path;
     flow::Upstream& up = path.upstream;
     if (up.reached() && up.reports.read() != 0) tell(path, [&](rtp::RtcpWriter& w) { w.bye(up.ssrc); });
     const uint32_t ssrc = f.ssrc();
     if (f.second_path || ssrc == 0 || path.ended()) return;
-    if (f.leg_count == 0 && !f.spread && !f.diverted && !f.has_fec) return;
-    const uint32_t seen = f.watched ? f.continuity->ssrc().value_or(ssrc) : ssrc;
+    if (f.leg_count == 0 && f.joining().empty() && !f.spread && !f.diverted && !f.has_fec) return;
+    const uint32_t seen = f.watched ? f.more->continuity->ssrc().value_or(ssrc) : ssrc;
     if (seen == ssrc || !f.has_outputs) return take_leave(f, seen, flow::Audience::all);
     take_leave(f, ssrc, flow::Audience::outputs);
     take_leave(f, seen, flow::Audience::viewers);
@@ -319,9 +320,8 @@ void Worker::take_leave(const Flow& f, uint32_t ssrc, flow::Audience audience) n
     Classified like;
     like.ttl = flow::Upstream::kTtl;
     if (f.has_fec && audience != flow::Audience::viewers) send_renumbered_rtcp(m, made(like, bytes.size()), f);
-    if (f.repetition != nullptr && audience != flow::Audience::viewers) repeat_rtcp(bytes, like, f);
-    if (f.leg_count == 0 && !f.spread) return rte_pktmbuf_free(m);
-    deliver(m, made(like, bytes.size()), f, {wire::sum16(bytes), true}, audience);
+    if (f.more->repetition != nullptr && audience != flow::Audience::viewers) repeat_rtcp(bytes, like, f);
+    deliver_rtcp(m, made(like, bytes.size()), f, {wire::sum16(bytes), true}, audience);
 }
 
 // Whether packets come or not: the sources in one piece of the table after another, all of them twice a second, are
@@ -402,9 +402,9 @@ void Worker::take_rtx(rte_mbuf* m, const Classified& in, const Flow& f) noexcept
     ledger_.repair++;
     const auto misses = [&] {
         const uint16_t sequence = wire::load16(&(*packet)[2]);
-        return f.retransmission->asking->misses(sequence) &&
+        return f.more->retransmission->asking->misses(sequence) &&
                f.merge->recovered(sequence, wire::load32(&(*packet)[4])) &&
-               !(f.has_fec && f.fec->decoder != nullptr && !f.fec->decoder->media(*packet));
+               !(f.has_fec && f.more->fec->decoder != nullptr && !f.more->fec->decoder->media(*packet));
     };
     if (packet && misses()) mend(in, f, *packet);
     rte_pktmbuf_free(m);

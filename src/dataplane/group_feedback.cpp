@@ -21,7 +21,7 @@ uint32_t ssrc_of(std::span<const std::byte> rtcp) noexcept { return rtcp.size() 
 // What receivers of a group ask to be sent again, all would get: that is not done. A key frame is for all.
 void Worker::hear_in_group(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept {
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
-    const flow::Watching& group = *f.watching;
+    const flow::Watching& group = *f.more->watching;
     flow::Participant* const who = group.participants->find(flow::sender_of(bytes_of(m), in));
     if (who == nullptr) return drop(m, Drop::no_flow, &f);
     if (rtp::protocol_of(payload) != rtp::Protocol::rtcp || !rtp::valid_rtcp(payload))

@@ -19,6 +19,7 @@ constexpr uintptr_t kPage = uintptr_t{2} << 20;
 
 void put_heap_on_huge_pages() noexcept {
     mallopt(M_MMAP_THRESHOLD, kLargestOnHeap);
+    mallopt(M_MXFAST, 0);  // what is left before pieces that begin cache lines joins its neighbours, and is used
     mallopt(M_TOP_PAD, kReserve);
     void* volatile piece = std::malloc(size_t{1} << 20);  // more than the heap has: it grows by the reserve
     std::free(piece);

@@ -23,10 +23,11 @@ constexpr unsigned kMostAll = 64, kMostEach = 8;
 // `packet` is about to leave.
 void Worker::keep(std::span<const std::byte> packet, const flow::Classified& in, const flow::Flow& f,
                   flow::Audience audience) noexcept {
-    if (f.repetition && audience != flow::Audience::viewers) f.repetition->repeat->keep(packet, in.ttl, in.tos, now_);
-    if (!f.late || audience == flow::Audience::outputs) return;
-    const flow::Late& late = *f.late;
-    const uint64_t restarts = f.watched ? f.continuity->restarts() : 0;
+    if (f.more->repetition && audience != flow::Audience::viewers)
+        f.more->repetition->repeat->keep(packet, in.ttl, in.tos, now_);
+    if (!f.more->late || audience == flow::Audience::outputs) return;
+    const flow::Late& late = *f.more->late;
+    const uint64_t restarts = f.watched ? f.more->continuity->restarts() : 0;
     const auto number = late.history->keep(packet, in.ttl, in.tos, now_, restarts);
     for (size_t i = 0; i < late.joins.size(); i++)
         if (late.joins[i]->takes(*late.history, number, now_)) send_kept(packet, f, i);
@@ -42,9 +43,9 @@ void Worker::serve_late() noexcept {
     for (size_t i = 0; i < flows.size(); i++) {
         const flow::Flow& f = *flows[(i + late_turns_) % flows.size()];
         if (f.owner != plan_.id) continue;
-        if (f.repetition) left -= repeat(*f.repetition, left);
-        if (!f.late) continue;
-        const size_t joins = f.late->joins.size();
+        if (f.more->repetition) left -= repeat(*f.more->repetition, left);
+        if (!f.more->late) continue;
+        const size_t joins = f.more->late->joins.size();
         for (size_t j = 0; j < joins && left != 0; j++)
             left -= serve_late(f, (j + late_turns_) % joins, std::min(left, kMostEach));
     }
@@ -52,7 +53,7 @@ void Worker::serve_late() noexcept {
 }
 
 unsigned Worker::serve_late(const flow::Flow& f, size_t join, unsigned most) noexcept {
-    const flow::Late& late = *f.late;
+    const flow::Late& late = *f.more->late;
     for (unsigned sent = 0; sent < most; sent++) {
         const auto packet = late.joins[join]->next(*late.history, now_);
         if (packet.empty()) return sent;
@@ -62,7 +63,7 @@ unsigned Worker::serve_late(const flow::Flow& f, size_t join, unsigned most) noe
 }
 
 void Worker::send_kept(std::span<const std::byte> packet, const flow::Flow& f, size_t join) noexcept {
-    const flow::Late& late = *f.late;
+    const flow::Late& late = *f.more->late;
     if (join == late.joining.legs.size()) return divert_kept(packet, f);
     late.joins[join]->first().note(wire::load16(&packet[2]), wire::load32(&packet[4]));
     const std::span leg{&late.joining.legs[join], 1};
@@ -82,8 +83,8 @@ void Worker::send_kept(std::span<const std::byte> packet, const flow::Flow& f, s
 // No leg of the track's own: it was kept for those who are to have it from there, or those who are numbered anew had
 // it, or else it is lost.
 void Worker::nobody_else(rte_mbuf* m, const flow::Flow& f) noexcept {
-    const bool kept = f.late && !f.late->joins.empty();
-    if (!kept && !(f.has_fec && f.fec->renumbers)) return drop(m, Drop::no_leg, &f);
+    const bool kept = f.more->late && !f.more->late->joins.empty();
+    if (!kept && !(f.has_fec && f.more->fec->renumbers)) return drop(m, Drop::no_leg, &f);
     ledger_.forwarded++;
     rte_pktmbuf_free(m);
 }

@@ -24,7 +24,7 @@ constexpr uint64_t kEvery = (uint64_t{1} << 32) / 4000;
 
 // Whose turn it is: those that leave before this one leave meanwhile.
 Turn Worker::turn_of(std::span<const std::byte> packet, const Flow& f) noexcept {
-    const flow::Delay& delay = *f.delay;
+    const flow::Delay& delay = *f.more->delay;
     const auto leave = [&](const Reorder::Packet& held) { depart(held, f); };
     if (delay.former != nullptr) [[unlikely]]
         delay.former->release(Reorder::kNever, leave);
@@ -67,7 +67,7 @@ bool Worker::in_turn(rte_mbuf* m, const Classified& in, const Flow& f, flow::Pay
 }
 
 void Worker::put_aside(rte_mbuf* m, const Classified& in, const Flow& f, flow::PayloadSum sum) noexcept {
-    Reorder& reorder = *f.delay->reorder;
+    Reorder& reorder = *f.more->delay->reorder;
     reorder.hold({m, sum, in.ttl, in.tos}, now_, give_back);
     if (runs_low(plan_.pools.packet)) [[unlikely]]
         reorder.cut_short([&](const Reorder::Packet& held) { depart(held, f); });
@@ -76,8 +76,8 @@ void Worker::put_aside(rte_mbuf* m, const Classified& in, const Flow& f, flow::P
 
 // After a packet that had its turn.
 void Worker::release(const Flow& f) noexcept {
-    if (f.delay->reorder != nullptr)
-        f.delay->reorder->release(now_, [&](const Reorder::Packet& held) { depart(held, f); });
+    if (f.more->delay->reorder != nullptr)
+        f.more->delay->reorder->release(now_, [&](const Reorder::Packet& held) { depart(held, f); });
 }
 
 void Worker::depart(const Reorder::Packet& held, const Flow& f) noexcept {
@@ -98,10 +98,10 @@ void Worker::release_due() noexcept {
     for (const Flow* const f : table_->delayed()) {
         if (f->owner != plan_.id) continue;
         const auto leave = [&](const Reorder::Packet& held) { depart(held, *f); };
-        if (f->delay->former != nullptr) f->delay->former->release(Reorder::kNever, leave);
-        if (f->delay->reorder == nullptr) continue;
-        f->delay->reorder->release(now_, leave);
-        next = std::min(next, f->delay->reorder->due());
+        if (f->more->delay->former != nullptr) f->more->delay->former->release(Reorder::kNever, leave);
+        if (f->more->delay->reorder == nullptr) continue;
+        f->more->delay->reorder->release(now_, leave);
+        next = std::min(next, f->more->delay->reorder->due());
     }
     next_release_ = std::max(next, now_ + kEvery);
     if (next == Reorder::kNever) next_release_ = next;

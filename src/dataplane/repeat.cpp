@@ -35,7 +35,7 @@ unsigned Worker::repeat(const flow::Repetition& repetition, unsigned most) noexc
 // RTCP about the media as it leaves, for those who get it twice. RFC 7198 section 3.1: the duplicate has reports of its
 // own, with its own counts and the same CNAME.
 void Worker::repeat_rtcp(std::span<const std::byte> rtcp, const Classified& in, const Flow& f) noexcept {
-    const flow::Repetition& repetition = *f.repetition;
+    const flow::Repetition& repetition = *f.more->repetition;
     const uint32_t ssrc = f.ssrc();
     std::array<std::byte, kPacketRoom> room;
     if (rtp::sender_of(rtcp) != ssrc || rtcp.size() > room.size()) return;
@@ -43,7 +43,7 @@ void Worker::repeat_rtcp(std::span<const std::byte> rtcp, const Classified& in, 
     const flow::Sent& sent = repetition.repeat->sent;
     rtp::each_restated(rtcp, ssrc, flow::Repeat::ssrc_for(ssrc), sent.packets(), sent.octets(),
                        [&](size_t at, uint32_t word) { wire::store32(&room[at], word); });
-    send_made(repetition.rtcp, {}, std::span{room}.first(rtcp.size()), in);
+    send_made_rtcp(repetition.to, std::span{room}.first(rtcp.size()), in);
 }
 
 }  // namespace penstock::dataplane

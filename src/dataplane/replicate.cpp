@@ -49,13 +49,7 @@ void Worker::replicate(const RxQueue& from, rte_mbuf* m, const Classified& in, c
         return rte_pktmbuf_free(m);
     }
     ledger_.forwarded++;
-    const bool anew = from.partial_checksums || (in.udp_checksum == 0 && f.needs_checksum);
-    const auto sum = anew ? flow::sum_from_payload(bytes_of(m), in) : flow::sum_from_checksum(bytes_of(m), in);
-
-    // From here on the mbuf holds the payload alone.
-    m->data_off = static_cast<uint16_t>(m->data_off + in.payload_offset);
-    m->data_len = in.payload_size;
-    m->pkt_len = in.payload_size;
+    const auto sum = unwrap(from, m, in, f.needs_checksum);
     if (f.leg_count == 1 && !f.spread && audience == flow::Audience::all) {  // the usual relay: two calls less
         ledger_.tx_wanted++;
         if (makes_trains({f.legs, 1})) [[unlikely]]
@@ -137,7 +131,7 @@ void Worker::send_in_place(rte_mbuf* m, const Classified& in, const Leg& leg, fl
     m->pkt_len = m->data_len;
     m->ol_flags = 0;
     flow::write_header(rte_pktmbuf_mtod(m, std::byte*), leg, in, sum);
-    plan_.tx[leg.tx_port].add(m, leg.state, ip_size(leg, in), ledger_);
+    plan_.tx[leg.tx_port].add(m, leg, ip_size(leg, in), ledger_);
 }
 
 void Worker::send_shared(rte_mbuf* payload, const Classified& in, std::span<const Leg> legs,
@@ -164,7 +158,7 @@ void Worker::send_shared(rte_mbuf* payload, const Classified& in, std::span<cons
             m->nb_segs = 2;
             m->next = payload;
             flow::write_header(rte_pktmbuf_mtod(m, std::byte*), leg, in, sum);
-            plan_.tx[leg.tx_port].add(m, leg.state, ip_size(leg, in), ledger_);
+            plan_.tx[leg.tx_port].add(m, leg, ip_size(leg, in), ledger_);
         }
     }
 }
@@ -192,7 +186,7 @@ void Worker::send_copies(rte_mbuf* payload, const Classified& in, std::span<cons
             auto* to = rte_pktmbuf_mtod(m, std::byte*);
             flow::write_header(to, leg, in, sum);
             std::memcpy(to + leg.header_size, bytes, in.payload_size);
-            plan_.tx[leg.tx_port].add(m, leg.state, ip_size(leg, in), ledger_);
+            plan_.tx[leg.tx_port].add(m, leg, ip_size(leg, in), ledger_);
         }
     }
 }
@@ -223,6 +217,10 @@ void Worker::refuse_all(const flow::Flow& f, const Classified& in, flow::Audienc
         const Drop why = shard.worker == plan_.id ? Drop::no_buffer : Drop::shard_full;
         refuse(legs.shareable, why, nullptr, in, {});
         refuse(legs.others, why, nullptr, in, {});
+    }
+    if (f.kind == flow::Kind::rtcp && audience != flow::Audience::outputs) {
+        ledger_.tx_wanted += f.joining().size();
+        refuse(f.joining(), Drop::no_buffer, nullptr, in, {});
     }
     if (!f.diverted || audience == flow::Audience::outputs) return;
     ledger_.tx_wanted++;

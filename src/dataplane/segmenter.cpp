@@ -106,7 +106,7 @@ void Segmenter::account(const Message& message, std::span<Held* const> packets, 
         counters_.bytes.add(bytes + packets.size() * leg.l3_offset);
         ledger.sent += packets.size();
     } else {
-        leg.state->drop(why).add(packets.size());
+        leg.state->drop(why).add(static_cast<uint32_t>(packets.size()));
         ledger[why] += packets.size();
     }
     if (tap_ != nullptr) [[unlikely]]

@@ -18,10 +18,11 @@ namespace {
 struct Share {
     flow::Classified in;
     flow::PayloadSum sum;
-    flow::Key key;  // of the flow; RTCP that came muxed has another than the packet
+    flow::Key key;  // of the flow; RTCP has another
     Ip sender;
     uint16_t rx_port = 0;
     flow::Audience audience = flow::Audience::all;
+    bool rtcp = false;
     uint32_t legs = 0;  // in the shard, as the owner saw it
 };
 static_assert(sizeof(Share) <= kHeaderRoom - RTE_PKTMBUF_HEADROOM);
@@ -30,12 +31,14 @@ static_assert(sizeof(Share) <= kHeaderRoom - RTE_PKTMBUF_HEADROOM);
 
 void Worker::share_out(rte_mbuf* payload, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum,
                        flow::Audience audience) noexcept {
+    const bool rtcp = f.kind == flow::Kind::rtcp;
+    const auto full = [&](std::span<const flow::Leg> legs) { refuse(legs, Drop::shard_full, payload, in, sum); };
     for (const flow::Shard& shard : f.rendition->others()) {
         const flow::Legs legs = f.rendition->legs_of(shard, audience);
         const auto count = static_cast<uint32_t>(legs.size());
         if (count == 0) continue;
         if (rte_mbuf* m = rte_pktmbuf_alloc(plan_.pools.header)) [[likely]] {
-            new (rte_pktmbuf_mtod(m, void*)) Share{in, sum, f.key, f.sender, f.rx_port, audience, count};
+            new (rte_pktmbuf_mtod(m, void*)) Share{in, sum, f.key, f.sender, f.rx_port, audience, rtcp, count};
             rte_mbuf_refcnt_update(payload, 1);
             m->next = payload;
             m->nb_segs = 2;
@@ -46,8 +49,7 @@ void Worker::share_out(rte_mbuf* payload, const flow::Classified& in, const flow
             rte_pktmbuf_free(m);
         }
         ledger_.tx_wanted += count;
-        refuse(legs.shareable, Drop::shard_full, payload, in, sum);
-        refuse(legs.others, Drop::shard_full, payload, in, sum);
+        for (const auto part : {legs.shareable, legs.others}) rtcp ? flow::each_rtcp_leg(part, full) : full(part);
     }
 }
 
@@ -66,8 +68,13 @@ void Worker::serve_shares() noexcept {
             for (const flow::Shard& shard : f->rendition->others())
                 if (shard.worker == plan_.id) mine = &shard;
         if (mine != nullptr) [[likely]] {
-            ledger_.tx_wanted += f->rendition->legs_of(*mine, share.audience).size();
-            send(m->next, share.in, *f->rendition, *mine, share.sum, share.audience);
+            const flow::Legs legs = f->rendition->legs_of(*mine, share.audience);
+            if (share.rtcp) {
+                for (const auto part : {legs.shareable, legs.others}) send_rtcp(m->next, share.in, part, share.sum);
+            } else {
+                ledger_.tx_wanted += legs.size();
+                send(m->next, share.in, *f->rendition, *mine, share.sum, share.audience);
+            }
         } else {
             ledger_.tx_wanted += share.legs;
             ledger_[Drop::leg_gone] += share.legs;

@@ -31,7 +31,7 @@ public:
     int fd() const noexcept { return fd_; }
     void set_mac(const Mac& mac) noexcept;  // what the NIC has by now
     void set_carrier(bool on) noexcept;     // as the NIC has a link or not: routes and programs see it
-    bool carry() noexcept;  // one round both ways; whether anything moved
+    bool carry() noexcept;                  // one round both ways; whether anything moved
 
     Counter lost_to_kernel;    // the TAP did not take it. Written by the twin thread
     Counter lost_from_kernel;  // no mbuf, or the ring is full. Written by the twin thread

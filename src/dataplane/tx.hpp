@@ -11,7 +11,7 @@
 #include "dataplane/port_set.hpp"
 #include "flow/capture.hpp"
 #include "flow/ledger.hpp"
-#include "flow/state.hpp"
+#include "flow/leg.hpp"
 
 namespace penstock::dataplane {
 
@@ -40,9 +40,9 @@ public:
     }
 
     // Takes the mbuf. `bytes` of IP go to the leg's account when the driver takes the packet.
-    void add(rte_mbuf* m, flow::LegState* leg, uint32_t bytes, flow::Ledger& ledger) noexcept {
+    void add(rte_mbuf* m, const flow::Leg& leg, uint32_t bytes, flow::Ledger& ledger) noexcept {
         burst_[size_] = m;
-        account_[size_] = {leg, bytes};
+        account_[size_] = {leg.state, bytes, leg.rtcp};
         if (++size_ == kBurst) flush(ledger);
     }
     void flush(flow::Ledger& ledger) noexcept {
@@ -53,6 +53,7 @@ private:
     struct Account {
         flow::LegState* leg;
         uint32_t bytes;
+        bool rtcp;
     };
 
     void send(flow::Ledger& ledger) noexcept {
@@ -62,10 +63,7 @@ private:
         // A driver may take part of a burst only; it is offered the rest as long as it takes something.
         for (uint16_t taken = up_; taken != 0 && sent != size_; sent = static_cast<uint16_t>(sent + taken))
             taken = offer(&burst_[sent], static_cast<uint16_t>(size_ - sent));
-        for (uint16_t i = 0; i < sent; i++) {
-            account_[i].leg->packets.add();
-            account_[i].leg->bytes.add(account_[i].bytes);
-        }
+        for (uint16_t i = 0; i < sent; i++) account_[i].leg->sent(account_[i].rtcp, account_[i].bytes);
         ledger.sent += sent;
         if (tap_ != nullptr) [[unlikely]]
             capture_taken(sent);

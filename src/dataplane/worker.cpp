@@ -195,8 +195,11 @@ void Worker::receive(const RxQueue& from, std::span<rte_mbuf*> burst) noexcept {
         if (seen[i].verdict != flow::Verdict::media) continue;
         flows[i] = table_->match(slots[i], seen[i].hash, seen[i].key, from.port,
                                  [&] { return flow::sender_of(bytes_of(burst[i]), seen[i]); });
+        if (flows[i] == nullptr) [[unlikely]]
+            flows[i] = table_->match_rtcp(seen[i].key, from.port,
+                                          [&] { return flow::sender_of(bytes_of(burst[i]), seen[i]); });
         if (flows[i] == nullptr) continue;
-        rte_prefetch0(flows[i]->path);
+        rte_prefetch0(&flows[i]->path->reception);
         rte_prefetch0(flows[i]->legs);
         any_fec |= flows[i]->has_fec;
     }
@@ -257,7 +260,8 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     if (f.kind == flow::Kind::feedback) [[unlikely]]
         return hear(from, m, in, f);
     const auto protocol = rtp::protocol_of(payload);
-    if (protocol != rtp::Protocol::rtp || f.kind != flow::Kind::rtp) [[unlikely]]
+    const bool media = f.kind == flow::Kind::rtp && in.key.port == f.key.port;
+    if (protocol != rtp::Protocol::rtp || !media) [[unlikely]]
         return take_other(from, m, in, f, protocol);
     const auto header = rtp::Header::parse(payload);
     if (!header) return drop(m, reason_of(header.error()), &f);
@@ -268,9 +272,9 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     f.path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
                               rtp::in_rtp_units(now_, f.clock_rate));
     if (f.tells_sender) [[unlikely]]
-        f.path->first_sender.note(flow::sender_of(bytes_of(m), in));
+        f.path->more->first_sender.note(flow::sender_of(bytes_of(m), in));
     if (f.constant_rate) [[unlikely]]
-        f.path->mdi->receive(in.payload_size, now_, f.path->reception.counters().lost.read());
+        f.path->more->mdi.receive(in.payload_size, now_, f.path->reception.counters().lost.read());
     if (f.merge != nullptr) return take_merged(from, m, in, f, *header);
     use(from, m, in, f);
 }
@@ -278,8 +282,8 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
 // Of a track with two paths: used when it is the first copy, and under one SSRC whatever path it came by.
 void Worker::take_merged(const RxQueue& from, rte_mbuf* m, const Classified& in, const Flow& f,
                          const rtp::Header& header) noexcept {
-    switch (
-        f.merge->take(f.second_path, f.path->arrivals, header.sequence(), header.timestamp(), header.ssrc(), now_)) {
+    switch (f.merge->take(f.second_path, f.path->more->arrivals, header.sequence(), header.timestamp(), header.ssrc(),
+                          now_)) {
         case rtp::Arrival::first: break;
         case rtp::Arrival::second: ledger_.duplicate++; return rte_pktmbuf_free(m);
         case rtp::Arrival::late: return drop(m, Drop::path_late, &f);
@@ -302,7 +306,7 @@ void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const F
     if (f.delays && !in_turn(from, m, in, f)) [[unlikely]]
         return;
     if (f.counts) [[unlikely]]
-        f.sent->count(payload);
+        f.more->sent->count(payload);
     if (f.watched) [[unlikely]] {
         Classified altered = in;
         const auto audience = go_on(m, altered, f, rtp::Continuity::Came::by_itself);
@@ -320,7 +324,7 @@ void Worker::use(const RxQueue& from, rte_mbuf* m, const Classified& in, const F
 void Worker::settle(rte_mbuf* m, const Classified& in, const Flow& f, flow::Audience audience) noexcept {
     const auto packet = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f.notes_first && audience != flow::Audience::outputs) [[unlikely]]
-        f.first->note(wire::load16(&packet[2]), wire::load32(&packet[4]));
+        f.more->first->note(wire::load16(&packet[2]), wire::load32(&packet[4]));
     if (f.keeps) [[unlikely]]
         keep(packet, in, f, audience);
     if (f.retransmits && audience != flow::Audience::viewers) [[unlikely]]
@@ -343,7 +347,7 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
     f.path->rtcp_packets.add();
     f.path->rtcp_bytes.add(payload.size());
     hear_source(from, m, in, f);
-    const Flow* const other = f.by_ssrc != nullptr ? f.by_ssrc->flows[f.second_path ? 0 : 1] : nullptr;
+    const Flow* const other = f.more->by_ssrc != nullptr ? f.more->by_ssrc->flows[f.second_path ? 0 : 1] : nullptr;
     if (other != nullptr) hear_source(from, m, in, *other);  // one datagram may have reports of both
     // A path of a live-live track ends, and the other one may go on with the same SSRC: players would end, too.
     if (f.two_paths && rtp::says_bye(payload)) {
@@ -355,14 +359,14 @@ void Worker::take_other(const RxQueue& from, rte_mbuf* m, const Classified& in, 
     if (f.counts) [[unlikely]]
         restate(m, altered, f);
     if (other != nullptr) restate(m, altered, *other);
-    const Flow& to = f.kind == flow::Kind::rtcp ? f : *f.rtcp;
+    const Flow to = f.of_rtcp();
     if (to.has_fec) [[unlikely]]
         send_renumbered_rtcp(m, altered, to);
-    if (to.repetition != nullptr) [[unlikely]]
+    if (to.more->repetition != nullptr) [[unlikely]]
         repeat_rtcp(bytes_of(m).subspan(altered.payload_offset, altered.payload_size), altered, to);
     if (to.watched) [[unlikely]]
         return go_on_with_rtcp(from, m, altered, to);
-    replicate(from, m, altered, to);
+    replicate_rtcp(from, m, altered, to);
 }
 
 // A stream's packet while forwarding is stopped: its reception goes on being counted, that nobody may think it was lost
@@ -376,7 +380,8 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
     const auto payload = bytes_of(m).subspan(in.payload_offset, in.payload_size);
     if (f->kind == flow::Kind::feedback) return hear(from, m, in, *f), true;
     if (const auto header = rtp::Header::parse(payload);
-        header && f->kind == flow::Kind::rtp && rtp::protocol_of(payload) == rtp::Protocol::rtp &&
+        header && f->kind == flow::Kind::rtp && in.key.port == f->key.port &&
+        rtp::protocol_of(payload) == rtp::Protocol::rtp &&
         (f->payload_type == Flow::kAnyPayloadType || header->payload_type() == f->payload_type))
         f->path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
                                    rtp::in_rtp_units(now_, f->clock_rate));

@@ -78,6 +78,16 @@ inline std::span<const std::byte> bytes_of(const rte_mbuf* m) noexcept {
     return {rte_pktmbuf_mtod(m, const std::byte*), m->data_len};
 }
 
+// Leaves the payload alone in the mbuf. `needed`: even where the sender sent no checksum.
+inline flow::PayloadSum unwrap(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, bool needed) noexcept {
+    const bool anew = from.partial_checksums || (in.udp_checksum == 0 && needed);
+    const auto sum = anew ? flow::sum_from_payload(bytes_of(m), in) : flow::sum_from_checksum(bytes_of(m), in);
+    m->data_off = static_cast<uint16_t>(m->data_off + in.payload_offset);
+    m->data_len = in.payload_size;
+    m->pkt_len = in.payload_size;
+    return sum;
+}
+
 // The workers' clock: seconds as 32.32 fixed point, from the TSC.
 uint64_t clock_now() noexcept;
 
@@ -120,6 +130,15 @@ private:
     // The mbuf holds the payload alone: to the legs of the flow, whatever made it.
     void deliver(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum,
                  flow::Audience audience = flow::Audience::all) noexcept;
+    // RTCP of a source: rtcp.cpp. `f`: Flow::of_rtcp().
+    void replicate_rtcp(const RxQueue& from, rte_mbuf* m, const flow::Classified& in, const flow::Flow& f,
+                        flow::Audience audience = flow::Audience::all) noexcept;
+    void deliver_rtcp(rte_mbuf* m, const flow::Classified& in, const flow::Flow& f, flow::PayloadSum sum,
+                      flow::Audience audience) noexcept;
+    void send_rtcp(rte_mbuf* payload, const flow::Classified& in, std::span<const flow::Leg> legs,
+                   flow::PayloadSum sum) noexcept;
+    void send_made_rtcp(const flow::Rendition& to, std::span<const std::byte> rtcp,
+                        const flow::Classified& in) noexcept;
     // The same of a packet that was mended or has waited: it goes wherever one that arrives goes.
     void depart(rte_mbuf* m, std::span<const std::byte> packet, flow::Classified in, const flow::Flow& f,
                 flow::PayloadSum sum) noexcept;
@@ -227,7 +246,7 @@ private:
     void meet(const RxQueue& from, const rte_mbuf* m, const flow::Classified& in, const flow::Flow& f) noexcept;
     void restate(rte_mbuf* m, flow::Classified& in, const flow::Flow& f) noexcept;
     void follow(const flow::Table& table) noexcept;
-    void farewell(const flow::Flow& f) noexcept;
+    void farewell(const flow::Flow& media) noexcept;
     void take_leave(const flow::Flow& f, uint32_t ssrc, flow::Audience audience) noexcept;
     void tick() noexcept;
     void look_at(std::span<const flow::FlowPtr> flows) noexcept;  // whether their sources are to be told

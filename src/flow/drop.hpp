@@ -55,14 +55,14 @@ inline constexpr Drop kFirstTxDrop = Drop::mtu;
 inline constexpr Drop kLastLegDrop = Drop::too_slow;  // up to here they are counted leg by leg too
 
 inline constexpr std::array<std::string_view, kDrops> kDropNames{
-    "runt", "not_ip", "not_udp", "ip_header", "ip_checksum",
-    "ip_extensions", "fragment", "udp_length", "udp_checksum", "udp_checksum_zero",
-    "segmented", "no_flow", "stun", "zrtp", "dtls",
-    "turn_channel", "not_rtp", "rtp_runt", "rtp_padding", "rtp_payload_type",
-    "rtcp_invalid", "rtcp_ssrc", "path_late", "path_apart", "delay_late",
-    "stopped", "no_leg", "handover_full", "twin_full", "mtu",
-    "no_buffer", "tx_full", "port_down", "shard_full", "too_slow",
-    "leg_gone", "tcp_full"};
+    "runt",          "not_ip",    "not_udp",       "ip_header",    "ip_checksum",
+    "ip_extensions", "fragment",  "udp_length",    "udp_checksum", "udp_checksum_zero",
+    "segmented",     "no_flow",   "stun",          "zrtp",         "dtls",
+    "turn_channel",  "not_rtp",   "rtp_runt",      "rtp_padding",  "rtp_payload_type",
+    "rtcp_invalid",  "rtcp_ssrc", "path_late",     "path_apart",   "delay_late",
+    "stopped",       "no_leg",    "handover_full", "twin_full",    "mtu",
+    "no_buffer",     "tx_full",   "port_down",     "shard_full",   "too_slow",
+    "leg_gone",      "tcp_full"};
 static_assert(!kDropNames.back().empty());
 
 constexpr std::string_view name(Drop drop) { return kDropNames[static_cast<size_t>(drop)]; }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "flow/held.hpp"
 #include "flow/leg.hpp"
 #include "flow/state.hpp"
 #include "rtp/fec/decoder.hpp"
@@ -16,11 +17,11 @@ namespace penstock::flow {
 // one for each of these receivers, and the track's owner serves them all. With one shard each.
 struct RepairRenditions {
     rtp::fec::Encoder* encoder = nullptr;  // never null
-    Rendition repair;
-    Rendition rows;  // ST 2022-1, which has a port for rows: then the other is of columns
-    // Where the encoder renumbers: these receivers are in no other rendition of the media, nor of its RTCP, since
-    // repair has the media's SSRC and counts with it.
-    Rendition media, rtcp;
+    OwnRendition repair;
+    OwnRendition rows;  // ST 2022-1, which has a port for rows: then the other is of columns
+    // Where the encoder renumbers: these receivers are in no other rendition of the media, nor get its RTCP with
+    // others, since repair has the media's SSRC and counts with it.
+    OwnRendition media;
     Sent* sent = nullptr;
     const Rendition& of(rtp::fec::Line line) const noexcept {
         return line == rtp::fec::Line::row && !rows.legs.empty() ? rows : repair;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "flow/held.hpp"
 #include "flow/leg.hpp"
 #include "flow/state.hpp"
 #include "rtp/history.hpp"
@@ -156,7 +157,7 @@ private:
 // Of one table: immutable but for the states.
 struct Late {
     History* history = nullptr;  // never null
-    Rendition joining;           // of those who are not known to be live yet; one shard
+    OwnRendition joining;        // of those who are not known to be live yet; one shard
     std::vector<Join*> joins;    // one a leg, and behind them that of the viewers over TCP, who have none
     Held held;
 };

@@ -31,16 +31,29 @@ private:
     std::atomic<bool> noted_{false};
 };
 
-struct alignas(64) PathState {
-    rtp::Reception reception;
-    rtp::Arrivals arrivals;         // of a track with a merge
-    std::unique_ptr<rtp::Mdi> mdi;  // of a track of constant rate: made by control before Flow::constant_rate is set
+struct PathState {
+    struct Extras {                // what few have
+        rtp::Arrivals arrivals;    // of a track with a merge
+        FirstSender first_sender;  // where Flow::tells_sender
+        rtp::Mdi mdi;              // where Flow::constant_rate
+    };
+
+    std::unique_ptr<Extras> more;  // made by control before there is a flow that needs it
     Counter rtcp_packets;
     Counter rtcp_bytes;
-    Counter byes;              // by which the source said that it ends
-    Counter ended_at;          // gauge: of reception's packets, how many there were then
-    FirstSender first_sender;  // where Flow::tells_sender
+    Counter byes;                          // by which the source said that it ends
+    Counter ended_at;                      // gauge: of reception's packets, how many there were then
+    alignas(16) rtp::Reception reception;  // the one that is written with every packet: see LineAllocator
     Upstream upstream;
+
+    const Extras& extras() const noexcept {
+        static const Extras kNone;
+        return more ? *more : kNone;
+    }
+    Extras& make_extras() {
+        if (!more) more = std::make_unique<Extras>();
+        return *more;
+    }
 
     void end() noexcept {  // the source says so, once or several times
         if (ended()) return;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/counter.hpp"
+#include "flow/held.hpp"
 #include "flow/rewrite.hpp"
 #include "rtp/numbering.hpp"
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/counter.hpp"
+#include "flow/held.hpp"
 #include "flow/leg.hpp"
 #include "flow/state.hpp"
 #include "rtp/history.hpp"
@@ -77,7 +78,7 @@ private:
 // Of one table: immutable but for the state.
 struct Repetition {
     Repeat* repeat = nullptr;  // never null
-    Rendition to, rtcp;        // one shard each, the owner's
+    OwnRendition to;           // one shard, the owner's
     Held held;
 };
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/wire.hpp"
+#include "flow/held.hpp"
 #include "flow/leg.hpp"
 #include "flow/path.hpp"
 #include "rtp/asking.hpp"
@@ -93,7 +94,7 @@ struct Retransmission {
     PacketRing* ring = nullptr;       // null: nothing is kept
     uint32_t per_second = 0;          // packets to one receiver
     std::vector<Receiver> receivers;  // by rtcp
-    Rendition legs;                   // one each
+    OwnRendition legs;                // one each
 
     rtp::Asking* asking = nullptr;                // null: the source is not asked
     std::vector<PathState*> sources;              // which, when it is: of two the one after the other

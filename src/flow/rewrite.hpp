@@ -55,7 +55,7 @@ inline void write_header(std::byte* to, const Leg& leg, const Classified& in, Pa
     }
     std::byte* ip = to + leg.l3_offset;
     std::byte* udp = to + leg.header_size - 8;
-    if (leg.v4) [[likely]] {
+    if (leg.v4()) [[likely]] {
         const auto total = static_cast<uint16_t>(udp_size + 20);
         ip[1] = std::byte{tos};
         wire::store16(ip + 2, total);

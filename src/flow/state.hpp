@@ -18,17 +18,27 @@ namespace penstock::flow {
 // Of a track that arrives by two paths, or whose source may send packets again.
 using MergeState = rtp::Merge;
 
-// One leg; RTCP that goes alongside is counted apart. Written by the worker that serves the leg, but for shard_full,
-// which is the track owner's. Aligned so that the first two, written a copy, share a cache line.
+// One leg. Written by the worker that serves it, but for shard_full, which is the track owner's. Aligned so that the
+// first two, written a copy, share a cache line. There may be very many of them: what is rare has 32 bits, and begins
+// anew after 4,294,967,295.
 struct alignas(16) LegState {
-    Counter packets;  // given to the driver
-    Counter bytes;    // of IP
-    Counter drops[static_cast<size_t>(kLastLegDrop) - static_cast<size_t>(kFirstTxDrop) + 1];
+    using Rare = BasicCounter<uint32_t>;
 
-    Counter& drop(Drop reason) noexcept {
-        return drops[static_cast<size_t>(reason) - static_cast<size_t>(kFirstTxDrop)];
+    Counter packets;    // of RTP, or of what the leg is for, given to the driver
+    Counter bytes;      // of IP, that these had
+    Rare rtcp_packets;  // of RTCP that goes alongside, given to the driver
+    Rare drops[static_cast<size_t>(kLastLegDrop) - static_cast<size_t>(kFirstTxDrop) + 1];  // of both
+
+    // A packet was given to the driver.
+    void sent(bool rtcp, uint64_t size) noexcept {
+        if (rtcp) [[unlikely]]
+            return rtcp_packets.add();
+        packets.add();
+        bytes.add(size);
     }
+    Rare& drop(Drop reason) noexcept { return drops[static_cast<size_t>(reason) - static_cast<size_t>(kFirstTxDrop)]; }
 };
+static_assert(sizeof(LegState) == 48);
 
 // What the receiver of one leg sends back. Written by the worker that owns the track.
 struct Feedback {

@@ -28,18 +28,18 @@ void Table::set(size_t index, std::shared_ptr<const Shard> shard) {
 namespace {
 
 size_t encoders_of(const Flow& flow) noexcept {
-    return flow.kind == Kind::rtp && flow.has_fec && !flow.second_path ? flow.fec->repairs.size() : 0;
+    return flow.kind == Kind::rtp && flow.has_fec && !flow.second_path ? flow.more->fec->repairs.size() : 0;
 }
 
 }  // namespace
 
 void Table::note_served(const Flow& flow) {
     encoders_ += encoders_of(flow);
-    if (flow.kind == Kind::rtp && flow.delay && !flow.second_path) delayed_.push_back(&flow);
-    const bool joins = flow.late && !flow.late->joins.empty();
-    if (flow.kind != Kind::rtp || (!joins && !flow.repetition)) return;
+    if (flow.kind == Kind::rtp && flow.more->delay && !flow.second_path) delayed_.push_back(&flow);
+    const bool joins = flow.more->late && !flow.more->late->joins.empty();
+    if (flow.kind != Kind::rtp || (!joins && !flow.more->repetition)) return;
     const auto same_track = [&](const Flow* other) {
-        return other->late == flow.late && other->repetition == flow.repetition;
+        return other->more->late == flow.more->late && other->more->repetition == flow.more->repetition;
     };
     if (std::ranges::none_of(served_, same_track)) served_.push_back(&flow);
 }

@@ -55,6 +55,12 @@ public:
         return match(candidate(h), h, key, rx_port, [&] { return sender; });
     }
 
+    // Where no flow has the key: of media on the port before it, whose RTCP comes there. Such packets are few.
+    template <class Sender>
+    const Flow* match_rtcp(const Key& key, uint16_t rx_port, Sender&& sender) const noexcept {
+        return media_before(key, [&](uint64_t h, const Key& k) { return match(candidate(h), h, k, rx_port, sender); });
+    }
+
     // Forwarding of all flows stopped, or not: then nothing is found, and held_back() tells what would have been. So it
     // costs a packet nothing that forwarding can be stopped. Before the table is published only.
     void set_stopped(bool stopped) noexcept;
@@ -63,8 +69,12 @@ public:
     const Flow* held_back(uint64_t hash, const Key& key, uint16_t rx_port, Sender&& sender) const noexcept {
         if (!stopped_) [[likely]]
             return nullptr;
-        return match(view_of(*shards_[hash >> kShift]), hash & shards_[hash >> kShift]->mask(), hash, key, rx_port,
-                     sender);
+        const auto at = [&](uint64_t h, const Key& k) {
+            const Shard& shard = *shards_[h >> kShift];
+            return match(view_of(shard), h & shard.mask(), h, k, rx_port, sender);
+        };
+        const Flow* const flow = at(hash, key);
+        return flow != nullptr ? flow : media_before(key, at);
     }
 
     // One flow of each track that has packets to send beside those that arrive, to viewers that came late or once more:
@@ -80,7 +90,7 @@ public:
     // Of tracks that repair is added to, stopped or not: how many codes.
     size_t encoders() const noexcept { return encoders_; }
 
-    // Flows of RTCP of tracks that ended with this table: their receivers, and sources, are told so. Not of the next.
+    // Flows of RTP of tracks that ended with this table: their receivers, and sources, are told so. Not of the next.
     std::span<const FlowPtr> ending() const noexcept { return ending_; }
     void set_ending(std::vector<FlowPtr> flows) { ending_ = std::move(flows); }  // before it is published
 
@@ -113,6 +123,12 @@ private:
         std::vector<Slot> slots;
     };
     static View view_of(const Shard& shard) noexcept { return {shard.slots.data(), shard.mask()}; }
+    template <class At>
+    static const Flow* media_before(Key key, At at) noexcept {
+        key.port--;
+        const Flow* const flow = at(hash(key), key);
+        return flow != nullptr && (flow->kind == Kind::rtp || flow->kind == Kind::by_ssrc) ? flow : nullptr;
+    }
     template <class Sender>
     static const Flow* match(const View& view, uint64_t i, uint64_t hash, const Key& key, uint16_t rx_port,
                              Sender&& sender) noexcept {

@@ -79,20 +79,22 @@ public:
     bool wants_key_frame = false;  // as soon as it is known where to ask
     uint8_t commands = 0;          // FIR that we sent, modulo 256: each has a number
     uint32_t told_time = 0;        // middle of the time of ours that it was told last; 0: none yet
-    Counter reports;               // that we sent
-    Counter nacks;
-    Counter round_trip;         // gauge: seconds as 32.32 fixed point, by its last answer; 0: not known
-    Counter key_frames;         // PLI or FIR that we sent
-    Counter key_frames_merged;  // and requests of receivers that one before them served
 
 private:
     static constexpr uint16_t kMtu = 1500;
     static constexpr uint64_t kKeyFrameEvery = uint64_t{1} << 31;  // half a second
-    uint64_t key_frame_at_ = 0;
     LegPlan way_;
     bool by_tcp_ = false;
     uint8_t name_size_ = 0;
     std::array<char, 64> name_{};
+    uint64_t key_frame_at_ = 0;
+
+public:
+    Counter reports;  // that we sent
+    Counter nacks;
+    Counter round_trip;         // gauge: seconds as 32.32 fixed point, by its last answer; 0: not known
+    Counter key_frames;         // PLI or FIR that we sent
+    Counter key_frames_merged;  // and requests of receivers that one before them served
 };
 
 }  // namespace penstock::flow

@@ -22,7 +22,8 @@ constexpr size_t kFrames = 4096;
 void changes(const mesh::Mesh& mesh, const flow::Table& table, uint32_t flows) {
     Samples us;
     for (unsigned n = 0; n < 300; n++) {
-        const flow::FlowPtr& old = mesh.tracks()[n * 97 % flows]->flows.front();
+        const flow::Flows& of = mesh.tracks()[n * 97 % flows]->flows;
+        const flow::FlowPtr old(of, &of->front());
         const std::array removed{old};
         const std::array added{flow::FlowPtr{std::make_shared<flow::Flow>(*old)}};
         const auto start = std::chrono::steady_clock::now();

@@ -39,7 +39,7 @@ struct Twice : Stage {
         return numbers;
     }
     const rtp::ReceptionCounters& came(size_t path) { return track().paths[path].state->reception.counters(); }
-    const rtp::Arrivals& arrivals(size_t path) { return track().paths[path].state->arrivals; }
+    const rtp::Arrivals& arrivals(size_t path) { return track().paths[path].state->more->arrivals; }
 };
 
 std::vector<unsigned> numbers(unsigned from, unsigned to) {
@@ -112,7 +112,7 @@ TEST_CASE("a stray of a third SSRC disturbs neither", "[by-ssrc]") {
     CHECK(stage.left(kFirst) == numbers(1, 60));
     CHECK(stage.lab.ledger()[Drop::path_apart] == 8);
     CHECK(stage.arrivals(1).second.read() == 57);
-    CHECK(stage.track().merge->counters().lives.read() == 1);
+    CHECK(stage.track().extras().merge->counters().lives.read() == 1);
 }
 
 TEST_CASE("a source that comes back with two other SSRCs is followed without loss", "[by-ssrc]") {
@@ -136,7 +136,7 @@ TEST_CASE("a source that comes back with two other SSRCs is followed without los
     std::ranges::sort(left);
     CHECK(left == numbers(7001, 7040));
     CHECK(ssrcs.size() == 1);
-    CHECK(stage.track().merge->counters().lives.read() == 2);
+    CHECK(stage.track().extras().merge->counters().lives.read() == 2);
 }
 
 TEST_CASE("sender reports of both, in one datagram or two, tell what left under its SSRC", "[by-ssrc]") {

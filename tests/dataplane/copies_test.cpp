@@ -167,24 +167,30 @@ TEST_CASE("a burst longer than the buffers leaves in order", "[copies]") {
     CHECK(track.path->reception.counters().lost.read() + track.path->reception.counters().missing.read() == 0);
 }
 
-TEST_CASE("RTCP leaves by the RTCP legs, whether it came on the next port or muxed", "[copies][rtcp]") {
+TEST_CASE("RTCP goes to the ports for RTCP, whether it came on the next port or muxed", "[copies][rtcp]") {
     Lab lab;
     TrackPlan plan;
-    plan.legs = {leg_to("10.0.1.20:6000", 1), leg_to("10.0.1.20:7000", 1)};
+    plan.legs = {leg_to("10.0.1.20:6000", 1), leg_to("[fd01::20]:7000", 1, 8), leg_to("10.0.1.20:8000", 1)};
+    plan.legs[2].rtcp_port = 8000;  // RFC 5761
+    plan.shareable = GENERATE(0u, 3u);
     const Track track = make_track(plan);
     lab.publish(track.flows());
     const unsigned port = GENERATE(20000u, 20001u);
     lab.arrive(packet().udp(6001, port).payload(sender_report()).build());
     lab.run();
     const auto out = lab.sent(1);
-    REQUIRE(out.size() == 2);
-    CHECK(dissect(out[0].frame).to_port == 6001);
-    CHECK(dissect(out[1].frame).to_port == 7001);
-    CHECK(dissect(out[0].frame).payload == sender_report());
+    REQUIRE(out.size() == 3);
+    for (size_t i = 0; i < out.size(); i++) {
+        const Dissected copy = dissect(out[i].frame);
+        CHECK(copy.to_port == std::array{6001u, 7001u, 8000u}[i]);
+        CHECK(copy.from_port == std::array{20001u, 20001u, 20000u}[i]);
+        CHECK(copy.udp_sum == Sum::right);
+        CHECK(copy.payload == sender_report());
+    }
     CHECK(track.path->rtcp_packets.read() == 1);
     CHECK(track.path->rtcp_bytes.read() == sender_report().size());
     CHECK(track.path->reception.counters().packets.read() == 0);
-    CHECK(track.rtcp_legs[0]->packets.read() == 1);
+    CHECK(track.legs[0]->rtcp_packets.read() == 1);
     CHECK(track.legs[0]->packets.read() == 0);
 }
 
@@ -214,7 +220,7 @@ TEST_CASE("of two paths each packet leaves once, and each path is counted", "[co
     plan.at.port = 20010;
     plan.second_path = true;
     const Track two = make_track(plan);
-    lab.publish({one.rtp, one.rtcp, two.rtp, two.rtcp});
+    lab.publish({one.rtp, two.rtp});
     const auto arrive = [&](unsigned sequence, unsigned port) {
         lab.arrive(packet().udp(6000, port).payload(rtp_packet({.sequence = sequence})).build());
     };
@@ -263,13 +269,13 @@ TEST_CASE("where control asks, it is told who sent the first packet", "[copies]"
     };
     lab.publish(track.flows());
     send("10.0.0.7");
-    CHECK_FALSE(track.path->first_sender.read());
+    CHECK_FALSE(track.path->extras().first_sender.read());
     auto rtp = altered(track.rtp);
     rtp->tells_sender = true;
-    lab.publish({rtp, track.rtcp});
+    lab.publish({rtp});
     send("10.0.0.8");
     send("10.0.0.9");
-    CHECK(track.path->first_sender.read() == test::ip("10.0.0.8"));
+    CHECK(track.path->extras().first_sender.read() == test::ip("10.0.0.8"));
     CHECK(lab.sent(1).size() == 3);
 }
 
@@ -303,7 +309,7 @@ TEST_CASE("what a viewer sends back ends here, and the first packet is noted", "
     plan.legs = {leg_to("10.0.1.20:6000", 1)};
     const Track track = make_track(plan);
     auto rtp = altered(track.rtp);
-    rtp->first = &first;
+    extras_of(*rtp).first = &first;
     rtp->notes_first = true;
     auto heard = std::make_shared<flow::Flow>();
     heard->key = {test::ip("10.0.0.1"), 21001, 0};
@@ -312,8 +318,9 @@ TEST_CASE("what a viewer sends back ends here, and the first packet is noted", "
     heard->sender = test::ip("10.0.0.9");
     flow::Watching watching;
     watching.feedback = &feedback;
-    heard->watching = &watching;
-    lab.publish({rtp, track.rtcp, heard});
+    const flow::Flow::Extras extras{.watching = &watching};
+    heard->more = &extras;
+    lab.publish({rtp, heard});
 
     const auto back = [&](const char* payload) {
         lab.arrive(packet().udp(6001, 21001).payload(hex(payload)).build());

@@ -20,14 +20,9 @@ Track watched(unsigned outputs, bool shareable, uint64_t feed = 7) {
     plan.shareable = shareable ? outputs : 0;
     Track track = make_track(plan);
     auto rtp = altered(track.rtp);
-    auto rtcp = altered(track.rtcp);
-    for (flow::Flow* f : {rtp.get(), rtcp.get()}) {
-        f->diverted = true;
-        f->feed = feed;
-    }
-    rtp->rtcp = rtcp.get();
+    rtp->diverted = true;
+    extras_of(*rtp).feed = feed;
     track.rtp = rtp;
-    track.rtcp = rtcp;
     return track;
 }
 
@@ -163,7 +158,7 @@ TEST_CASE("the first viewer over TCP begins with the key frame and goes on with 
     CHECK(stage.mesh.settle_viewers());
     stage.publish();
     CHECK_FALSE(stage.mesh.settle_viewers());
-    CHECK(stage.track().flows[0]->diverted);
+    CHECK(stage.track().flows->front().diverted);
     stage.picture(true);
     CHECK(stage.got == stage.since(begin));
 }

@@ -39,7 +39,7 @@ TEST_CASE("every reason of an arriving packet", "[drops]") {
     plan.at.port = 20020;
     plan.owner = 1;
     const Track others = make_track(plan);
-    lab.publish({track.rtp, track.rtcp, nobody.rtp, nobody.rtcp, others.rtp, others.rtcp});
+    lab.publish({track.rtp, nobody.rtp, others.rtp});
 
     std::set<Drop> reached;
     const auto expect = [&](Drop why, auto arrive) {
@@ -101,7 +101,7 @@ TEST_CASE("every reason of an arriving packet", "[drops]") {
     expect(Drop::twin_full, [&] {
         for (int i = 0; i < 2; i++) lab.arrive(packet().ethertype(0x0806).payload(numbered(46)).build(), 2);
     });
-    const std::vector<flow::FlowPtr> all{track.rtp, track.rtcp, nobody.rtp, nobody.rtcp, others.rtp, others.rtcp};
+    const std::vector<flow::FlowPtr> all{track.rtp, nobody.rtp, others.rtp};
     lab.publish(all, true);
     drops(Drop::stopped, to_port(20010).build());
     lab.publish(all);

@@ -54,12 +54,12 @@ struct FecState {
         encoder = std::make_shared<Encoder>(kCode, 1472);
         auto& made = fec->repairs.emplace_back();
         made.encoder = encoder.get();
-        const auto build = [&](flow::Rendition& rendition, auto& states, unsigned further) {
+        const auto build = [&](flow::OwnRendition& rendition, auto& states, unsigned further) {
             for (const std::string& receiver : plan.receivers) {
                 flow::LegPlan leg = leg_to(receiver, kOut);
                 leg.to.port = static_cast<uint16_t>(leg.to.port + further);
                 states.push_back(std::make_shared<flow::LegState>());
-                rendition.legs.push_back(make_leg(leg, states.back().get(), rendition.long_headers));
+                rendition.add(leg, states.back().get());
             }
             rendition.shards.push_back({0, 0, static_cast<uint32_t>(rendition.legs.size()), plan.shareable});
         };
@@ -185,7 +185,6 @@ TEST_CASE("what is lost on both paths but one of which brings repair is sent onc
     const Track two = make_track(plan);
     auto flows = one.flows();
     flows.push_back(two.rtp);
-    flows.push_back(two.rtcp);
     lab.publish(flows);
     Encoder model(kCode, 1472);
     std::vector<Bytes> sent;
@@ -259,8 +258,8 @@ TEST_CASE("repair among the media is taken out, made use of, and put in anew", "
     made.encoder = encoder.get();
     flow::Sent sent;
     made.sent = &sent;
-    const auto build = [&](flow::Rendition& rendition, flow::LegState& state) {
-        rendition.legs.push_back(make_leg(leg_to("10.0.1.30:7000", kOut), &state, rendition.long_headers));
+    const auto build = [&](flow::OwnRendition& rendition, flow::LegState& state) {
+        rendition.add(leg_to("10.0.1.30:7000", kOut), &state);
         rendition.shards.push_back({0, 0, 1, 0});
     };
     build(made.repair, repair_state);

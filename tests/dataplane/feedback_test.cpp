@@ -315,7 +315,7 @@ TEST_CASE("what is sent again is taken when the skew is over, until the deadline
     CHECK(stage.out(kOut).size() == 3);
     CHECK(stage.lab.ledger().duplicate == 1);
     CHECK(stage.track().extras().asking->counters().recovered.read() == 1);
-    CHECK(stage.track().merge->counters().by_path.read() == 0);
+    CHECK(stage.track().extras().merge->counters().by_path.read() == 0);
 }
 
 TEST_CASE("a BYE of a source that is asked goes on: there is no other path", "[feedback]") {

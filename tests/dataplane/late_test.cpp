@@ -33,10 +33,10 @@ TEST_CASE("a viewer that comes late begins with the key frame and goes on with w
     CHECK(stage.mesh.settle_viewers());
     stage.publish();
     CHECK_FALSE(stage.mesh.settle_viewers());
-    CHECK(stage.track().flows[0]->leg_count == outputs + 1);
+    CHECK(stage.track().flows->front().leg_count == outputs + 1);
     for (unsigned i = 0; i < 3; i++) stage.picture(i == 0);
     CHECK(difference(stage.of(viewer), stage.since(begin)) == "");
-    CHECK(stage.mesh.viewer(viewer)->leg.rtp->packets.read() == stage.of(viewer).size());
+    CHECK(stage.mesh.viewer(viewer)->leg.state->packets.read() == stage.of(viewer).size());
     CHECK(stage.mesh.first_packet(viewer)->sequence == first->sequence);
     CHECK(stage.track().extras().history->counters().with_picture.read() == 1);
 }

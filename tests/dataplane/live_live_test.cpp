@@ -62,7 +62,7 @@ TEST_CASE("what one of two paths brings too late or from elsewhere is dropped by
     CHECK(stage.left().size() == 2);
     CHECK(stage.lab.ledger()[Drop::path_late] == 1);
     CHECK(stage.lab.ledger()[Drop::path_apart] == 1);
-    CHECK(stage.track().paths[1].state->arrivals.late.read() == 1);
+    CHECK(stage.track().paths[1].state->extras().arrivals.late.read() == 1);
 }
 
 TEST_CASE("packets are sent once more when their time has come, under another SSRC", "[live-live]") {
@@ -94,6 +94,6 @@ TEST_CASE("packets are sent once more when their time has come, under another SS
         CHECK(std::equal(copies[n].begin() + 12, copies[n].end(), others[2 * n].begin() + 12));
     }
     CHECK(stage.track().outputs[0].extras().repeated->packets.read() == 10);
-    CHECK(stage.track().outputs[0].rtp->packets.read() == 10);
+    CHECK(stage.track().outputs[0].state->packets.read() == 10);
     CHECK(others.size() == 20);
 }

@@ -70,7 +70,7 @@ TEST_CASE("the model changes under traffic: what is not touched gets every packe
         modelled.publish();
         for (const mesh::Track* track : mesh.tracks()) {  // as a scrape does
             for (const mesh::Path& path : track->paths) read += path.state->reception.counters().packets.read();
-            for (const mesh::Output& output : track->outputs) read += output.rtp->packets.read();
+            for (const mesh::Output& output : track->outputs) read += output.state->packets.read();
         }
         while (lab.published().reclaim() > flow::Publisher::kMaxPending) std::this_thread::yield();
         lab.port_sets().reclaim();

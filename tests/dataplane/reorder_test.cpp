@@ -93,7 +93,7 @@ TEST_CASE("a worker that sleeps wakes in time", "[reorder]") {
     const auto began = Steady::now();
     std::thread worker([&] { stage.lab.worker().run(stop); });
     // By the counter: what left is the worker's until it has ended.
-    while (stage.track().outputs[0].rtp->packets.read() < 2 && Steady::now() - began < 5s) std::this_thread::yield();
+    while (stage.track().outputs[0].state->packets.read() < 2 && Steady::now() - began < 5s) std::this_thread::yield();
     const auto took = Steady::now() - began;
     stop = true;
     worker.join();

@@ -70,7 +70,7 @@ TEST_CASE("the owner treats a packet by the port where it came, not by where it 
     plan.rx_port = 1;
     plan.at.port = 20010;
     const Track bound = make_track(plan);
-    lab.publish({track.rtp, track.rtcp, bound.rtp, bound.rtcp});
+    lab.publish({track.rtp, bound.rtp});
     for (unsigned i = 0; i < 20; i++) {
         lab.arrive(packet().payload(rtp_packet()).build(), 0, 0);
         lab.arrive(packet().partial_checksum().payload(rtp_packet()).build(), 1, 0);

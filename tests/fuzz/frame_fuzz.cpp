@@ -27,8 +27,8 @@ void check_copy(const Leg& leg, std::span<const std::byte> frame, const Classifi
     write_header(header.data(), leg, in, sum_from_payload(frame, in));
     const auto written = std::span{header}.first(leg.header_size);
     const auto ip = written.subspan(leg.l3_offset), udp = written.last(8);
-    if (leg.v4) EXPECT(wire::sum16(ip.first(20)) == 0xffff);
-    const auto addresses = leg.v4 ? ip.subspan(12, 8) : ip.subspan(8, 32);
+    if (leg.v4()) EXPECT(wire::sum16(ip.first(20)) == 0xffff);
+    const auto addresses = leg.v4() ? ip.subspan(12, 8) : ip.subspan(8, 32);
     const uint64_t sum = uint64_t{17} + in.payload_size + 8 + wire::sum16(addresses) + wire::sum16(udp) +
                          wire::sum16(frame.subspan(in.payload_offset, in.payload_size));
     EXPECT(wire::fold(sum) == 0xffff);

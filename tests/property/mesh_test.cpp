@@ -78,7 +78,6 @@ void require_same(const flow::Flow& a, const flow::Flow& b) {
     REQUIRE(a.sender == b.sender);
     REQUIRE((a.merge != nullptr) == (b.merge != nullptr));
     REQUIRE(a.second_path == b.second_path);
-    REQUIRE((a.rtcp != nullptr) == (b.rtcp != nullptr));
     REQUIRE(a.needs_checksum == b.needs_checksum);
     REQUIRE(a.shareable == b.shareable);
     REQUIRE(a.leg_count == b.leg_count);
@@ -88,6 +87,7 @@ void require_same(const flow::Flow& a, const flow::Flow& b) {
         REQUIRE(a.legs[i].mtu == b.legs[i].mtu);
         REQUIRE(a.legs[i].ip_sum == b.legs[i].ip_sum);
         REQUIRE(a.legs[i].udp_sum == b.legs[i].udp_sum);
+        REQUIRE(a.legs[i].rtcp_port == b.legs[i].rtcp_port);
     }
 }
 
@@ -96,11 +96,11 @@ void require_same(const flow::Table& table, const mesh::Mesh& changed, const mes
     size_t flows = 0;
     REQUIRE(changed.tracks().size() == scratch.tracks().size());
     for (size_t t = 0; t < changed.tracks().size(); t++) {
-        const auto &a = changed.tracks()[t]->flows, &b = scratch.tracks()[t]->flows;
+        const auto &a = *changed.tracks()[t]->flows, &b = *scratch.tracks()[t]->flows;
         REQUIRE(a.size() == b.size());
         for (size_t f = 0; f < a.size(); f++) {
-            require_same(*a[f], *b[f]);
-            REQUIRE(table.find(a[f]->key, ip("10.0.0.9"), a[f]->rx_port) == a[f].get());
+            require_same(a[f], b[f]);
+            REQUIRE(table.find(a[f].key, ip("10.0.0.9"), a[f].rx_port) == &a[f]);
         }
         flows += a.size();
     }
@@ -217,7 +217,7 @@ TEST_CASE("what stays through a change keeps its state, what is new has one of i
                 for (const auto& output : track->outputs)
                     all.emplace(Receiver{track->stream, track->paths[0].source.rtp.text(), output.to.rtp,
                                          output.to.vlan, output.to.port},
-                                output.rtp);
+                                output.state);
             return all;
         };
         const auto before = states();
@@ -249,7 +249,7 @@ TEST_CASE("a track that no change touched keeps its flows", "[mesh]") {
         const auto destinations = mesh.take_destinations().wanted;
         if (destinations.empty()) continue;
         const auto& to = random.one_of(destinations);
-        std::vector<std::vector<flow::FlowPtr>> before;
+        std::vector<flow::Flows> before;
         for (const auto& track : mesh.tracks()) before.push_back(track->flows);
         flow::NextHop hop;
         hop.source = to.ip;
@@ -257,7 +257,7 @@ TEST_CASE("a track that no change touched keeps its flows", "[mesh]") {
         REQUIRE(mesh.compile());
         for (size_t t = 0; t < before.size(); t++) {
             const bool touched = std::ranges::any_of(mesh.tracks()[t]->outputs,
-                                                     [&](const mesh::Output& o) { return o.destination == to; });
+                                                     [&](const mesh::Output& o) { return o.way->first == to; });
             REQUIRE((mesh.tracks()[t]->flows != before[t]) == touched);
         }
     }

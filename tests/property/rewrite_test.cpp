@@ -33,6 +33,7 @@ LegPlan any_leg(Random& random) {
     plan.from = any_mac(random);
     plan.from_port = random.below<uint16_t>(0x10000);
     plan.to = {any_ip(random, v4), random.below<uint16_t>(0x10000)};
+    plan.rtcp_port = random.chance(0.3) ? plan.to.port : random.below<uint16_t>(0x10000);
     plan.ttl = random.chance(0.5) ? uint8_t{0} : random.between<uint8_t>(1, 255);
     plan.dscp = random.chance(0.5) ? Leg::kKeep : random.below<uint8_t>(64);
     plan.vlan = random.chance(0.5) ? uint16_t{0} : random.between<uint16_t>(1, 4094);
@@ -67,13 +68,15 @@ TEST_CASE("every copy has right lengths, checksums, addresses, TTL and DSCP, and
             continue;
         }
         const LegPlan plan = any_leg(random);
-        const Leg leg = make_leg(plan, &state, longer);
+        const bool rtcp = random.chance(0.3), muxed = plan.rtcp_port == plan.to.port;
+        std::array<std::byte, kMaxHeader> room;
+        const Leg of_rtp = make_leg(plan, &state, longer), leg = rtcp ? rtcp_leg(of_rtp, room) : of_rtp;
         Bytes out(leg.header_size);
         write_header(out.data(), leg, in,
                      checksum == Checksum::anew ? sum_from_payload(frame, in) : sum_from_checksum(frame, in));
         append(out, std::span{frame}.subspan(in.payload_offset, in.payload_size));
 
-        INFO("copy " << i << (v4 ? " from IPv4" : " from IPv6") << (leg.v4 ? " to IPv4" : " to IPv6") << ", checksum "
+        INFO("copy " << i << (v4 ? " from IPv4" : " from IPv6") << (leg.v4() ? " to IPv4" : " to IPv6") << ", checksum "
                      << static_cast<int>(checksum) << ", payload " << payload.size());
         const Dissected copy = dissect(out);
         REQUIRE(copy.lengths);
@@ -82,8 +85,8 @@ TEST_CASE("every copy has right lengths, checksums, addresses, TTL and DSCP, and
         REQUIRE(copy.payload == payload);
         REQUIRE(copy.from == plan.hop.source);
         REQUIRE(copy.to == plan.to.ip);
-        REQUIRE(copy.from_port == plan.from_port);
-        REQUIRE(copy.to_port == plan.to.port);
+        REQUIRE(copy.from_port == static_cast<uint16_t>(plan.from_port + (rtcp && !muxed ? 1 : 0)));
+        REQUIRE(copy.to_port == (rtcp ? plan.rtcp_port : plan.to.port));
         REQUIRE(copy.from_mac == plan.from);
         REQUIRE(copy.to_mac == plan.hop.mac);
         REQUIRE(copy.vlan == plan.vlan);

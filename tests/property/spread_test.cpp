@@ -69,31 +69,28 @@ TEST_CASE("shards cover each leg once, and no leg ever changes its worker", "[sp
             table = mesh.compile();
             REQUIRE(table);
             const mesh::Track& now = *mesh.tracks().front();
-            for (const uint16_t port : {uint16_t{20000}, uint16_t{20001}}) {
-                const flow::Flow* f = table->find({ip("10.0.0.1"), port, 0}, ip("10.0.0.9"), 0);
-                REQUIRE(f != nullptr);
-                REQUIRE(f->legs == f->rendition->legs.data());
-                REQUIRE(f->leg_count == f->rendition->shards[0].count);
-                REQUIRE(f->shareable == f->rendition->shards[0].shareable);
-                REQUIRE(f->rendition->shards[0].worker == f->owner);
-                REQUIRE(f->spread == (f->rendition->shards.size() > 1));
-                std::map<const flow::LegState*, uint16_t> workers;
-                uint32_t end = 0;
-                for (const flow::Shard& shard : f->rendition->shards) {
-                    REQUIRE(shard.first == end);
-                    end += shard.count;
-                    REQUIRE((shard.count > 0 || shard.worker == f->owner));
-                    const auto legs = f->rendition->legs_of(shard);
-                    for (size_t i = 0; i < legs.size(); i++) {
-                        REQUIRE((legs[i].tx_port == 0) == (i < shard.shareable));
-                        REQUIRE(workers.emplace(legs[i].state, shard.worker).second);
-                    }
+            const flow::Flow* f = table->find({ip("10.0.0.1"), 20000, 0}, ip("10.0.0.9"), 0);
+            REQUIRE(f != nullptr);
+            REQUIRE(f->legs == f->rendition->legs.data());
+            REQUIRE(f->leg_count == f->rendition->shards[0].count);
+            REQUIRE(f->shareable == f->rendition->shards[0].shareable);
+            REQUIRE(f->rendition->shards[0].worker == f->owner);
+            REQUIRE(f->spread == (f->rendition->shards.size() > 1));
+            std::map<const flow::LegState*, uint16_t> workers;
+            uint32_t end = 0;
+            for (const flow::Shard& shard : f->rendition->shards) {
+                REQUIRE(shard.first == end);
+                end += shard.count;
+                REQUIRE((shard.count > 0 || shard.worker == f->owner));
+                const auto legs = f->rendition->legs_of(shard);
+                for (size_t i = 0; i < legs.size(); i++) {
+                    REQUIRE((legs[i].tx_port == 0) == (i < shard.shareable));
+                    REQUIRE(workers.emplace(legs[i].state, shard.worker).second);
                 }
-                REQUIRE(end == f->rendition->legs.size());
-                REQUIRE(workers.size() == now.outputs.size());
-                for (const mesh::Output& o : now.outputs)
-                    REQUIRE(workers.at(port == 20000 ? o.rtp.get() : o.rtcp.get()) == o.worker);
             }
+            REQUIRE(end == f->rendition->legs.size());
+            REQUIRE(workers.size() == now.outputs.size());
+            for (const mesh::Output& o : now.outputs) REQUIRE(workers.at(o.state.get()) == o.worker);
             for (const mesh::Output& o : now.outputs)
                 REQUIRE(served.emplace(o.name(), o.worker).first->second == o.worker);
             size_t outputs = 0, tracks = 0;

@@ -1,5 +1,5 @@
 #pragma once
-// Tracks as the model would compile them, for tests of the data plane: an RTP flow, its RTCP flow, legs and states.
+// Tracks as the model would compile them, for tests of the data plane: an RTP flow, legs and states.
 #include <memory>
 #include <vector>
 
@@ -19,6 +19,7 @@ inline flow::LegPlan leg_to(std::string_view receiver, uint16_t tx, uint16_t vla
                 .mtu = 1500};
     plan.from = mac("02:00:00:00:01:01");
     plan.from_port = 20000;
+    plan.rtcp_port = static_cast<uint16_t>(plan.to.port + 1);
     plan.vlan = vlan;
     return plan;
 }
@@ -42,12 +43,12 @@ struct TrackPlan {
 struct Track {
     std::shared_ptr<flow::PathState> path = std::make_shared<flow::PathState>();
     std::shared_ptr<flow::SampledLatency> latency = std::make_shared<flow::SampledLatency>();
-    std::vector<std::shared_ptr<flow::LegState>> legs, rtcp_legs;
-    flow::FlowPtr rtp, rtcp;
+    std::vector<std::shared_ptr<flow::LegState>> legs;
+    flow::FlowPtr rtp;
     std::vector<flow::FlowPtr> repair;  // when there is a decoder
 
     std::vector<flow::FlowPtr> flows() const {
-        std::vector<flow::FlowPtr> all{rtp, rtcp};
+        std::vector<flow::FlowPtr> all{rtp};
         all.insert(all.end(), repair.begin(), repair.end());
         return all;
     }
@@ -55,61 +56,57 @@ struct Track {
 
 inline Track make_track(const TrackPlan& plan) {
     struct Whole {
-        flow::Rendition rtp, rtcp;
+        flow::OwnRendition rendition;
+        flow::Flow::Extras extras;
         flow::Held held;
-        std::vector<flow::Flow> flows;
+        std::vector<flow::Flow> all;
+        std::span<const flow::Flow> flows;
     };
     const auto whole = std::make_shared<Whole>();
     Track track;
-    const auto flow_of = [&](flow::Kind kind, flow::Rendition& rendition, auto& states, uint16_t further) {
-        for (flow::LegPlan leg : plan.legs) {
-            leg.to.port = static_cast<uint16_t>(leg.to.port + further);
-            states.push_back(std::make_shared<flow::LegState>());
-            rendition.add(leg, states.back(), whole->held);
-        }
-        flow::Flow f;
-        f.key = plan.at;
-        f.key.port = static_cast<uint16_t>(f.key.port + further);
-        f.kind = kind;
-        f.owner = plan.owner;
-        f.payload_type = plan.payload_type;
-        f.rx_port = plan.rx_port;
-        f.has_sender = plan.has_sender;
-        f.sender = plan.sender;
-        f.path = whole->held.add(track.path);
-        f.merge = whole->held.add(plan.merge);
-        f.second_path = plan.second_path;
-        f.two_paths = plan.merge != nullptr;
-        f.latency = whole->held.add(track.latency);
-        rendition.shards = plan.shards;
-        if (plan.shards.empty())
-            rendition.shards.push_back({plan.owner, 0, static_cast<uint32_t>(rendition.legs.size()), plan.shareable});
-        f.spread = rendition.shards.size() > 1;
-        f.legs = rendition.legs.data();
-        f.leg_count = rendition.shards[0].count;
-        f.shareable = rendition.shards[0].shareable;
-        f.needs_checksum = rendition.needs_checksum;
-        if (kind != flow::Kind::rtcp) f.fec = whole->held.add(plan.fec);
-        f.has_fec = f.fec != nullptr;
-        f.repair = plan.repair;
-        f.rendition = &rendition;
-        return f;
-    };
-    whole->flows = {flow_of(flow::Kind::rtp, whole->rtp, track.legs, 0),
-                    flow_of(flow::Kind::rtcp, whole->rtcp, track.rtcp_legs, 1)};
+    flow::OwnRendition& rendition = whole->rendition;
+    for (const flow::LegPlan& leg : plan.legs) {
+        track.legs.push_back(std::make_shared<flow::LegState>());
+        rendition.add(leg, whole->held.add(track.legs.back()));
+    }
+    rendition.shards = plan.shards;
+    if (plan.shards.empty())
+        rendition.shards.push_back({plan.owner, 0, static_cast<uint32_t>(rendition.legs.size()), plan.shareable});
+    flow::Flow& f = whole->all.emplace_back();
+    f.key = plan.at;
+    f.owner = plan.owner;
+    f.payload_type = plan.payload_type;
+    f.rx_port = plan.rx_port;
+    f.has_sender = plan.has_sender;
+    f.sender = plan.sender;
+    track.path->make_extras();
+    f.path = whole->held.add(track.path);
+    f.merge = whole->held.add(plan.merge);
+    f.second_path = plan.second_path;
+    f.two_paths = plan.merge != nullptr;
+    f.latency = whole->held.add(track.latency);
+    f.spread = rendition.shards.size() > 1;
+    f.legs = rendition.legs.data();
+    f.leg_count = rendition.shards[0].count;
+    f.shareable = rendition.shards[0].shareable;
+    f.needs_checksum = rendition.needs_checksum;
+    whole->extras.fec = whole->held.add(plan.fec);
+    f.more = &whole->extras;
+    f.has_fec = plan.fec != nullptr;
+    f.repair = plan.repair;
+    f.rendition = &rendition;
     if (plan.fec && plan.fec->decoder)
         for (const uint16_t port : {rtp::fec::kColumnPort, rtp::fec::kRowPort}) {
-            flow::Flow repair = whole->flows[0];
+            flow::Flow repair = whole->all[0];
             repair.kind = flow::Kind::repair;
             repair.key.port = static_cast<uint16_t>(repair.key.port + port);
-            whole->flows.push_back(repair);
+            whole->all.push_back(repair);
         }
-    for (flow::Flow& f : whole->flows)
-        if (f.kind != flow::Kind::rtcp) f.rtcp = &whole->flows[1];
-    std::vector<flow::FlowPtr> flows = flow::shares_of(whole);
+    whole->flows = whole->all;
+    std::vector<flow::FlowPtr> flows;
+    flow::share({whole, &whole->flows}, flows);
     track.rtp = std::move(flows[0]);
-    track.rtcp = std::move(flows[1]);
-    track.repair.assign(flows.begin() + 2, flows.end());
+    track.repair.assign(flows.begin() + 1, flows.end());
     return track;
 }
 
@@ -117,10 +114,14 @@ inline Track make_track(const TrackPlan& plan) {
 inline std::shared_ptr<flow::Flow> altered(const flow::FlowPtr& original) {
     struct Altered {
         flow::Flow flow;
+        flow::Flow::Extras extras;
         flow::FlowPtr original;
     };
-    const auto copy = std::make_shared<Altered>(Altered{*original, original});
+    const auto copy = std::make_shared<Altered>(Altered{*original, *original->more, original});
+    copy->flow.more = &copy->extras;
     return {copy, &copy->flow};
 }
+// Of such a copy.
+inline flow::Flow::Extras& extras_of(flow::Flow& altered) { return const_cast<flow::Flow::Extras&>(*altered.more); }
 
 }  // namespace penstock::test

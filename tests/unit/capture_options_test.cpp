@@ -76,9 +76,8 @@ TEST_CASE("which packets an operator means", "[capture]") {
     const mesh::Track& other = *mesh.stream("other")->tracks[0];
     const std::initializer_list<const void*> paths{video.paths[0].state.get(), video.paths[1].state.get(),
                                                    audio.paths[0].state.get(), other.paths[0].state.get()};
-    const std::initializer_list<const void*> legs{video.outputs[0].rtp.get(), video.outputs[0].rtcp.get(),
-                                                  video.outputs[1].rtp.get(), audio.outputs[0].rtp.get(),
-                                                  other.outputs[0].rtp.get()};
+    const std::initializer_list<const void*> legs{video.outputs[0].state.get(), video.outputs[1].state.get(),
+                                                  audio.outputs[0].state.get(), other.outputs[0].state.get()};
     const std::string v1 = "stream camera, track video, path 1", v2 = "stream camera, track video, path 2",
                       a1 = "stream camera, track audio, path 1";
     const std::string l1 = "stream camera, track video, leg 10.0.1.1:6000",
@@ -91,7 +90,7 @@ TEST_CASE("which packets an operator means", "[capture]") {
     CHECK(all->filter->what == What::arrivals);
     CHECK_FALSE(all->filter->anyone);
     CHECK(labels_of(*all, paths) == Labels{v1, v2, a1, ""});
-    CHECK(labels_of(*all, legs) == Labels(5));
+    CHECK(labels_of(*all, legs) == Labels(4));
     CHECK(labels_of(*select(camera, asked("path 2")), paths) == Labels{"", v2, "", ""});
     CHECK(labels_of(*select(camera, asked("path 1")), paths) == Labels{v1, "", a1, ""});
     CHECK(select(camera, asked("path 1"))->what == "stream camera, path 1");
@@ -99,17 +98,17 @@ TEST_CASE("which packets an operator means", "[capture]") {
     const auto leg = select(camera, asked("leg 2"));
     REQUIRE(leg);
     CHECK(leg->filter->what == What::copies);
-    CHECK(labels_of(*leg, legs) == Labels{"", "", l2, "", ""});
+    CHECK(labels_of(*leg, legs) == Labels{"", l2, "", ""});
     CHECK(leg->what == "stream camera, leg 10.0.1.2:6000");
-    CHECK(labels_of(*select(camera, asked("leg 3")), legs) == Labels{"", "", "", l3, ""});
-    CHECK(labels_of(*select(camera, asked("leg 10.0.1.1:6000")), legs) == Labels{l1, l1, "", "", ""});
+    CHECK(labels_of(*select(camera, asked("leg 3")), legs) == Labels{"", "", l3, ""});
+    CHECK(labels_of(*select(camera, asked("leg 10.0.1.1:6000")), legs) == Labels{l1, "", "", ""});
 
     const auto drops = select(camera, asked("drops"));
     REQUIRE(drops);
     CHECK(drops->filter->what == What::drops);
     CHECK_FALSE(drops->filter->anyone);
     CHECK(labels_of(*drops, paths) == Labels{v1, v2, a1, ""});
-    CHECK(labels_of(*drops, legs) == Labels{l1, l1, l2, l3, ""});
+    CHECK(labels_of(*drops, legs) == Labels{l1, l2, l3, ""});
     const auto everywhere = select_drops(mesh, {});
     REQUIRE(everywhere);
     CHECK(everywhere->filter->what == What::drops);

@@ -140,7 +140,7 @@ TEST_CASE("what the file wants of a camera's tracks they get when they come", "[
     REQUIRE(
         mesh.bring("gate", {brought("10.0.0.1:20004", "PCMA/8000", 8, "audio"),
                             brought("10.0.0.1:20000", "MPV/90000", 32), brought("10.0.0.1:20002", "H264/90000", 96)}));
-    CHECK(mesh.stream("gate")->unmet.empty());
+    CHECK(mesh.stream("gate")->unmet().empty());
     CHECK(legs(mesh, 0) == Names{"10.0.1.20:7000"});
     CHECK(legs(mesh, 1).empty());  // of two the first entry is for the first one, and says nothing
     CHECK(legs(mesh, 2) == Names{"10.0.1.20:6000"});
@@ -169,14 +169,14 @@ TEST_CASE("a reload changes a camera's outputs while viewers watch", "[mesh]") {
     CHECK(changes.touched[0].how == Names{"track video added"});
     CHECK(legs(mesh) == Names{"10.0.1.20:6000"});
     CHECK(mesh.tracks()[0]->paths[0].state == state);
-    CHECK(mesh.tracks()[0]->viewers.size() == 1);
-    const auto leg = mesh.tracks()[0]->outputs[0].rtp;
+    CHECK(mesh.tracks()[0]->extras().viewers.size() == 1);
+    const auto leg = mesh.tracks()[0]->outputs[0].state;
     const auto more = mesh.replace({gate({wanted({to("10.0.1.20:6000"), to("10.0.1.21:6000")})})});
     CHECK(more.touched[0].how == Names{"output 10.0.1.21:6000 added"});
-    CHECK(mesh.tracks()[0]->outputs[0].rtp == leg);
+    CHECK(mesh.tracks()[0]->outputs[0].state == leg);
     CHECK(mesh.replace({gate({})}).touched.size() == 1);
     CHECK(legs(mesh).empty());
-    CHECK(mesh.tracks()[0]->viewers.size() == 1);
+    CHECK(mesh.tracks()[0]->extras().viewers.size() == 1);
     CHECK(mesh.take_orphans().empty());
     CHECK(mesh.take_displaced().empty());
 }
@@ -195,28 +195,28 @@ TEST_CASE("what a camera's tracks do not meet is told, and does nothing", "[mesh
     for (const auto& [entry, why] : cases) {
         put(mesh, gate({entry}));
         REQUIRE(mesh.bring("gate", {brought("10.0.0.1:20000", "H264/90000", 96)}));
-        REQUIRE(mesh.stream("gate")->unmet.size() == 1);
-        CHECK_THAT(mesh.stream("gate")->unmet[0], Catch::StartsWith(why));
+        REQUIRE(mesh.stream("gate")->unmet().size() == 1);
+        CHECK_THAT(mesh.stream("gate")->unmet()[0], Catch::StartsWith(why));
         CHECK(legs(mesh).empty());
     }
     // Not to what comes for another track of it, either.
     put(mesh, gate({wanted({to("10.0.0.1:20002")}, "", "audio")}));
     REQUIRE(mesh.bring(
         "gate", {brought("10.0.0.1:20000", "H264/90000", 96), brought("10.0.0.1:20002", "PCMA/8000", 8, "audio")}));
-    CHECK_THAT(mesh.stream("gate")->unmet.at(0), Catch::StartsWith("audio: ") && Catch::Contains("a loop"));
+    CHECK_THAT(mesh.stream("gate")->unmet().at(0), Catch::StartsWith("audio: ") && Catch::Contains("a loop"));
     put(mesh, gate({wanted({to("10.0.0.1:20002")})}));
-    CHECK_THAT(mesh.stream("gate")->unmet.at(0), Catch::StartsWith("video: ") && Catch::Contains("a loop"));
+    CHECK_THAT(mesh.stream("gate")->unmet().at(0), Catch::StartsWith("video: ") && Catch::Contains("a loop"));
     REQUIRE(mesh.bring("gate", {brought("10.0.0.1:20000", "H264/90000", 96)}));
     repaired.outputs[0].fec->port = 0;
     put(mesh, gate({repaired}));
-    CHECK_THAT(mesh.stream("gate")->unmet.at(0), Catch::Contains("payload type 96 is that of the media"));
+    CHECK_THAT(mesh.stream("gate")->unmet().at(0), Catch::Contains("payload type 96 is that of the media"));
     // The camera comes back with other media, and they are met.
     put(mesh, gate({cases[0].first}));
     REQUIRE(mesh.bring("gate", {brought("10.0.0.1:20000", "H265/90000", 98)}));
-    CHECK(mesh.stream("gate")->unmet.empty());
+    CHECK(mesh.stream("gate")->unmet().empty());
     CHECK(legs(mesh) == Names{"10.0.1.20:6000"});
     mesh.withdraw("gate");
-    CHECK(mesh.stream("gate")->unmet.empty());
+    CHECK(mesh.stream("gate")->unmet().empty());
 }
 
 TEST_CASE("a published stream gives way to a camera of the file", "[mesh]") {

@@ -66,5 +66,15 @@ inline const flow::Flow* arriving(const flow::Table& table, const char* at, cons
 inline unsigned udp_port(const flow::Leg& leg, bool destination) {
     return at16(leg.header(), leg.header_size - (destination ? 6u : 8u));
 }
+// Of the leg by which RTCP goes alongside.
+inline unsigned rtcp_port(const flow::Leg& leg, bool destination) {
+    std::array<std::byte, flow::kMaxHeader> room;
+    return udp_port(flow::rtcp_leg(leg, room), destination);
+}
+inline const flow::Flow* arriving_rtcp(const flow::Table& table, const char* at, const char* sender = "10.9.9.9",
+                                       uint16_t rx = 0, uint16_t vlan = 0) {
+    const Endpoint end = endpoint(at);
+    return table.match_rtcp({end.ip, end.port, vlan}, rx, [&] { return ip(sender); });
+}
 
 }  // namespace penstock::test

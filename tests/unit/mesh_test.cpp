@@ -14,29 +14,26 @@ TEST_CASE("a track becomes a flow for RTP and one for RTCP on the next port", "[
     mesh.resolve(way("10.0.1.20"), by(0));
     const auto table = mesh.compile();
     REQUIRE(table);
-    CHECK(table->size() == 2);
+    CHECK(table->size() == 1);
     CHECK(table->media().first == 20000);
     CHECK(table->media().last == 29999);
     const auto* rtp = arriving(*table, "10.0.0.1:20000");
-    const auto* rtcp = arriving(*table, "10.0.0.1:20001");
     REQUIRE(rtp);
-    REQUIRE(rtcp);
     CHECK(rtp->kind == Kind::rtp);
-    CHECK(rtcp->kind == Kind::rtcp);
-    CHECK(rtp->rtcp == rtcp);  // for RTCP muxed on the RTP port
+    CHECK(arriving(*table, "10.0.0.1:20001") == nullptr);
+    CHECK(arriving_rtcp(*table, "10.0.0.1:20001") == rtp);
+    CHECK(arriving_rtcp(*table, "10.0.0.1:20002") == nullptr);
+    CHECK(rtp->of_rtcp().kind == Kind::rtcp);
     CHECK(rtp->payload_type == 96);
     CHECK(rtp->clock_rate == 48000);
     CHECK(rtp->merge == nullptr);
-    CHECK(rtp->path == rtcp->path);
     CHECK(rtp->path == mesh.tracks()[0]->paths[0].state.get());
     REQUIRE(rtp->leg_count == 1);
-    REQUIRE(rtcp->leg_count == 1);
-    CHECK(rtp->legs[0].state == mesh.tracks()[0]->outputs[0].rtp.get());
-    CHECK(rtcp->legs[0].state == mesh.tracks()[0]->outputs[0].rtcp.get());
+    CHECK(rtp->legs[0].state == mesh.tracks()[0]->outputs[0].state.get());
     CHECK(udp_port(rtp->legs[0], true) == 6000);
     CHECK(udp_port(rtp->legs[0], false) == 20000);  // symmetric RTP
-    CHECK(udp_port(rtcp->legs[0], true) == 6001);
-    CHECK(udp_port(rtcp->legs[0], false) == 20001);
+    CHECK(rtcp_port(rtp->legs[0], true) == 6001);
+    CHECK(rtcp_port(rtp->legs[0], false) == 20001);
     CHECK(arriving(*table, "10.0.0.1:20002") == nullptr);
     CHECK(arriving(*table, "10.0.0.2:20000") == nullptr);
     CHECK(mesh.compile() == nullptr);  // nothing changed
@@ -49,10 +46,10 @@ TEST_CASE("with rtcp_mux the receiver's RTCP goes to the RTP port", "[mesh]") {
     put(mesh, stream({track({from("10.0.0.1:20000")}, {output})}));
     mesh.resolve(way("10.0.1.20"), by(0));
     const auto table = mesh.compile();
-    const auto* rtcp = arriving(*table, "10.0.0.1:20001");
-    REQUIRE(rtcp->leg_count == 1);
-    CHECK(udp_port(rtcp->legs[0], true) == 6000);
-    CHECK(udp_port(rtcp->legs[0], false) == 20000);
+    const auto* rtp = arriving_rtcp(*table, "10.0.0.1:20001");
+    REQUIRE(rtp->leg_count == 1);
+    CHECK(rtcp_port(rtp->legs[0], true) == 6000);
+    CHECK(rtcp_port(rtp->legs[0], false) == 20000);
 }
 
 TEST_CASE("an output's TTL, DSCP and VLAN reach its leg", "[mesh]") {
@@ -100,7 +97,7 @@ TEST_CASE("only outputs whose next hop is known have a leg", "[mesh]") {
     table = mesh.compile();
     const auto* flow = arriving(*table, "10.0.0.1:20000");
     REQUIRE(flow->leg_count == 1);
-    CHECK(flow->legs[0].state == mesh.tracks()[0]->outputs[1].rtp.get());
+    CHECK(flow->legs[0].state == mesh.tracks()[0]->outputs[1].state.get());
     CHECK(mesh.resolution(way("10.0.1.20")).why_not == "neighbour does not answer");
 
     mesh.resolve(way("10.0.1.20"), {{}, "no route"});  // another reason for the same silence
@@ -108,6 +105,19 @@ TEST_CASE("only outputs whose next hop is known have a leg", "[mesh]") {
     mesh.resolve(way("10.7.7.7"), by(0));              // nobody's
     CHECK(mesh.compile() == nullptr);
     CHECK(mesh.resolution(way("10.0.1.20")).why_not == "no route");
+}
+
+TEST_CASE("what is written with every packet begins a cache line", "[mesh]") {
+    auto mesh = model();
+    put(mesh, stream({track({from("10.0.0.1:20000")}, {to("10.0.1.1:6000"), to("10.0.1.2:6000")})}));
+    mesh.resolve(way("10.0.1.1"), by(0));
+    mesh.resolve(way("10.0.1.2"), by(0));
+    const auto table = mesh.compile();
+    const auto* flow = arriving(*table, "10.0.0.1:20000");
+    const auto begins_line = [](const void* at) { return reinterpret_cast<uintptr_t>(at) % 64 == 0; };
+    CHECK(begins_line(flow));
+    CHECK(begins_line(flow->legs));
+    CHECK(begins_line(&flow->path->reception));
 }
 
 TEST_CASE("legs whose port shares payloads come first", "[mesh]") {
@@ -128,7 +138,6 @@ TEST_CASE("legs whose port shares payloads come first", "[mesh]") {
     for (unsigned i = 0; i < 4; i++) tx.push_back(flow->legs[i].tx_port);
     CHECK(tx == std::vector<uint16_t>{2, 2, 0, 1});
     CHECK(flow->needs_checksum);  // an IPv6 leg
-    CHECK(arriving(*table, "10.0.0.1:20001")->shareable == 2);
 }
 
 TEST_CASE("two paths have states of their own, share the merge and the legs", "[mesh]") {
@@ -140,7 +149,7 @@ TEST_CASE("two paths have states of their own, share the merge and the legs", "[
     put(mesh, stream({track({from("10.0.0.1:20000"), second}, {to("10.0.1.20:6000")})}));
     mesh.resolve(way("10.0.1.20"), by(0));
     const auto table = mesh.compile();
-    CHECK(table->size() == 4);
+    CHECK(table->size() == 2);
     const auto* one = arriving(*table, "10.0.0.1:20000");
     const auto* two = arriving(*table, "239.1.1.1:5004", "10.0.0.8", 1, 9);
     REQUIRE(one);
@@ -151,7 +160,7 @@ TEST_CASE("two paths have states of their own, share the merge and the legs", "[
     CHECK(one->rendition == two->rendition);
     CHECK(one->owner == two->owner);
     CHECK(udp_port(two->legs[0], false) == 20000);  // receivers see one source
-    CHECK(arriving(*table, "239.1.1.1:5005", "10.0.0.8", 1, 9)->kind == Kind::rtcp);
+    CHECK(arriving_rtcp(*table, "239.1.1.1:5005", "10.0.0.8", 1, 9) == two);
     CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.7", 1, 9) == nullptr);  // another sender
     CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.8", 0, 9) == nullptr);  // another port
     CHECK(arriving(*table, "239.1.1.1:5004", "10.0.0.8", 1, 0) == nullptr);  // another VLAN
@@ -213,18 +222,18 @@ TEST_CASE("repair is one rendition for all outputs that want the same of it", "[
     video.outputs[1].fec = config::OutputFec{.code = {{}, {10, 4, false, true}}};
     video.outputs[2].fec = config::OutputFec{.code = {{}, {5, 5, true, false}}};
     put(mesh, stream({video}));
-    CHECK(arriving(*mesh.compile(), "10.0.0.1:20000")->fec == nullptr);  // nobody can be reached yet
+    CHECK(arriving(*mesh.compile(), "10.0.0.1:20000")->more->fec == nullptr);  // nobody can be reached yet
     for (const char* address : {"10.0.1.20", "10.0.1.21", "10.0.1.22", "10.0.1.23"})
         mesh.resolve(way(address), by(address == std::string("10.0.1.22") ? 2 : 1));
     const auto table = mesh.compile();
     const flow::Flow* f = arriving(*table, "10.0.0.1:20000");
     REQUIRE(f->has_fec);
     CHECK(f->leg_count == 4);
-    CHECK(f->fec->decoder == nullptr);
-    CHECK_FALSE(f->rtcp->has_fec);
-    REQUIRE(f->fec->repairs.size() == 2);
-    const auto& both = f->fec->repairs[0];
-    const auto& columns = f->fec->repairs[1];
+    CHECK(f->more->fec->decoder == nullptr);
+    CHECK_FALSE(f->of_rtcp().has_fec);
+    REQUIRE(f->more->fec->repairs.size() == 2);
+    const auto& both = f->more->fec->repairs[0];
+    const auto& columns = f->more->fec->repairs[1];
     CHECK(both.encoder != columns.encoder);
     REQUIRE(both.repair.legs.size() == 2);
     REQUIRE(both.rows.legs.size() == 2);
@@ -245,7 +254,7 @@ TEST_CASE("repair is one rendition for all outputs that want the same of it", "[
     put(mesh, stream({video}));
     mesh.resolve(way("10.0.1.24"), by(1));
     const auto next = mesh.compile();
-    const auto& more = arriving(*next, "10.0.0.1:20000")->fec->repairs[0];
+    const auto& more = arriving(*next, "10.0.0.1:20000")->more->fec->repairs[0];
     CHECK(more.encoder == encoder);
     REQUIRE(more.repair.legs.size() == 3);
     CHECK(more.repair.legs[2].state == counted);
@@ -264,8 +273,8 @@ TEST_CASE("repair that arrives goes to the decoder of its track, by every path t
         const flow::Flow* f = arriving(*table, at, "10.0.0.8");
         REQUIRE(f != nullptr);
         CHECK(f->kind == flow::Kind::repair);
-        CHECK(f->fec->decoder != nullptr);
-        CHECK(f->fec->decoder == arriving(*table, "10.0.0.1:20000")->fec->decoder);
+        CHECK(f->more->fec->decoder != nullptr);
+        CHECK(f->more->fec->decoder == arriving(*table, "10.0.0.1:20000")->more->fec->decoder);
         CHECK(f->legs == arriving(*table, "10.0.0.1:20000")->legs);
     }
     const auto refused = [&](config::Source source) {
@@ -298,9 +307,9 @@ TEST_CASE("the two legs of a live-live output know each other, and packets to se
     const auto table = mesh.compile();
     const auto* flow = arriving(*table, "10.0.0.1:20000");
     CHECK(flow->leg_count == 3);
-    REQUIRE(flow->repetition);
+    REQUIRE(flow->more->repetition);
     CHECK(flow->keeps);
-    REQUIRE(flow->repetition->to.legs.size() == 1);
-    CHECK(flow->repetition->to.legs[0].state == made.outputs[2].extras().repeated.get());
+    REQUIRE(flow->more->repetition->to.legs.size() == 1);
+    CHECK(flow->more->repetition->to.legs[0].state == made.outputs[2].extras().repeated.get());
     CHECK(table->served().size() == 1);
 }

@@ -138,11 +138,11 @@ TEST_CASE("paths and legs tell what was counted", "[metrics]") {
     arrive(4, 12000 + 1440);
     arrive(4, 12000 + 1440);
     track.paths[1].state->rtcp_packets.add(3);
-    track.outputs[0].rtp->packets.add(4);
-    track.outputs[0].rtp->bytes.add(4096);
-    track.outputs[0].rtcp->packets.add(2);
-    track.outputs[0].rtp->drop(flow::Drop::mtu).add(5);
-    track.outputs[0].rtcp->drop(flow::Drop::mtu).add(6);
+    track.outputs[0].state->packets.add(4);
+    track.outputs[0].state->bytes.add(4096);
+    track.outputs[0].state->rtcp_packets.add(2);
+    track.outputs[0].state->drop(flow::Drop::mtu).add(5);
+    track.outputs[0].state->drop(flow::Drop::mtu).add(6);
     const Text text = f.text();
     const auto path = [&](const std::string& name) {
         return text.value("penstock_path_" + name + "{stream=\"camera-1\",track=\"video\",path=\"2\"}");

@@ -96,7 +96,7 @@ struct Stage {
         return *sinks[id];
     }
     void prepare(SessionId id, Lane lane = {.feed = 1, .rtp = 0, .rtcp = 1, .codec = rtp::Codec::h264, .video = true}) {
-        legs[id] = {std::make_shared<flow::LegState>(), std::make_shared<flow::LegState>()};
+        legs[id] = std::make_shared<flow::LegState>();
         interleaver.prepare(now, {.session = id, .connection = id, .lanes = {{lane, legs[id]}}});
     }
     void play(SessionId id) {
@@ -142,7 +142,7 @@ TEST_CASE("frames follow the answer, words go between them, and none comes after
     s.interleaver.send(1, "PAUSE\n");
     s.media(5);
     CHECK(sink.parts() == Parts{"PLAY", told(0, 1), told(0, 2), told(0, 3), "PARAMETER", told(0, 4), "PAUSE"});
-    CHECK(s.legs[1].rtp->packets.read() == 4);
+    CHECK(s.legs[1]->packets.read() == 4);
     CHECK_FALSE(s.interleaver.busy());
     s.interleaver.leave(1);
     CHECK(s.interleaver.counters().renditions.read() == 0);
@@ -175,7 +175,7 @@ TEST_CASE("who does not read loses whole packets and goes on with a key frame; n
     s.media(1, true);
     slow.room = 300;  // one and a part of the next
     for (uint32_t n = 2; n < 60; n++) s.media(n, n == 50);
-    CHECK(s.legs[1].rtp->drop(flow::Drop::too_slow).read() > 0);
+    CHECK(s.legs[1]->drop(flow::Drop::too_slow).read() > 0);
     slow.room = SIZE_MAX;
     s.interleaver.writable(s.now, 1);
     s.media(60);
@@ -184,8 +184,8 @@ TEST_CASE("who does not read loses whole packets and goes on with a key frame; n
     CHECK(all[3] == told(0, 3));
     CHECK(all[4] == told(0, 50, true));
     CHECK(all.back() == told(0, 60));
-    CHECK(s.legs[1].rtp->drop(flow::Drop::too_slow).read() == 46);
-    CHECK(s.legs[1].rtp->packets.read() + 46 == 60);
+    CHECK(s.legs[1]->drop(flow::Drop::too_slow).read() == 46);
+    CHECK(s.legs[1]->packets.read() + 46 == 60);
     CHECK(quick.parts().size() == 61);
 }
 
@@ -240,8 +240,8 @@ TEST_CASE("one of two tracks goes, and of the other nothing is lost that was not
     Sink& sink = s.connect(1);
     const Lane video{.feed = 1, .rtp = 0, .rtcp = 1, .codec = rtp::Codec::h264, .video = true};
     const Lane audio{.feed = 2, .rtp = 2, .rtcp = 3, .codec = rtp::Codec::other, .video = false};
-    const Interleaver::Leg leg{std::make_shared<flow::LegState>(), std::make_shared<flow::LegState>()};
-    const Interleaver::Leg other{std::make_shared<flow::LegState>(), std::make_shared<flow::LegState>()};
+    const Interleaver::Leg leg = std::make_shared<flow::LegState>();
+    const Interleaver::Leg other = std::make_shared<flow::LegState>();
     s.interleaver.prepare(s.now, {.session = 1, .connection = 1, .lanes = {{video, leg}, {audio, other}}});
     s.interleaver.begin(1);
     s.interleaver.send(1, "PLAY\n");
@@ -261,10 +261,10 @@ TEST_CASE("one of two tracks goes, and of the other nothing is lost that was not
     CHECK(all.back() == told(0, 41));
     CHECK(all[all.size() - 2] == "TEARDOWN");
     const auto of_video = std::ranges::count_if(all, [](const std::string& part) { return part.starts_with("0:"); });
-    const uint64_t lost = leg.rtp->drop(flow::Drop::too_slow).read();
+    const uint64_t lost = leg->drop(flow::Drop::too_slow).read();
     CHECK((lost == 0) == in_time);
     CHECK(static_cast<uint64_t>(of_video) + lost == 41);
-    CHECK(leg.rtp->packets.read() == static_cast<uint64_t>(of_video));
+    CHECK(leg->packets.read() == static_cast<uint64_t>(of_video));
     CHECK(s.interleaver.counters().renditions.read() == 1);
 }
 
@@ -359,8 +359,8 @@ TEST_CASE("whatever sizes connections take, each viewer gets whole frames in ord
                 last = number;
                 frames++;
             }
-            CHECK(frames == s.legs[id].rtp->packets.read());
-            CHECK(frames + s.legs[id].rtp->drop(flow::Drop::too_slow).read() == packets + 1);
+            CHECK(frames == s.legs[id]->packets.read());
+            CHECK(frames + s.legs[id]->drop(flow::Drop::too_slow).read() == packets + 1);
         }
     }
 }

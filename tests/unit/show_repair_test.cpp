@@ -122,8 +122,10 @@ TEST_CASE("show stream repair tells which of two paths wins, and by how much", "
     const mesh::Track& track = *f.mesh.tracks()[0];
     uint64_t now = kSecond;
     for (uint32_t n = 1; n <= 400; n++, now += kSecond / 1000) {
-        if (n % 4 != 0) track.merge->take(0, track.paths[0].state->arrivals, static_cast<uint16_t>(n), n, 9, now);
-        track.merge->take(1, track.paths[1].state->arrivals, static_cast<uint16_t>(n), n, 9, now + kSecond / 2000);
+        if (n % 4 != 0)
+            track.extras().merge->take(0, track.paths[0].state->more->arrivals, static_cast<uint16_t>(n), n, 9, now);
+        track.extras().merge->take(1, track.paths[1].state->more->arrivals, static_cast<uint16_t>(n), n, 9,
+                                   now + kSecond / 2000);
     }
     const auto report = cli::show_stream_repair(f.camera());
     REQUIRE(report.sections.size() == 6);

@@ -51,11 +51,11 @@ struct Fixture {
             t.paths[0].state->reception.receive(sequence, 3000, 9, 100, now, 3000u + 1600u * sequence);
         t.paths[0].state->rtcp_packets.add(2);
         t.paths[1].state->reception.receive(1, 3000, 9, 50, now, 3000);
-        t.outputs[0].rtp->packets.add(4);
-        t.outputs[0].rtp->bytes.add(400);
-        t.outputs[0].rtcp->packets.add(1);
-        t.outputs[0].rtp->drop(flow::Drop::mtu).add(5);
-        t.outputs[0].rtcp->drop(flow::Drop::tx_full).add(6);
+        t.outputs[0].state->packets.add(4);
+        t.outputs[0].state->bytes.add(400);
+        t.outputs[0].state->rtcp_packets.add(1);
+        t.outputs[0].state->drop(flow::Drop::mtu).add(5);
+        t.outputs[0].state->drop(flow::Drop::tx_full).add(6);
     }
     const mesh::Stream& camera() const { return *mesh.stream("camera"); }
     std::vector<cli::PortFacts> port_facts() const {

@@ -21,7 +21,7 @@ struct Building {
     }
     void add(const mesh::Track& track, const mesh::Output& output) {
         add(fmt::format("stream {}, track {}, leg {}", track.stream, track.name, output.name()),
-            {output.rtp, output.rtcp, output.extras().repair, output.extras().rows});
+            {output.state, output.extras().repair, output.extras().rows});
     }
     void add_all(const mesh::Track& track) {
         for (const mesh::Path& path : track.paths) add(track, path);

@@ -21,8 +21,7 @@ double jitter_ms(const mesh::Track& track, const rtp::ReceptionCounters& c) {
 uint64_t drops_of(const mesh::Output& output) {
     const mesh::Output::Extras& more = output.extras();
     uint64_t sum = 0;
-    for (const auto* state : {output.rtp.get(), output.rtcp.get(), more.repair.get(), more.rows.get(),
-                              more.repeated.get(), more.repeated_rtcp.get()})
+    for (const auto* state : {output.state.get(), more.repair.get(), more.rows.get(), more.repeated.get()})
         for (size_t i = 0; state != nullptr && i < std::size(state->drops); i++) sum += state->drops[i].read();
     return sum;
 }
@@ -78,7 +77,7 @@ Report show_streams(const mesh::Mesh& mesh, uint64_t now) {
             lost += metrics::lost(c, now);
             jitter = std::max(jitter, jitter_ms(*track, c));
         }
-        for (const mesh::Output* leg : track->legs()) ready += mesh.ready(*leg) ? 1 : 0;
+        for (const mesh::Output* leg : track->legs()) ready += leg->ready() ? 1 : 0;
         s.rows.push_back(Row{track->stream, track->name, packets, bytes, lost, jitter, uint64_t{track->paths.size()},
                              uint64_t{track->legs().size()}, ready, uint64_t{track->owner}});
     }
@@ -133,10 +132,10 @@ Report show_stream(const mesh::Mesh& mesh, const mesh::Stream& stream, uint64_t 
         for (const mesh::Output* output : track->legs()) {
             const mesh::Output* const other = track->other_leg(*output);
             const auto& repeated = output->extras().repeated;
-            const flow::Resolution way = output->over_tcp ? flow::Resolution{} : mesh.resolution(output->destination);
+            const flow::Resolution way = output->over_tcp ? flow::Resolution{} : mesh.resolution(output->way->first);
             legs.rows.push_back(Row{
-                track->name, output->name(), output->rtp->packets.read(), output->rtp->bytes.read(), drops_of(*output),
-                output->rtcp_packets(), repeated ? Cell{repeated->packets.read()} : Cell{},
+                track->name, output->name(), output->state->packets.read(), output->state->bytes.read(),
+                drops_of(*output), output->rtcp_packets(), repeated ? Cell{repeated->packets.read()} : Cell{},
                 other != nullptr ? Cell{other->name()} : Cell{}, way.hop ? Cell{mesh.port_name(way.hop->port)} : Cell{},
                 way.hop ? Cell{way.hop->mac.text()} : Cell{}, way.hop ? Cell{way.hop->source.text()} : Cell{},
                 optional_text(way.why_not)});
@@ -213,7 +212,7 @@ Report show_stream_path(const mesh::Mesh& mesh, const mesh::Stream& stream, cons
                                        std::string("the kernel's TCP, written by the sender thread"), Cell{}});
                 continue;
             }
-            const flow::Resolution& way = mesh.resolution(output->destination);
+            const flow::Resolution& way = mesh.resolution(output->way->first);
             if (!way.hop) {
                 out.rows.push_back(Row{track->name, output->name(), Cell{}, Cell{}, uint64_t{output->worker}, Cell{},
                                        way.why_not, Cell{}});

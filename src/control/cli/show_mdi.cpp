@@ -15,8 +15,8 @@ Section media_delivery(const mesh::Stream& stream) {
               {}};
     for (const auto& track : stream.tracks)
         for (const mesh::Path& path : track->paths) {
-            if (!path.state->mdi || path.state->mdi->counters().intervals.read() == 0) continue;
-            const rtp::MdiCounters& c = path.state->mdi->counters();
+            const rtp::MdiCounters& c = path.state->extras().mdi.counters();
+            if (c.intervals.read() == 0) continue;
             s.rows.push_back({track->name, path.name(), static_cast<double>(c.delay_factor.read()) / 1000,
                               static_cast<double>(c.delay_factor_max.read()) / 1000, c.lost.read(), c.rate.read() * 8});
         }

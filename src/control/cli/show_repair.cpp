@@ -24,14 +24,14 @@ std::string text(const rtp::fec::Code& code) {
 
 Cell first_share(const mesh::Track& track, const mesh::Path& path) {
     uint64_t all = 0;
-    for (const mesh::Path& each : track.paths) all += each.state->arrivals.first.read();
+    for (const mesh::Path& each : track.paths) all += each.state->extras().arrivals.first.read();
     if (!track.two_paths() || all == 0) return {};
-    return static_cast<double>(path.state->arrivals.first.read()) / static_cast<double>(all);
+    return static_cast<double>(path.state->extras().arrivals.first.read()) / static_cast<double>(all);
 }
 
 Cell behind_ms(const mesh::Track& track, const mesh::Path& path) {
     if (!track.two_paths()) return {};
-    return track.merge->counters().behind(&path == &track.paths.front() ? 0 : 1) * 1000;
+    return track.extras().merge->counters().behind(&path == &track.paths.front() ? 0 : 1) * 1000;
 }
 
 namespace {
@@ -54,7 +54,7 @@ Section paths_of(const mesh::Stream& stream) {
     for (const auto& track : stream.tracks) {
         if (!track->two_paths()) continue;
         for (const mesh::Path& path : track->paths) {
-            const rtp::Arrivals& a = path.state->arrivals;
+            const rtp::Arrivals& a = path.state->extras().arrivals;
             s.rows.push_back({track->name, path.name(), a.first.read(), first_share(*track, path), a.second.read(),
                               a.late.read(), a.apart.read(), behind_ms(*track, path), a.most_behind() * 1000,
                               static_cast<double>(track->config.skew.count()) / 1000});
@@ -129,7 +129,7 @@ Report show_stream_repair(const mesh::Stream& stream) {
             Row row(in.columns.size());
             row[0] = track->name;
             row[1] = std::string("path");
-            row[2] = track->merge->counters().by_path.read();
+            row[2] = track->extras().merge->counters().by_path.read();
             if (!track->extras().decoder && !track->extras().asking) row[3] = track->unrecovered();
             in.rows.push_back(std::move(row));
         }
@@ -150,7 +150,7 @@ Report show_stream_repair(const mesh::Stream& stream) {
         };
         for (const mesh::Output& output : track->outputs)
             if (const auto& feedback = output.extras().feedback) heard(output.name(), *feedback);
-        for (const mesh::Viewer* viewer : track->viewers) heard(viewer->leg.name(), *viewer->feedback);
+        for (const mesh::Viewer* viewer : track->extras().viewers) heard(viewer->leg.name(), *viewer->feedback);
         if (track->extras().decoder) {
             const auto& c = track->extras().decoder->counters();
             const auto came = [&](rtp::fec::Line line) { return c.repair[static_cast<size_t>(line)].read(); };

@@ -79,7 +79,7 @@ Result<std::string> stream_sdp(const mesh::Mesh& mesh, const std::string& name, 
         sdp::SentTrack sent{track->name, track->config, {}, track->ssrc()};
         for (const mesh::Output* output : outputs) {
             sent.outputs.push_back(output->to);
-            if (const auto& hop = mesh.resolution(output->destination).hop; hop && !from) from = hop->source;
+            if (const auto* hop = output->hop(); hop != nullptr && !from) from = hop->source;
         }
         tracks.push_back(std::move(sent));
     }

@@ -1,5 +1,6 @@
 #pragma once
 // Tracks whose two sources share an address, so that SSRCs tell them apart.
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -7,10 +8,10 @@
 
 namespace penstock::mesh {
 
-// What is found at that address, of RTP and of RTCP, in place of the paths' own flows, which are `flows`. None for
-// other tracks.
-std::vector<flow::Flow> ssrc_flows_of(const Track& track, std::span<const flow::Flow> flows);
-// All flows of such a track are where they stay: those two lead to the others.
-void join_by_ssrc(const Track& track, std::span<flow::Flow> flows, flow::Held& held);
+// Adds what is found at that address in place of the paths' own flows, and returns what all of them have to go by: null
+// for other tracks.
+std::shared_ptr<flow::BySsrc> add_by_ssrc(const Track& track, std::vector<flow::Flow>& flows, flow::Held& held);
+// All flows of such a track are where they stay.
+void lead_to_paths(flow::BySsrc& by, std::span<const flow::Flow> flows);
 
 }  // namespace penstock::mesh

@@ -9,8 +9,10 @@
 namespace penstock::mesh {
 
 void Mesh::add_ending(const Track& track) {
-    std::ranges::copy_if(track.flows, std::back_inserter(ending_),
-                         [](const flow::FlowPtr& f) { return f->kind == flow::Kind::rtcp; });
+    std::vector<flow::FlowPtr> flows;
+    flow::share(track.flows, flows);
+    std::ranges::copy_if(flows, std::back_inserter(ending_),
+                         [](const flow::FlowPtr& f) { return f->kind == flow::Kind::rtp; });
 }
 
 std::unique_ptr<const flow::Table> Mesh::last_table() {

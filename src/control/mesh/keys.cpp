@@ -2,6 +2,7 @@
 #include "control/mesh/keys.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "control/mesh/mesh.hpp"
@@ -29,9 +30,14 @@ bool Mesh::takes(const flow::Key& key) const { return is_source(key) || viewer_k
 
 std::vector<flow::Key> Mesh::keys(uint16_t port) const {
     std::vector<flow::Key> all;
-    for (const Track* track : tracks())
-        for (const flow::FlowPtr& flow : track->flows)
-            if (flow->rx_port == flow::Flow::kAnyPort || flow->rx_port == port) all.push_back(flow->key);
+    for (const Track* track : tracks()) {
+        if (!track->flows) continue;
+        for (const flow::Flow& flow : *track->flows) {
+            if (flow.rx_port != flow::Flow::kAnyPort && flow.rx_port != port) continue;
+            all.push_back(flow.key);
+            if (flow.kind == flow::Kind::rtp) all.push_back(further(flow.key, config::kRtcpPort));
+        }
+    }
     for (const auto& [key, by] : group_keys_)
         if (!by || *by == port) all.push_back(key);
     return all;
@@ -54,7 +60,10 @@ std::optional<uint16_t> Mesh::owner(const flow::Key& key) const {
 
 std::vector<Mesh::Keys> Mesh::take_keys() {
     std::vector<Keys> all(ports_.size());
-    for (const flow::Key& key : std::exchange(changed_keys_, {}))
+    std::vector<flow::Key> changed = std::exchange(changed_keys_, {});
+    std::ranges::sort(changed, {}, [](const flow::Key& k) { return std::tie(k.destination, k.port, k.vlan); });
+    changed.erase(std::ranges::unique(changed).begin(), changed.end());
+    for (const flow::Key& key : changed)
         for (const flow::PortInfo& port : ports_)
             (arrives(key, port) ? all[port.index].wanted : all[port.index].unwanted).push_back(key);
     return all;

@@ -14,8 +14,9 @@ void Mesh::take_merge(Track& track, const Track* before) const {
         longest = std::max<std::chrono::microseconds>(longest, source.nack->deadline);
     }
     if (!track.two_paths() && !again) return;
-    track.merge = before && before->merge ? before->merge : std::make_shared<flow::MergeState>();
-    track.merge->set_skew((static_cast<uint64_t>(longest.count()) << 32) / 1'000'000);
+    auto& merge = track.make_extras().merge;
+    merge = before && before->extras().merge ? before->extras().merge : std::make_shared<flow::MergeState>();
+    merge->set_skew((static_cast<uint64_t>(longest.count()) << 32) / 1'000'000);
 }
 
 const Output* Track::other_leg(const Output& leg) const {
@@ -27,7 +28,7 @@ const Output* Track::other_leg(const Output& leg) const {
 
 // What is merged leaves under one, whichever its paths have.
 std::optional<uint32_t> Track::ssrc() const {
-    if (merge) return merge->ssrc() != 0 ? std::optional(merge->ssrc()) : std::nullopt;
+    if (const auto& merge = extras().merge) return merge->ssrc() != 0 ? std::optional(merge->ssrc()) : std::nullopt;
     const auto& c = paths.front().state->reception.counters();
     return c.packets.read() != 0 ? std::optional(static_cast<uint32_t>(c.ssrc.read())) : std::nullopt;
 }

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/line_allocator.hpp"
 #include "control/config/differences.hpp"
 
 namespace penstock::mesh {
@@ -46,7 +47,7 @@ config::Stream Stream::running() const {
     return stream;
 }
 
-config::Stream Stream::configured() const { return pulled() || !brought.empty() ? settings : running(); }
+config::Stream Stream::configured() const { return pulled() || !brought().empty() ? settings : running(); }
 
 std::string Output::name() const {
     const std::string at = to.rtp.text();
@@ -59,8 +60,8 @@ const Output::Extras& Output::extras() const {
 }
 
 uint64_t Output::rtcp_packets() const {
-    const auto& repeated = extras().repeated_rtcp;
-    return rtcp->packets.read() + (repeated ? repeated->packets.read() : 0);
+    const auto& repeated = extras().repeated;
+    return uint64_t{state->rtcp_packets.read()} + (repeated ? repeated->rtcp_packets.read() : 0);
 }
 
 const Track::Extras& Track::extras() const {
@@ -68,9 +69,9 @@ const Track::Extras& Track::extras() const {
     return more ? *more : kNone;
 }
 
-Result<void> Mesh::put(const config::Stream& stream) {
+Result<void> Mesh::put(config::Stream stream) {
     if (auto why = objection(stream)) return fail(std::move(*why));
-    set(stream);
+    set(std::move(stream));
     return {};
 }
 
@@ -94,26 +95,24 @@ Mesh::Changes Mesh::replace(const std::vector<config::Stream>& streams) {
     return changes;
 }
 
-void Mesh::set(const config::Stream& stream) {
+void Mesh::set(config::Stream stream) {
     Stream& now = streams_[stream.name];
     const bool published = std::exchange(now.of_protocol, false);
     now.settings = {stream.name, stream.at, {}, stream.rtsp};
     if (stream.rtsp) now.settings.tracks = stream.tracks;
-    if (!now.brought.empty()) {
-        if (stream.rtsp && !published) return run_brought(now, config::planned(stream, now.brought));
+    if (!now.brought().empty()) {
+        if (stream.rtsp && !published) return run_brought(now, config::planned(stream, now.brought()));
         if (stream.tracks.empty() && !published) return;
-        now.brought.clear();
         displaced_.push_back(stream.name);
     }
-    now.unmet.clear();
-    config::Stream wanted = stream;
-    if (stream.rtsp) wanted.tracks.clear();  // there is nothing yet of which it is wanted
-    run(now, wanted);
+    now.of_camera.reset();
+    if (stream.rtsp) stream.tracks.clear();  // there is nothing yet of which it is wanted
+    run(now, std::move(stream));
 }
 
 // Makes the tracks be like those of `stream`. `ends`: who receives one that nothing follows is told so. A protocol's
 // may come again.
-void Mesh::run(Stream& now, const config::Stream& stream, bool ends) {
+void Mesh::run(Stream& now, config::Stream stream, bool ends) {
     const auto names = config::track_names(stream);
     const auto was = config::counterparts(now.running(), stream);
     std::vector<std::unique_ptr<Track>> before = std::move(now.tracks);
@@ -126,12 +125,12 @@ void Mesh::run(Stream& now, const config::Stream& stream, bool ends) {
             now.tracks.push_back(std::move(before[*was[t]]));
             continue;
         }
-        now.tracks.push_back(make_track(stream.name, names[t], stream.tracks[t], old));
+        now.tracks.push_back(make_track(now.settings.name, names[t], std::move(stream.tracks[t]), old));
         if (was[t]) successors[*was[t]] = now.tracks.back().get();
     }
     // The new tracks come into use before the old ones go, so that a destination of both is never forgotten between.
     for (const auto& track : now.tracks)
-        if (track->flows.empty() && !track->dirty) use(*track);
+        if (!track->flows && !track->dirty) use(*track);
     for (size_t b = 0; b < before.size(); b++) {
         if (!before[b]) continue;
         hand_on_viewers(*before[b], successors[b]);
@@ -142,7 +141,7 @@ void Mesh::run(Stream& now, const config::Stream& stream, bool ends) {
 bool Mesh::remove(const std::string& name) {
     const auto found = streams_.find(name);
     if (found == streams_.end()) return false;
-    if (!found->second.brought.empty()) displaced_.push_back(name);
+    if (!found->second.brought().empty()) displaced_.push_back(name);
     for (auto& track : found->second.tracks) {
         hand_on_viewers(*track, nullptr);
         retire(std::move(track), true);
@@ -152,38 +151,48 @@ bool Mesh::remove(const std::string& name) {
 }
 
 // `before`: what the track was until now. Paths and outputs that it has too keep their state, and it its worker.
-std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::string& name, const config::Track& of,
+std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::string& name, config::Track of,
                                         const Track* before) {
-    auto track = std::make_unique<Track>();
-    track->stream = stream;
+    auto track = std::make_unique<Track>(stream);
     track->name = name;
-    track->config = of;
-    track->owner = before ? before->owner : choose_owner(of);
+    track->config = std::move(of);
+    track->config.outputs.shrink_to_fit();  // it is there for long
+    track->owner = before ? before->owner : choose_owner(track->config);
     track->feed = before ? before->feed : next_feed_++;
+    // The states of one that is new are one piece: most tracks stay as they are.
+    struct States {
+        flow::PathState path;
+        flow::SampledLatency latency;
+        flow::LegState leg;
+    };
+    const auto states = before ? nullptr : std::allocate_shared<States>(LineAllocator<States>());
+    track->paths.reserve(track->config.sources.size());
     for (const config::Source& source : track->config.sources) {
         std::shared_ptr<flow::PathState> state;
         if (before)
             for (const Path& path : before->paths)
                 if (same_path(path.source, source)) state = path.state;
-        if (!state) state = std::make_shared<flow::PathState>();
-        if (track->constant_rate() && !state->mdi) state->mdi = std::make_unique<rtp::Mdi>();
+        if (states && track->paths.empty()) state = {states, &states->path};
+        if (!state) state = std::allocate_shared<flow::PathState>(LineAllocator<flow::PathState>());
         track->paths.push_back({source, !track->paths.empty(), std::move(state)});
     }
     take_merge(*track, before);
-    track->latency = before ? before->latency : std::make_shared<flow::SampledLatency>();
+    for (const Path& path : track->paths)
+        if (track->extras().merge || track->constant_rate() || path.source.tells_sender) path.state->make_extras();
+    track->latency = before ? before->latency : std::shared_ptr<flow::SampledLatency>(states, &states->latency);
     take_fec(*track, before);
     take_history(*track, before);
     take_repeat(*track, before);
     take_retransmission(*track, before);
     take_reorder(*track, before);
     take_sent(*track, before);
-    take_outputs(*track, before);
+    take_outputs(*track, before, states ? std::shared_ptr<flow::LegState>(states, &states->leg) : nullptr);
     account(*track, true);
     return track;
 }
 
 // Receivers that the track had before, too, keep their states, and the worker that writes them.
-void Mesh::take_outputs(Track& track, const Track* before) const {
+void Mesh::take_outputs(Track& track, const Track* before, std::shared_ptr<flow::LegState> for_one) const {
     using Receiver = std::tuple<const Endpoint&, uint16_t, const config::PortName&>;
     const auto receiver = [](const config::Output& output) { return Receiver(output.rtp, output.vlan, output.port); };
     std::map<Receiver, const Output*> known;
@@ -191,21 +200,20 @@ void Mesh::take_outputs(Track& track, const Track* before) const {
         for (const Output& output : before->outputs) known.emplace(receiver(output.to), &output);
     // The counters of new legs lie in one piece: a worker walks them leg by leg.
     const size_t count = track.config.outputs.size();
-    const std::shared_ptr<flow::LegState[]> states(new flow::LegState[2 * count]);
+    std::shared_ptr<flow::LegState[]> states;
+    if (count > 1 || (count != 0 && !for_one)) states.reset(new flow::LegState[count]);
     std::vector<size_t> fresh;
     track.outputs.reserve(count);
     for (const config::Output& output : track.config.outputs) {
         const size_t i = track.outputs.size();
-        Output made{.to = output, .destination = {output.rtp.ip, port_index(output.port)}, .worker = track.owner};
-        made.rtp = {states, states.get() + i};
-        made.rtcp = {states, states.get() + count + i};
+        Output made{.to = output, .worker = track.owner};
+        made.state = states ? std::shared_ptr<flow::LegState>(states, &states[static_cast<ptrdiff_t>(i)]) : for_one;
         Output::Extras more;
         // The owner sends what is numbered anew, so it has to be the one who writes the state.
         const bool by_owner = output.fec && output.fec->code.carriage.among_media;
         const auto stays = known.find(receiver(output));
         if (stays != known.end() && (!by_owner || stays->second->worker == track.owner)) {
-            made.rtp = stays->second->rtp;
-            made.rtcp = stays->second->rtcp;
+            made.state = stays->second->state;
             made.worker = stays->second->worker;
             more = stays->second->extras();
         } else if (!by_owner) {
@@ -220,10 +228,9 @@ void Mesh::take_outputs(Track& track, const Track* before) const {
             more.rows = std::make_shared<flow::LegState>();
         }
         if (output.duplicate_after.count() == 0) {
-            more.repeated = more.repeated_rtcp = nullptr;
+            more.repeated = nullptr;
         } else if (!more.repeated) {
             more.repeated = std::make_shared<flow::LegState>();
-            more.repeated_rtcp = std::make_shared<flow::LegState>();
         }
         if (more.feedback || more.repair || more.repeated) made.more = std::move(more);
         track.outputs.push_back(std::move(made));
@@ -235,7 +242,7 @@ void Mesh::retire(std::unique_ptr<Track> track, bool ends) {
     disuse(*track);
     account(*track, false);
     std::erase(dirty_, track.get());
-    removed_.insert(removed_.end(), track->flows.begin(), track->flows.end());
+    flow::share(track->flows, removed_);
     if (ends) add_ending(*track);
     compiled_ = false;
 }
@@ -267,7 +274,7 @@ uint16_t Mesh::choose_owner(const config::Track& track) const {
 void Mesh::place(Track& track, std::span<const size_t> fresh) const {
     std::vector<size_t> served(placed_.size());
     for (Output& output : track.outputs) served[output.worker]++;
-    for (const Viewer* viewer : track.viewers) served[viewer->leg.worker] += viewer->leg.over_tcp ? 0 : 1;
+    for (const Viewer* viewer : track.extras().viewers) served[viewer->leg.worker] += viewer->leg.over_tcp ? 0 : 1;
     for (const size_t i : fresh) served[track.outputs[i].worker]--;
     const bool spread = track.outputs.size() > kSpreadFrom;
     for (const size_t i : fresh) {
@@ -302,15 +309,14 @@ void Mesh::set_forwarding(bool on) {
 std::unique_ptr<const flow::Table> Mesh::compile() {
     if (dirty_.empty() && compiled_) return nullptr;
     std::vector<flow::FlowPtr> added = std::exchange(added_, {}), removed = std::exchange(removed_, {});
-    for (Track* track : dirty_) {
-        removed.insert(removed.end(), track->flows.begin(), track->flows.end());
+    for (Track* track : std::exchange(dirty_, {})) {
+        flow::share(track->flows, removed);
         note_joining(*track);
         note_first(*track);
         track->flows = flows_of(*track);
-        added.insert(added.end(), track->flows.begin(), track->flows.end());
+        flow::share(track->flows, added);
         track->dirty = false;
     }
-    dirty_.clear();
     compiled_ = true;
     auto next = current_.with(added, removed);
     current_ = *next;

@@ -7,7 +7,6 @@
 #include <set>
 #include <span>
 #include <string>
-#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -44,25 +43,46 @@ struct Agreed {
     uint16_t rtcp_port = 0;  // its end of RTCP
 };
 
+struct Output;
+struct Track;
+
+// How a destination is reached, and the legs that lead there.
+struct Way {
+    std::optional<flow::NextHop> hop{};
+    bool asked_for = false;        // it was among those wanted, and is not forgotten
+    Output* legs = nullptr;        // the first; each has the next
+    Boxed<std::string> why_not{};  // neither this nor a hop: it was not looked up yet
+};
+struct HashDestination {
+    size_t operator()(const flow::Destination& to) const noexcept {
+        return flow::hash({to.ip, static_cast<uint16_t>(to.port.value_or(0)), uint16_t{to.port.has_value()}});
+    }
+};
+using Ways = std::unordered_map<flow::Destination, Way, HashDestination>;
+
 struct Output {
     struct Extras {  // what few have
         // Of repair, which the track's owner sends; null: none is sent. Of ST 2022-1: of columns, and of rows.
         std::shared_ptr<flow::LegState> repair, rows;
-        // Of copies that are sent once more, by the owner, and of RTCP about these; null: none are.
-        std::shared_ptr<flow::LegState> repeated, repeated_rtcp;
+        std::shared_ptr<flow::LegState> repeated;  // of copies that are sent once more, by the owner; null: none are
         std::shared_ptr<flow::Feedback> feedback;  // of a receiver that is heard; a viewer has its own
     };
 
     const config::Output& to;  // of Track::config, or the viewer's
-    flow::Destination destination{};
-    uint16_t worker = 0;    // who makes the copies; for good, since that worker writes the states
-    bool over_tcp = false;  // a viewer's: the sender thread writes it to a connection; it has no destination
-    uint8_t channel = 0;    // of that connection
-    std::shared_ptr<flow::LegState> rtp{}, rtcp{};
+    uint16_t worker = 0;       // who makes the copies; for good, since that worker writes the states
+    bool over_tcp = false;     // a viewer's: the sender thread writes it to a connection; it has no destination
+    uint8_t channel = 0;       // of that connection
+    std::shared_ptr<flow::LegState> state{};
+    // While it is in use, and not over TCP: whose it is, the way it takes, and its neighbours among those that take it.
+    Track* track = nullptr;
+    Ways::value_type* way = nullptr;
+    Output *next = nullptr, *previous = nullptr;
     Boxed<Agreed> agreed{};  // a viewer's
     Boxed<Extras> more{};
 
-    std::string name() const;  // "10.0.1.20:6000"
+    std::string name() const;                                    // "10.0.1.20:6000"
+    bool ready() const { return over_tcp || hop() != nullptr; }  // whether it is known how to reach the receiver
+    const flow::NextHop* hop() const { return way != nullptr && way->second.hop ? &*way->second.hop : nullptr; }
     const Extras& extras() const;
     uint64_t rtcp_packets() const;  // of both, where packets are sent once more
 };
@@ -72,8 +92,6 @@ struct FirstPackets {
     flow::FirstPacket packet;
     std::shared_ptr<FirstPackets> later;
 };
-
-struct Track;
 
 // One who watches one track: came at run time by a protocol, and goes by it. The file knows nothing of viewers.
 struct Viewer {
@@ -87,7 +105,7 @@ struct Viewer {
     std::shared_ptr<FirstPackets> first;  // wants_first: since its leg is in a table; null before
     std::shared_ptr<flow::Join> join;     // since it plays, where the track has a history; over TCP one of them all
     bool joining = false;                 // by the last table: it is served by its join
-    std::vector<flow::FlowPtr> flows;     // on which its feedback arrives
+    flow::Flows flows;                    // on which its feedback arrives
     struct Audience {                     // at one address
         std::shared_ptr<flow::Participant> is;
         size_t players = 0;
@@ -110,6 +128,9 @@ struct Encoding {
 
 struct Track {
     struct Extras {                                  // what most tracks are without
+        std::vector<Viewer*> viewers;                // in the order they came
+        std::shared_ptr<FirstPackets> first;         // of the last table that brought a viewer's leg
+        std::shared_ptr<flow::MergeState> merge;     // two paths, or a source with `nack`
         std::shared_ptr<flow::Sent> sent;            // for its sender reports; null: what arrives leaves as it is
         std::shared_ptr<rtp::fec::Decoder> decoder;  // null: no path brings repair
         std::vector<Encoding> encodings;
@@ -122,19 +143,20 @@ struct Track {
         std::shared_ptr<flow::Reorder> former_reorder;  // of the track that it was, with another delay
     };
 
-    std::string stream;
-    std::string name;  // "video", or "video-2" for the second video track of a stream
+    explicit Track(const std::string& of) : stream(of) {}
+    Track(const Track&) = delete;  // legs point at it
+    Track& operator=(const Track&) = delete;
+
+    const std::string& stream;  // its name
+    std::string name;           // "video", or "video-2" for the second video track of a stream
     config::Track config;
     uint16_t owner = 0;  // the worker
     uint64_t feed = 0;   // what the sender thread knows it by; another one whenever the first comes to watch over TCP
     std::vector<Path> paths;
-    std::vector<Output> outputs;              // of the file and of operators
-    std::vector<Viewer*> viewers;             // in the order they came
-    std::shared_ptr<FirstPackets> first;      // of the last table that brought a viewer's leg
-    std::shared_ptr<flow::MergeState> merge;  // two paths, or a source with `nack`
+    std::vector<Output> outputs;  // of the file and of operators
     std::shared_ptr<flow::SampledLatency> latency;
-    std::vector<flow::FlowPtr> flows;  // as in the last table
-    bool dirty = false;                // they differ from what the model says by now
+    flow::Flows flows;   // as in the last table; null: it is in none
+    bool dirty = false;  // they differ from what the model says by now
     Boxed<Extras> more;
 
     const Extras& extras() const;
@@ -154,12 +176,17 @@ struct Stream {
     // Of the file or of operators. Tracks are in it of a pulled one only, and want those that are brought: others have
     // their configuration with them.
     config::Stream settings;
-    bool of_protocol = false;            // neither has it: it goes with the tracks that were brought
-    std::vector<config::Track> brought;  // by a protocol: what a publisher announced, what a camera described
+    bool of_protocol = false;  // neither has it: it goes with the tracks that were brought
     std::vector<std::unique_ptr<Track>> tracks;
-    std::vector<std::string>
-        unmet;  // of a pulled one: entries of its configuration that the camera's tracks do not meet
+    struct OfCamera {
+        std::vector<config::Track> brought;  // by a protocol: what a publisher announced, what a camera described
+        std::vector<std::string>
+            unmet;  // of a pulled one: entries of its configuration that the camera's tracks do not meet
+    };
+    Boxed<OfCamera> of_camera{};  // or of a publisher
 
+    const std::vector<config::Track>& brought() const;
+    const std::vector<std::string>& unmet() const;
     bool pulled() const { return settings.rtsp.has_value(); }
     config::Stream running() const;     // with the tracks that it has now, whoever they are of
     config::Stream configured() const;  // with those of the file or of operators
@@ -179,7 +206,7 @@ public:
     // rest. Below it, telling another worker (a buffer, a ring entry, a look-up) would not pay.
     static constexpr size_t kSpreadFrom = 64;
 
-    enum class What : uint8_t { rtp, rtcp, repair, rows };  // that a leg is for
+    enum class What : uint8_t { rtp, repair, rows };  // that a leg is for
 
     Mesh(std::vector<flow::PortInfo> ports, flow::PortRange media, uint16_t workers);
 
@@ -189,7 +216,7 @@ public:
 
     // Adds the stream, or makes the one of that name be like this: what stays keeps its state. Refused, with nothing
     // changed, when it collides with another stream or feeds itself; what else is wrong with it alone, config has told.
-    Result<void> put(const config::Stream& stream);
+    Result<void> put(config::Stream stream);
     bool remove(const std::string& name);  // whether there was one
     // Makes the streams be exactly these, which config::load has found right together; says what that came to.
     struct Touched {
@@ -227,7 +254,6 @@ public:
     // A port was opened anew, or its MAC changed: the legs that leave by it are compiled again.
     void set_port(const flow::PortInfo& port);
     flow::Resolution resolution(const flow::Destination& destination) const;  // must be that of an output
-    bool ready(const Output& leg) const;  // whether it is known how to reach the receiver
 
     // Viewers: adding one touches its track and nothing else. Refused when there is no such track, when one of the
     // ports is taken by a source, or when a copy would feed a source.
@@ -291,11 +317,6 @@ public:
     const std::string& port_name(uint16_t index) const { return ports_[index].name; }
 
 private:
-    struct Way {
-        std::optional<flow::NextHop> hop{};
-        uint32_t legs = 0;  // that take it
-        Boxed<std::string> why_not{};  // neither this nor a hop: it was not looked up yet
-    };
     struct Part {  // the outputs of one worker, as flow::Shard has their legs
         uint16_t worker;
         std::vector<const Output*> shareable, others;
@@ -303,32 +324,26 @@ private:
     struct HashKey {
         size_t operator()(const flow::Key& key) const noexcept { return flow::hash(key); }
     };
-    struct ByAddress {
-        bool operator()(const flow::Key& a, const flow::Key& b) const noexcept {
-            return std::tie(a.destination, a.port, a.vlan) < std::tie(b.destination, b.port, b.vlan);
-        }
-    };
 
     std::optional<std::string> objection(const config::Stream& stream) const;
-    void set(const config::Stream& stream);
+    void set(config::Stream stream);
     void run_brought(Stream& now, const config::Planned& planned);
-    void run(Stream& now, const config::Stream& stream, bool ends = true);
-    std::unique_ptr<Track> make_track(const std::string& stream, const std::string& name, const config::Track& of,
+    void run(Stream& now, config::Stream stream, bool ends = true);
+    std::unique_ptr<Track> make_track(const std::string& stream, const std::string& name, config::Track of,
                                       const Track* before);
     void use(Track& track);
     void disuse(Track& track);
-    void use(Track& track, const Output& output);
-    void disuse(Track& track, const Output& output);
-    static void forget(auto& from, const flow::Key& key, const Track& track);
-    const std::optional<flow::NextHop>& hop_to(const flow::Destination& destination) const;
-    void touch_those_sending_to(const flow::Destination& to);
+    void use(Track& track, Output& output);
+    void disuse(Output& output);
+    void touch_those_taking(const Way& way);
+    const Track* one_that_feeds(const config::Source& source, const std::string& stream) const;
     Viewer& make_viewer(const ViewerPlan& plan);
     uint64_t add_over_tcp(const ViewerPlan& plan, Track& track);
     void play_over_tcp(Viewer& viewer, bool playing);
     void attach(Viewer& viewer, Track& track);
     void detach(Viewer& viewer);
     void hand_on_viewers(Track& from, Track* to);
-    std::vector<flow::FlowPtr> feedback_of(const Viewer& viewer) const;
+    flow::Flows feedback_of(const Viewer& viewer) const;
     void renew_feedback(Viewer& viewer);
     void listen_in_group(const Viewer& viewer, bool on);
     void retire(std::unique_ptr<Track> track, bool ends);
@@ -338,7 +353,7 @@ private:
     bool is_source(const flow::Key& key) const;
     uint16_t choose_owner(const config::Track& track) const;
     size_t largest_packet() const;
-    void take_outputs(Track& track, const Track* before) const;
+    void take_outputs(Track& track, const Track* before, std::shared_ptr<flow::LegState> for_one) const;
     void take_merge(Track& track, const Track* before) const;
     void take_repeat(Track& track, const Track* before) const;
     void take_fec(Track& track, const Track* before) const;
@@ -351,28 +366,26 @@ private:
     uint16_t choose_server(const Track& track) const;
     void account(const Track& track, bool added);
     void touch(Track& track);
-    std::vector<Part> parts_of(const Track& track, bool with_joining) const;
+    std::vector<Part> parts_of(const Track& track) const;
     void note_first(Track& track) const;
     flow::LegPlan leg_to(const Track& track, const Output& output, What what) const;
-    flow::Rendition rendition_of(const Track& track, What what, const std::vector<Part>& parts, flow::Held& held) const;
+    flow::OwnRendition rendition_of(const Track& track, flow::Held& held) const;
     std::shared_ptr<const flow::Fec> fec_of(const Track& track) const;
     void note_joining(Track& track) const;
     std::shared_ptr<const flow::Late> late_of(const Track& track) const;
     std::shared_ptr<const flow::Repetition> repetition_of(const Track& track) const;
     std::shared_ptr<const flow::Retransmission> retransmission_of(const Track& track) const;
-    void add_feedback(const Track& track, const flow::Retransmission* receivers, std::vector<flow::Flow>& flows) const;
-    std::vector<flow::FlowPtr> flows_of(const Track& track) const;
+    void add_feedback(const Track& track, std::vector<flow::Flow>& flows) const;
+    flow::Flows flows_of(const Track& track) const;
 
     std::vector<flow::PortInfo> ports_;
     std::map<std::string, Stream> streams_;
-    std::map<flow::Destination, Way> ways_;
-    std::set<flow::Destination> newly_wanted_, perhaps_forgotten_;  // since take_destinations()
+    Ways ways_;
+    std::vector<flow::Destination> perhaps_wanted_, perhaps_forgotten_;  // since take_destinations()
     Sources changed_sources_;
     std::vector<std::string> displaced_;
-    std::unordered_set<flow::Key, HashKey> changed_keys_;  // of sources that came or went since take_keys()
-    // By noted_keys_of: whose sources are there, and to where legs lead.
-    std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;
-    std::multimap<flow::Key, Track*, ByAddress> targets_;
+    std::vector<flow::Key> changed_keys_;  // of sources that came or went since take_keys()
+    std::unordered_multimap<flow::Key, const Track*, HashKey> sources_;  // by noted_keys_of: whose sources are there
     std::vector<Track*> dirty_;
     std::map<uint64_t, Viewer> viewers_;
     std::unordered_set<flow::Key, HashKey> viewer_keys_;  // on which their feedback arrives
@@ -383,7 +396,7 @@ private:
     size_t history_bytes_ = 0;
     std::vector<flow::FlowPtr> added_;    // of viewers that came
     std::vector<flow::FlowPtr> removed_;  // of tracks and viewers that are gone
-    std::vector<flow::FlowPtr> ending_;   // of RTCP, of tracks that nothing follows
+    std::vector<flow::FlowPtr> ending_;   // of RTP, of tracks that nothing follows
     std::vector<Placement> placed_;       // by worker
     flow::Table current_;                 // what was compiled last; shares its shards with the published one
     bool compiled_ = false;

@@ -30,6 +30,20 @@ bool feeds(const config::Output& output, const config::Source& source) {
 
 }  // namespace
 
+// A track of another stream, an output of which leads to one of the source's ports.
+const Track* Mesh::one_that_feeds(const config::Source& source, const std::string& stream) const {
+    const auto by_way = [&](std::optional<uint16_t> port) -> const Track* {
+        const auto way = ways_.find({source.rtp.ip, port});
+        if (way == ways_.end()) return nullptr;
+        for (const Output* leg = way->second.legs; leg != nullptr; leg = leg->next)
+            if (!leg->agreed && leg->track->stream != stream && feeds(leg->to, source)) return leg->track;
+        return nullptr;
+    };
+    const Track* found = by_way(std::nullopt);
+    for (size_t p = 0; p < ports_.size() && found == nullptr; p++) found = by_way(ports_[p].index);
+    return found;
+}
+
 // Why the stream cannot be beside the others; its own former version does not count.
 std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
     const auto foreign = [&](const Track& track) { return track.stream != stream.name; };
@@ -43,15 +57,6 @@ std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
         });
         return found;
     };
-    const auto other_that_feeds = [&](const flow::Key& key, const config::Source& source) -> const Track* {
-        for (const flow::Key& at : {key, port_before(key)})
-            for (auto [it, end] = targets_.equal_range(at); it != end; ++it)
-                if (foreign(*it->second) && std::ranges::any_of(it->second->outputs, [&](const Output& output) {
-                        return feeds(output.to, source);
-                    }))
-                    return it->second;
-        return nullptr;
-    };
     for (const config::Track& track : stream.tracks) {
         for (const config::Source& source : track.sources) {
             const auto clashes = [&](const config::Source& s) { return same(s, source) || share_a_port(s, source); };
@@ -62,10 +67,10 @@ std::optional<std::string> Mesh::objection(const config::Stream& stream) const {
                 if (const Track* other = other_source(key, clashes))
                     return fmt::format("source {}: stream '{}' has it, or needs it for RTCP or repair",
                                        source.rtp.text(), other->stream);
-                if (const Track* other = other_that_feeds(key, source))
-                    return fmt::format("source {}: stream '{}' sends there, or its RTCP: that would be a loop",
-                                       source.rtp.text(), other->stream);
             }
+            if (const Track* other = one_that_feeds(source, stream.name))
+                return fmt::format("source {}: stream '{}' sends there, or its RTCP: that would be a loop",
+                                   source.rtp.text(), other->stream);
         }
         for (const config::Output& output : track.outputs) {
             const auto fed = [&](const config::Source& source) { return feeds(output, source); };

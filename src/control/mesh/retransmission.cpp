@@ -41,7 +41,7 @@ void Mesh::take_reorder(Track& track, const Track* before) const {
 
 // Where not all leaves as it came.
 void Mesh::take_sent(Track& track, const Track* before) const {
-    if (!track.merge && !track.extras().decoder && !track.extras().reorder) return;
+    if (!track.extras().merge && !track.extras().decoder && !track.extras().reorder) return;
     const auto& known = before ? before->extras().sent : nullptr;
     track.make_extras().sent = known ? known : std::make_shared<flow::Sent>();
 }
@@ -59,7 +59,7 @@ std::shared_ptr<const flow::Delay> Mesh::delay_of(const Track& track) const {
 uint64_t Track::unrecovered() const {
     if (extras().asking) return extras().asking->counters().unrecovered.read();
     if (extras().decoder) return extras().decoder->counters().unrecovered.read();
-    return merge ? merge->counters().unrecovered.read() : 0;
+    return extras().merge ? extras().merge->counters().unrecovered.read() : 0;
 }
 
 }  // namespace penstock::mesh

@@ -31,13 +31,14 @@ bool same_media(const config::Track& a, const config::Track& b) {
 std::vector<const Output*> Track::legs() const {
     std::vector<const Output*> all;
     for (const Output& output : outputs) all.push_back(&output);
-    for (const Viewer* viewer : viewers) all.push_back(&viewer->leg);
+    for (const Viewer* viewer : extras().viewers) all.push_back(&viewer->leg);
     return all;
 }
 
 const Viewer* Track::over_tcp() const {
-    const auto one = std::ranges::find_if(viewers, [](const Viewer* v) { return v->playing && v->leg.over_tcp; });
-    return one == viewers.end() ? nullptr : *one;
+    const auto& all = extras().viewers;
+    const auto one = std::ranges::find_if(all, [](const Viewer* v) { return v->playing && v->leg.over_tcp; });
+    return one == all.end() ? nullptr : *one;
 }
 
 std::optional<uint32_t> Track::seen_ssrc() const {
@@ -65,7 +66,7 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
 
     Viewer& viewer = make_viewer(plan);
     viewer.to.ttl = plan.group ? plan.group->ttl : kTtl;
-    viewer.leg.destination = {plan.to.ip, plan.group ? plan.group->port : std::nullopt};
+    if (plan.group && plan.group->port) viewer.to.port = ports_[*plan.group->port].name;
     viewer.to.rtx = plan.rtx;
     viewer.leg.agreed = plan.agreed;
     viewer.leg.worker = choose_server(**track);
@@ -79,13 +80,12 @@ Result<uint64_t> Mesh::add_viewer(const ViewerPlan& plan) {
 // Receivers send their RTCP to the group, too: it is to be joined, and its port steered.
 void Mesh::listen_in_group(const Viewer& viewer, bool on) {
     const flow::Key key = group_key(viewer);
-    const auto& port = viewer.leg.destination.port;
     config::Source heard;
     heard.rtp = {key.destination, key.port};
-    if (port) heard.port = ports_[*port].name;
-    changed_keys_.insert(key);
+    heard.port = viewer.to.port;
+    changed_keys_.push_back(key);
     if (on) {
-        group_keys_.emplace(key, port);
+        group_keys_.emplace(key, port_index(viewer.to.port));
         changed_sources_.added.push_back(std::move(heard));
     } else {
         group_keys_.erase(key);
@@ -94,12 +94,14 @@ void Mesh::listen_in_group(const Viewer& viewer, bool on) {
 }
 
 // What a viewer's RTCP arrives on, and what it sends to the RTP port; of nobody else, but for a group.
-std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
+flow::Flows Mesh::feedback_of(const Viewer& viewer) const {
     struct Whole {
         std::shared_ptr<flow::Feedback> feedback;
         flow::Participants participants;
         flow::Watching watching;
-        std::vector<flow::Flow> flows;
+        flow::Flow::Extras extras;
+        std::vector<flow::Flow> all;
+        std::span<const flow::Flow> flows;
     };
     const auto whole = std::make_shared<Whole>();
     const config::Source& source = viewer.track->config.sources.front();
@@ -111,20 +113,22 @@ std::vector<flow::FlowPtr> Mesh::feedback_of(const Viewer& viewer) const {
                        .sender_port = viewer.leg.agreed->rtcp_port};
     for (const auto& [ip, there] : viewer.audience) whole->participants.all.push_back({ip, there.is});
     if (viewer.is_group()) whole->watching.participants = &whole->participants;
+    whole->extras.watching = &whole->watching;
     auto keys = keys_of(*viewer.leg.agreed);
     // RTCP of those who watch by a group: to the group, and to where our sender reports come from (RFC 3550 section 6).
     if (viewer.is_group()) keys[0] = group_key(viewer);
     for (const flow::Key& key : keys) {
-        flow::Flow& f = whole->flows.emplace_back();
+        flow::Flow& f = whole->all.emplace_back();
         f.key = key;
         f.kind = flow::Kind::feedback;
         f.owner = viewer.track->owner;
-        f.watching = &whole->watching;
+        f.more = &whole->extras;
         f.has_sender = !viewer.is_group();
         if (f.has_sender) f.sender = viewer.to.rtp.ip;
-        if (key.destination.is_multicast()) f.rx_port = viewer.leg.destination.port.value_or(flow::Flow::kAnyPort);
+        if (key.destination.is_multicast()) f.rx_port = port_index(viewer.to.port).value_or(flow::Flow::kAnyPort);
     }
-    return flow::shares_of(whole);
+    whole->flows = whole->all;
+    return {whole, &whole->flows};
 }
 
 std::shared_ptr<const flow::Participant> Mesh::participate(uint64_t id, const Ip& address) {
@@ -147,11 +151,12 @@ void Mesh::depart(uint64_t id, const Ip& address) {
 
 // The flows on which its feedback arrives, when it comes and when it goes on with another track.
 void Mesh::renew_feedback(Viewer& viewer) {
-    for (flow::FlowPtr& flow : viewer.flows)
+    std::vector<flow::FlowPtr> former;
+    flow::share(viewer.flows, former);
+    for (flow::FlowPtr& flow : former)
         if (std::erase(added_, flow) == 0) removed_.push_back(std::move(flow));
-    viewer.flows.clear();
-    if (viewer.track != nullptr && viewer.leg.agreed) viewer.flows = feedback_of(viewer);
-    added_.insert(added_.end(), viewer.flows.begin(), viewer.flows.end());
+    viewer.flows = viewer.track != nullptr && viewer.leg.agreed ? feedback_of(viewer) : nullptr;
+    flow::share(viewer.flows, added_);
     compiled_ = false;
 }
 
@@ -160,8 +165,7 @@ Viewer& Mesh::make_viewer(const ViewerPlan& plan) {
     viewer.id = next_viewer_++;
     viewer.feedback = std::make_shared<flow::Feedback>();
     viewer.to.rtp = plan.to;
-    viewer.leg.rtp = std::make_shared<flow::LegState>();
-    viewer.leg.rtcp = std::make_shared<flow::LegState>();
+    viewer.leg.state = std::make_shared<flow::LegState>();
     return viewer;
 }
 
@@ -180,7 +184,7 @@ uint16_t Mesh::choose_server(const Track& track) const {
     std::vector<size_t> served(placed_.size());
     for (const Output& output : track.outputs) served[output.worker]++;
     size_t legs = track.outputs.size();
-    for (const Viewer* viewer : track.viewers) {
+    for (const Viewer* viewer : track.extras().viewers) {
         if (viewer->leg.over_tcp) continue;
         served[viewer->leg.worker]++;
         legs++;
@@ -279,7 +283,7 @@ std::vector<uint64_t> Mesh::take_orphans() { return std::exchange(orphans_, {});
 
 void Mesh::attach(Viewer& viewer, Track& track) {
     viewer.track = &track;
-    track.viewers.push_back(&viewer);
+    track.make_extras().viewers.push_back(&viewer);
     if (!track.extras().continuity) {
         track.make_extras().continuity = std::make_shared<rtp::Continuity>(track.config.clock_rate, track.seen_ssrc());
         touch(track);
@@ -291,18 +295,18 @@ void Mesh::attach(Viewer& viewer, Track& track) {
 
 void Mesh::detach(Viewer& viewer) {
     Track& track = *std::exchange(viewer.track, nullptr);
-    std::erase(track.viewers, &viewer);
+    std::erase(track.make_extras().viewers, &viewer);
     if (viewer.leg.over_tcp) return;
     placed_[viewer.leg.worker].outputs--;
-    disuse(track, viewer.leg);
+    disuse(viewer.leg);
 }
 
 // The viewers of a track that goes: to the one that takes its place, if it is of the same media.
 void Mesh::hand_on_viewers(Track& from, Track* to) {
     const bool on = to != nullptr && to->owner == from.owner && same_media(to->config, from.config);
-    if (on) to->first = from.first;
+    if (on && from.extras().first) to->make_extras().first = from.extras().first;
     if (on && from.extras().continuity) to->make_extras().continuity = from.extras().continuity;
-    for (Viewer* viewer : std::vector(from.viewers)) {
+    for (Viewer* viewer : std::vector(from.extras().viewers)) {
         detach(*viewer);
         if (on) {
             attach(*viewer, *to);

@@ -36,12 +36,12 @@ void live_live(std::string& out, const View& view) {
         const std::string of_track = labels_of(*track);
         for (size_t p = 0; p < track->paths.size(); p++) {
             const std::string labels = labelled(of_track, "path", track->paths[p].name());
-            const rtp::Arrivals& arrivals = track->paths[p].state->arrivals;
+            const rtp::Arrivals& arrivals = track->paths[p].state->extras().arrivals;
             for (Counted& counter : counted) counter.family.sample(labels, (arrivals.*counter.field).read());
-            skew.sample(labels, track->merge->counters().behind(p));
+            skew.sample(labels, track->extras().merge->counters().behind(p));
             most.sample(labels, arrivals.most_behind());
         }
-        lives.sample(of_track, track->merge->counters().lives.read());
+        lives.sample(of_track, track->extras().merge->counters().lives.read());
     }
     for (const Counted& counter : counted) join(out, {&counter.family, 1});
     join(out, others);
@@ -57,8 +57,9 @@ void tracks(std::string& out, const View& view) {
     auto& [recovered, unrecovered, repair, asked, not_asked, round_trip] = families;
     for (const mesh::Track* track : view.mesh.tracks()) {
         const std::string labels = labels_of(*track);
-        if (track->extras().decoder || track->merge) unrecovered.sample(labels, track->unrecovered());
-        if (track->two_paths()) recovered.sample(labels, track->merge->counters().by_path.read(), ",by=\"path\"");
+        if (track->extras().decoder || track->extras().merge) unrecovered.sample(labels, track->unrecovered());
+        if (track->two_paths())
+            recovered.sample(labels, track->extras().merge->counters().by_path.read(), ",by=\"path\"");
         if (track->extras().asking) {
             const rtp::AskingCounters& c = track->extras().asking->counters();
             recovered.sample(labels, c.recovered.read(), ",by=\"nack\"");
@@ -122,7 +123,7 @@ void feedback(std::string& out, const View& view) {
         for (const mesh::Output& output : track->outputs)
             if (const auto& feedback = output.extras().feedback)
                 sample(labelled(of_track, "leg", output.name()), *feedback);
-        for (const mesh::Viewer* viewer : track->viewers)
+        for (const mesh::Viewer* viewer : track->extras().viewers)
             sample(labelled(of_track, "leg", viewer->leg.name()), *viewer->feedback);
     }
     join(out, families);

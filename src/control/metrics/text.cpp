@@ -88,8 +88,8 @@ void paths(std::string& out, const View& view) {
             byes.sample(labels, path.state->byes.read());
             key_frames.sample(labels, up.key_frames.read(), ",as=\"asked\"");
             key_frames.sample(labels, up.key_frames_merged.read(), ",as=\"merged\"");
-            if (!path.state->mdi || path.state->mdi->counters().intervals.read() == 0) continue;
-            const rtp::MdiCounters& mdi = path.state->mdi->counters();
+            const rtp::MdiCounters& mdi = path.state->extras().mdi.counters();
+            if (mdi.intervals.read() == 0) continue;
             delay_factor.sample(labels, static_cast<double>(mdi.delay_factor.read()) * 1e-6);
             loss_rate.sample(labels, mdi.lost.read());
         }
@@ -142,21 +142,20 @@ void legs(std::string& out, const View& view) {
         const std::string of_track = labels_of(*track);
         for (const mesh::Output* output : track->legs()) {
             const std::string labels = labelled(of_track, "leg", output->name());
-            packets.sample(labels, output->rtp->packets.read());
-            bytes.sample(labels, output->rtp->bytes.read());
+            packets.sample(labels, output->state->packets.read());
+            bytes.sample(labels, output->state->bytes.read());
             rtcp.sample(labels, output->rtcp_packets());
             const mesh::Output::Extras& more = output->extras();
             if (more.repair) repair.sample(labels, more.repair->packets.read() + more.rows->packets.read());
             if (more.repeated) repeated.sample(labels, more.repeated->packets.read());
             if (const mesh::Output* other = track->other_leg(*output))
-                redundant.sample(labels, view.mesh.ready(*output) && view.mesh.ready(*other) ? 1 : 0);
-            ready.sample(labels, view.mesh.ready(*output) ? 1 : 0);
+                redundant.sample(labels, output->ready() && other->ready() ? 1 : 0);
+            ready.sample(labels, output->ready() ? 1 : 0);
             for (size_t d = kFirst; d <= kLast; d++) {
                 const auto reason = static_cast<flow::Drop>(d);
                 uint64_t sum = 0;
-                for (flow::LegState* state :
-                     {output->rtp.get(), output->rtcp.get(), more.repair.get(), more.rows.get(), more.repeated.get(),
-                      more.repeated_rtcp.get(), more.feedback ? &more.feedback->resent : nullptr})
+                for (flow::LegState* state : {output->state.get(), more.repair.get(), more.rows.get(),
+                                              more.repeated.get(), more.feedback ? &more.feedback->resent : nullptr})
                     if (state != nullptr) sum += state->drop(reason).read();
                 drops.sample(labels, sum, reasons[d - kFirst]);
             }

@@ -304,9 +304,8 @@ void Interleaver::account(Player& player, uint64_t number) {
     const std::vector<uint64_t> before = player.positions;
     place(player, number);
     for (size_t row = 0; row < before.size(); row++) {
-        const Leg& leg = player.legs[row / 2];
-        flow::LegState& state = row % 2 == 0 ? *leg.rtp : *leg.rtcp;
-        state.drop(flow::Drop::too_slow).add(player.positions[row] - before[row]);
+        const uint64_t lost = player.positions[row] - before[row];
+        player.legs[row / 2]->drop(flow::Drop::too_slow).add(static_cast<uint32_t>(lost));
     }
 }
 
@@ -315,10 +314,7 @@ void Interleaver::note_sent(Connection& c, Player& player, size_t bytes) {
     const FrameRing& ring = player.of->rendition.ring();
     while (bytes != 0) {
         const FrameRing::Frame& frame = ring[player.next];
-        const Leg& leg = player.legs[frame.lane / 2];
-        flow::LegState& state = frame.lane % 2 == 0 ? *leg.rtp : *leg.rtcp;
-        state.packets.add();
-        state.bytes.add(frame.size);
+        player.legs[frame.lane / 2]->sent(frame.lane % 2 != 0, frame.size);
         counters_.frames.add();
         if (bytes < frame.size) keep_rest(c, player, bytes);
         bytes -= std::min<size_t>(bytes, frame.size);

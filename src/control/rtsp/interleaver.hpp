@@ -40,9 +40,7 @@ public:
     // Some video never has a key frame (intra refresh): who lost something goes on without one after this.
     static constexpr Duration kWaitForKeyFrame = std::chrono::seconds(10);
 
-    struct Leg {  // its counters
-        std::shared_ptr<flow::LegState> rtp, rtcp;
-    };
+    using Leg = std::shared_ptr<flow::LegState>;  // its counters
     struct Plan {
         SessionId session = 0;
         ConnectionId connection = 0;
