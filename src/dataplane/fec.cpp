@@ -117,7 +117,10 @@ void Worker::send_recovered(const Classified& in, const Flow& f) noexcept {
     while (const auto recovered = fec.decoder->recover()) {
         if (f.merge != nullptr && !f.merge->recovered(wire::load16(&(*recovered)[2]), wire::load32(&(*recovered)[4])))
             continue;
-        mend(in, f, fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered);
+        const auto packet = fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered;
+        if (f.retransmits && f.more->retransmission->asking != nullptr)
+            f.more->retransmission->asking->mended(wire::load16(&packet[2]));
+        mend(in, f, packet);
     }
 }
 

@@ -310,6 +310,9 @@ Port::Counters Port::driver_counters() const {
             }
         }
     }
+    const auto missed = std::ranges::find(sum, "rx_missed_errors", &Counters::value_type::first);
+    if (missed != sum.end())
+        for (const int fd : sockets_) missed->second += found_ring_full(fd);
     return sum;
 }
 

@@ -38,6 +38,10 @@ void Asking::came(uint64_t number, uint64_t now) noexcept {
     missing_.erase(at);
 }
 
+void Asking::mended(uint16_t sequence) noexcept {
+    std::erase_if(missing_, [&](const Missing& m) { return static_cast<uint16_t>(m.number) == sequence; });
+}
+
 bool Asking::misses(uint16_t sequence) const noexcept {
     return std::ranges::find(missing_, sequence, [](const Missing& m) { return static_cast<uint16_t>(m.number); }) !=
            missing_.end();

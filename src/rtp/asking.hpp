@@ -41,6 +41,8 @@ public:
             return numbering_.advance(numbering_.newest() + 1);
         unusual(sequence, ssrc, now);
     }
+    // FEC made it: whoever is asked for it answers in vain.
+    void mended(uint16_t sequence) noexcept;
     // Whether it is waited for, asked for or not.
     bool misses(uint16_t sequence) const noexcept;
     // Whether due() has anything to do.

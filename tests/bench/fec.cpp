@@ -2,11 +2,11 @@
 // encoder with all it makes, each repair packet written out once; the decoder when nothing is lost. Without a NIC, a
 // relay or a socket. Prints a JSON object a line: TSC cycles per media packet.
 //
-// hot: a few packets, in the L2 cache. cold: packets from 128 MiB, none of which is in any cache, as far apart as buffers
-// of a pool are. One stream, or many: then sums and copies of packets are cold, too, and fetched ahead as a worker fetches
-// them. How much they cost all the same hangs on how many packets of a stream come together: one by one, each reads and
-// writes a row's and a column's sum, five times its own bytes; of a picture that comes at once, the row's sum is hot; of a
-// whole matrix, all sums are, and what is left is reading the packets.
+// hot: a few packets, in the L2 cache. cold: packets from 128 MiB, none of which is in any cache, as far apart as
+// buffers of a pool are. One stream, or many: then sums and copies of packets are cold, too, and fetched ahead as a
+// worker fetches them. How much they cost all the same hangs on how many packets of a stream come together: one by one,
+// each reads and writes a row's and a column's sum, five times its own bytes; of a picture that comes at once, the
+// row's sum is hot; of a whole matrix, all sums are, and what is left is reading the packets.
 #include <rte_cycles.h>
 
 #include <array>

@@ -1,8 +1,8 @@
-// bench-overload: what is left of a worker's goodput when twice as much arrives as it can forward, how it is spread over
-// the streams, and how soon a change of the table is in force meanwhile. The worker has one core; on the other, packets
-// of random streams arrive at a rate, and where its rx ring is full they are dropped, as a NIC does. Offered are 90, 100,
-// 110 and 200 % of what it forwards when there is always something waiting, by turns of a fiftieth of a second; the peak is
-// the most of the first three. Prints a JSON object a line. Argument: seconds.
+// bench-overload: what is left of a worker's goodput when twice as much arrives as it can forward, how it is spread
+// over the streams, and how soon a change of the table is in force meanwhile. The worker has one core; on the other,
+// packets of random streams arrive at a rate, and where its rx ring is full they are dropped, as a NIC does. Offered
+// are 90, 100, 110 and 200 % of what it forwards when there is always something waiting, by turns of a fiftieth of a
+// second; the peak is the most of the first three. Prints a JSON object a line. Argument: seconds.
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
@@ -40,7 +40,8 @@ constexpr auto kBetweenChanges = 5ms;
 // What arrives, and the control side: the thread beside the worker's.
 class Arrivals {
 public:
-    Arrivals(const Stage& stage, Forwarding& to) : stage_(stage), to_(to), traffic_(kWatched), changer_(to, kFlows, kFanout, kWatched) {}
+    Arrivals(const Stage& stage, Forwarding& to)
+        : stage_(stage), to_(to), traffic_(kWatched), changer_(to, kFlows, kFanout, kWatched) {}
 
     // So many packets a cycle for a turn; says what was forwarded a cycle meanwhile.
     double offer(double rate, uint64_t turn, bool change) {
@@ -131,7 +132,11 @@ int main(int argc, char** argv) {
     const double capacity = full.median();
     std::vector<uint64_t> before(kWatched);
     for (uint32_t flow = 0; flow < kWatched; flow++)
-        before[flow] = forwarding.mesh->stream(std::to_string(flow))->tracks[0]->paths[0].state->reception.counters().packets.read();
+        before[flow] = forwarding.mesh->stream(std::to_string(flow))
+                           ->tracks[0]
+                           ->paths[0]
+                           .state->reception.counters()
+                           .packets.read();
 
     std::array<Samples, kOffered.size()> goodput;
     const uint64_t end =
@@ -167,7 +172,7 @@ int main(int argc, char** argv) {
         kPayload, kFanout, kFlows, 1 / goodput[kTwice].median() / kFanout, peak * hz, goodput[kTwice].median() * hz,
         goodput[kTwice].median() / peak,
         static_cast<double>(offered) / static_cast<double>(goodput[kTwice].count() * turn) / capacity,
-        static_cast<double>(refused) / static_cast<double>(offered),
-        fair, changes.empty() ? 0 : changes[changes.size() * 99 / 100]);
+        static_cast<double>(refused) / static_cast<double>(offered), fair,
+        changes.empty() ? 0 : changes[changes.size() * 99 / 100]);
     return 0;
 }

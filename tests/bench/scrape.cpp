@@ -24,8 +24,8 @@ int main() {
             for (const mesh::Path& path : track->paths)
                 path.state->reception.receive(1, 3000, 1, 1'000'000'000, uint64_t{9} << 32, 3000);
             for (const mesh::Output& output : track->outputs) {
-                output.rtp->packets.add(12'345'678);
-                output.rtp->bytes.add(12'345'678'901);
+                output.state->packets.add(12'345'678);
+                output.state->bytes.add(12'345'678'901);
             }
         }
         bench::Samples milliseconds;

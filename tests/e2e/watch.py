@@ -95,6 +95,22 @@ def test_stalled_worker(idle):
 
 
 @alone
+@cases(packets=(6000,))
+def test_full_queue(packets):
+    """What finds the queue full, since the worker has other things to do, is counted to the packet."""
+    with Relay(1, "af_xdp") as lab:
+        penstock = lab.start_penstock(lab.node, config(lab, stream("camera-1", 20000, leg(1))))
+        wait_legs(penstock, 1)
+        with Halted(worker_threads(penstock)[0]):
+            Sender(lab.source, LAN[4], 20000).send(packets, size=100, per_second=100_000)
+        came = lambda: penstock.metrics().sum("penstock_path_packets_total")
+        missed = lambda: penstock.metrics().sum("penstock_port_rx_missed_errors_total", port="lan")
+        wait_for(lambda: came() + missed() == packets, f"{packets} packets to be received or missed", 5)
+        assert 0 < came() < packets, came()
+        assert_ledger(penstock.metrics())
+
+
+@alone
 @cases(driver=("af_xdp", "af_packet"))
 def test_port_down(driver):
     """/readyz names the port whose interface lost its carrier or was set down, and is ready again when it is back."""

@@ -177,3 +177,23 @@ TEST_CASE("intervals are those of RFC 3550 section 6.3.1, with the reduced minim
         CHECK(r <= t * 1.5 / 1.2182);
     }
 }
+
+TEST_CASE("what FEC made after it was asked for was not brought by asking", "[asking]") {
+    Asking asking({.wait = 0, .deadline = 100 * kMs, .per_second = 1000});
+    std::array<Asking::Due, 4> due;
+    uint64_t now = uint64_t{1} << 40;
+    asking.arrived(1, 7, now);
+    asking.arrived(4, 7, now);  // 2 and 3 are missing
+    REQUIRE(asking.due(now, due) == 2);
+    now += 10 * kMs;
+    asking.mended(2);
+    asking.arrived(2, 7, now);
+    CHECK_FALSE(asking.misses(2));
+    CHECK(asking.counters().recovered.read() == 0);
+    CHECK(asking.counters().round_trip.read() == 0);
+    asking.arrived(3, 7, now);
+    CHECK(asking.counters().recovered.read() == 1);
+    now += 1000 * kMs;
+    CHECK(asking.due(now, due) == 0);
+    CHECK(asking.counters().unrecovered.read() == 0);
+}

@@ -72,7 +72,8 @@ TEST_CASE("openRTSP: the uri of its proof for SETUP is the Content-Base, not the
     Request request;
     request.method = "SETUP";
     request.url = "rtsp://h/cam/video";
-    for (const auto& [uri, right] : {std::pair{"rtsp://h/cam/", true}, {"rtsp://h/cam/video", true}, {"rtsp://h/other/", false}}) {
+    for (const auto& [uri, right] :
+         {std::pair{"rtsp://h/cam/", true}, {"rtsp://h/cam/video", true}, {"rtsp://h/other/", false}}) {
         c.uri = uri;
         c.response = response_to(c, "SETUP", secret_of(c.algorithm, "eve", "penstock", "secret"));
         request.headers = {};

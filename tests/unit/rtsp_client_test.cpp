@@ -12,10 +12,9 @@ TEST_CASE("where a camera is", "[rtsp]") {
     CHECK(location_of("rtsp://[fd00::7]/x")->url == "rtsp://[fd00::7]/x");
     CHECK(location_of("rtsp://10.0.0.7")->port == 554);
     CHECK((location_of("rtsps://h/x")->port == 322 && location_of("rtsps://h/x")->tls));
-    for (const char* wrong :
-         {"", "http://h/x", "rtsp://", "rtsp:///x", "rtsp://h:0/", "rtsp://h:/", "rtsp://h:65536/",
-          "rtsp://[fd00::7/x", "rtsp://[10.0.0.1]/", "rtsp://u:%4@h/", "rtsp://u:%0a@h/", "rtsp://:p@h/", "rtsp://a b/",
-          "rtsp://h/\r\nX", "rtsp://[fd00::7]8/"}) {
+    for (const char* wrong : {"", "http://h/x", "rtsp://", "rtsp:///x", "rtsp://h:0/", "rtsp://h:/", "rtsp://h:65536/",
+                              "rtsp://[fd00::7/x", "rtsp://[10.0.0.1]/", "rtsp://u:%4@h/", "rtsp://u:%0a@h/",
+                              "rtsp://:p@h/", "rtsp://a b/", "rtsp://h/\r\nX", "rtsp://[fd00::7]8/"}) {
         INFO(wrong);
         CHECK_FALSE(location_of(wrong));
     }

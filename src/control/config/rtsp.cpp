@@ -101,8 +101,9 @@ Multicast read_multicast(const Value& value, const PortNames& ports) {
 }  // namespace
 
 Rtsp read_rtsp(const Value& value, const std::vector<Port>& ports, const Files& files) {
-    static constexpr std::string_view kKeys[] = {"listen", "tls", "session_timeout", "per_address", "publish", "realm",
-                                                 "auth", "users", "rules", "late_join", "multicast"};
+    static constexpr std::string_view kKeys[] = {"listen",   "tls",  "session_timeout", "per_address", "publish",
+                                                 "realm",    "auth", "users",           "rules",       "late_join",
+                                                 "multicast"};
     static constexpr std::string_view kPerAddress[] = {"connections", "sessions", "requests", "streams", "failures"};
     Rtsp rtsp;
     const Map map{value, kKeys};

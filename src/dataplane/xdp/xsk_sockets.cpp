@@ -25,6 +25,12 @@ std::vector<int> af_xdp_sockets() {
     return found;
 }
 
+uint64_t found_ring_full(int af_xdp_fd) {
+    xdp_statistics counts{};
+    socklen_t size = sizeof counts;
+    return getsockopt(af_xdp_fd, SOL_XDP, XDP_STATISTICS, &counts, &size) == 0 ? counts.rx_ring_full : 0;
+}
+
 std::optional<bool> zero_copy(int af_xdp_fd) {
     xdp_options options{};
     socklen_t size = sizeof options;
