@@ -23,6 +23,8 @@
 namespace penstock::dataplane {
 namespace {
 
+static_assert(RTE_MAX_ETHPORTS <= 256, "Leg::tx_port tells as many");
+
 constexpr uint16_t kDescriptors = 1024;  // a queue; drivers adjust it to what they can
 
 // Who captures or counts on the receiving side of a veth sees trains. A few receivers are not worth that surprise.

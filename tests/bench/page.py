@@ -92,6 +92,14 @@ def targets(verdict):
     yield "## Targets\n"
     yield from table(["target", "figure", "", "worst at"],
                      [(g["goal"], f"{g['worst']:,.4g}" if "worst" in g else "-", word(g), g.get("at", "-")) for g in verdict])
+    missed = {}
+    for g in verdict:
+        if g["met"] is False and g.get("why"):
+            missed.setdefault(g["why"], []).append(g["goal"])
+    if missed:
+        yield "Why these were missed:\n"
+        yield from (f"- *{'; '.join(goals)}*: {why}." for why, goals in missed.items())
+        yield ""
 
 
 def walks(rows, where):
@@ -255,8 +263,9 @@ def parts(rows):
     yield "## FEC and merge by themselves\n"
     yield "Beyond the relay, cycles per media packet (FEC, 1300 B) and per arriving packet (merge). GStreamer's are what its elements add to a pipeline of the"
     yield "same packets, the best of three. `read once` is what it takes to read a packet of 1300 B that is in no cache. Of very many streams the sums are in"
-    yield "no cache either: packet by packet each reads and writes a row's and a column's sum, five times its own bytes; what comes together, as a picture's"
-    yield "packets do, finds sums that are hot; where all packets of a matrix come together, reading them is what is left.\n"
+    yield "no cache either, and fetched ahead: packet by packet each reads and writes a row's and a column's sum, five times its own bytes; what comes"
+    yield "together, as a picture's packets do, finds sums that are hot; where all packets of a matrix come together, reading them is what is left. Packets lie"
+    yield "as far apart as buffers of a pool ([decision 0031](decisions/0031-memory-is-fetched-ahead.md) says what else was tried).\n"
     lines = [[WORDS.get(row["case"], "read once") + (", GStreamer" if row["subject"] == "gstreamer" else ""), f"{row['flows']:,}", row["cache"],
               cell(row), cell(row, "cycles_best")]
              for row in rows if row["case"] in ("fec-encode", "fec-decode", "read-once", "merge")]
