@@ -304,6 +304,19 @@ TEST_CASE("a path of which repair is taken, or packets are asked for again, goes
     CHECK(mesh.tracks()[0]->paths[0].state != state);
 }
 
+TEST_CASE("a second path at the address of the first counts for itself", "[mesh]") {
+    auto mesh = model();
+    const auto first = from("10.0.0.1:20000");
+    auto second = first;
+    second.ssrc = 1010;
+    put(mesh, stream({track({first}, {to("10.0.1.20:6000")})}));
+    const auto state = mesh.tracks()[0]->paths[0].state;
+    put(mesh, stream({track({first, second}, {to("10.0.1.20:6000")})}));
+    const auto& paths = mesh.tracks()[0]->paths;
+    CHECK(paths[0].state == state);
+    CHECK(paths[1].state != state);
+}
+
 TEST_CASE("a track that is renamed by the end of another keeps its state", "[mesh]") {
     auto mesh = model();
     const auto first = track({from("10.0.0.1:20000")}, {to("10.0.1.20:6000")});

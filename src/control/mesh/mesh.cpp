@@ -14,7 +14,8 @@ namespace {
 
 // With other repair, or asked for what is lost, a path is the same, and goes on counting.
 bool same_path(const config::Source& a, const config::Source& b) {
-    return a.rtp == b.rtp && a.vlan == b.vlan && a.from == b.from && a.ssm == b.ssm && a.port == b.port;
+    return a.rtp == b.rtp && a.vlan == b.vlan && a.from == b.from && a.ssm == b.ssm && a.port == b.port &&
+           a.ssrc == b.ssrc;
 }
 
 }  // namespace
