@@ -326,9 +326,11 @@ void Worker::take_leave(const Flow& f, uint32_t ssrc, flow::Audience audience) n
 
 // Whether packets come or not: the sources in one piece of the table after another, all of them twice a second, are
 // looked at, whether it is time to report to them. Pieces are small, since they are in no cache and packets wait
-// meanwhile: a part of 400 flows a millisecond took 10 to 50 us. After a long turn some pieces at once.
+// meanwhile: a part of 400 flows a millisecond took 10 to 50 us. After a long turn or a
+// sleep some pieces at once, but not more than packets can wait for: 128 of them took 120 us after each gap of the
+// machine, as if that had been longer.
 void Worker::tick() noexcept {
-    constexpr uint64_t kEvery = (uint64_t{1} << 31) / flow::Table::kPieces, kMost = 128;
+    constexpr uint64_t kEvery = (uint64_t{1} << 31) / flow::Table::kPieces, kMost = 16;
     const uint64_t pieces = std::min((now_ - next_tick_) / kEvery + 1, kMost);
     next_tick_ = now_ + kEvery;
     for (uint64_t n = 0; n < pieces; n++) look_at(table_->piece(piece_++ % flow::Table::kPieces));

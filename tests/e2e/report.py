@@ -38,7 +38,8 @@ def measured():
                   "packets_per_cpu_second": 900_000 if name.startswith("penstock") else 200_000} for name in page.WIRE for fanout in page.WIRE_FANOUTS]
     rows += [row(case, flows=n, cache=cache, cycles_median=60.0) for case in ("fec-encode", "fec-decode", "merge") for cache in ("hot", "cold")
              for n in (1, 4096)]
-    rows += [row(case, subject="gstreamer", flows=1, cycles_median=2000.0) for case in ("fec-encode", "fec-decode")]
+    rows += [row(case, subject="gstreamer", flows=1, cache=cache, cycles_median=2000.0)
+             for case, cache in (("fec-encode", "hot"), ("fec-encode", "cold"), ("fec-decode", "hot"))]
     rows += [row("fec-encode", flows=4096, cache=f"cold, a {what} at a time", cycles_median=60.0) for what in ("picture", "matrix")]
     rows += [row("read-once", cache="cold", cycles_median=50.0)]
     rows += [row("round-trip", subject=subject, size=size, p50_us=6.0, p99_us=9.0, p999_us=20.0, packets=1000, lost=0)
