@@ -192,11 +192,11 @@ def test_two_legs_by_two_networks(with_fec):
         sender.send(200, 400, 1500)  # so that what is missing at the end is made good, too
         sent = sender.sent[:count]
         try:
-            # A machine that does much else loses packets before the head has them, where nothing mends them: those are not ours.
+            # What finds the head's queue full, on a machine that does much else, nothing mends: it is counted there, to the packet.
             wait_for(lambda: head.metrics().sum("penstock_leg_packets_total") == 2 * head.metrics().sum("penstock_path_packets_total"),
                      "the head")
-            strays = int(len(sender.sent) - head.metrics().sum("penstock_path_packets_total"))
-            assert strays <= 0.05 * count, f"{strays} packets did not come as far as the head"
+            strays = int(head.metrics().sum("penstock_port_rx_missed_errors_total", port="in"))
+            assert head.metrics().sum("penstock_path_packets_total") + strays == len(sender.sent), f"{strays} were missed by the head"
             wait_for(lambda: tail.metrics().sum("penstock_leg_packets_total") >= count + 190 - strays, "the last packet")
         finally:
             print(figures(sender, head.metrics(), tail.metrics(), load.seconds))  # where they were lost, if they were
@@ -204,7 +204,7 @@ def test_two_legs_by_two_networks(with_fec):
         # Not by tshark's own count of losses: it takes what is mended as the numbers wrap for 65,536 lost ones.
         got = heard.payloads(6000)
         missing = set(sent) - set(got)
-        assert len(missing) <= strays, f"{len(missing)} of {count} packets are missing, and {strays} did not come as far as the head"
+        assert len(missing) <= strays, f"{len(missing)} of {count} packets are missing, and {strays} were missed by the head"
         assert len(got) == len(set(got)), f"{len(got) - len(set(got))} packets were sent twice"
         metrics = tail.metrics()
         assert strays or metrics.sum("penstock_track_unrecovered_packets_total") == 0
