@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/unbacked.hpp"
 #include "base/wire.hpp"
 #include "flow/held.hpp"
 #include "flow/leg.hpp"
@@ -34,9 +35,7 @@ public:
         std::span<const std::byte> bytes() const noexcept { return {packet, size}; }
     };
 
-    explicit PacketRing(size_t packets)
-        : entries_(std::bit_ceil(packets)),
-          own_(std::make_unique_for_overwrite<std::byte[]>(entries_.size() * kLargest)) {}
+    explicit PacketRing(size_t packets) : entries_(std::bit_ceil(packets)), own_(entries_.size() * kLargest) {}
     ~PacketRing() {
         for (const Entry& e : entries_)
             if (e.buffer != nullptr) release_(e.buffer);
@@ -59,8 +58,8 @@ public:
             const size_t slot = next_out_ & (entries_.size() - 1);
             Entry& e = entries_[slot];
             if (e.buffer == nullptr || e.size > kLargest) continue;
-            std::memcpy(&own_[slot * kLargest], e.packet, e.size);
-            e.packet = &own_[slot * kLargest];
+            std::memcpy(own_.at(slot * kLargest), e.packet, e.size);
+            e.packet = own_.at(slot * kLargest);
             release_(std::exchange(e.buffer, nullptr));
             moved++;
         }
@@ -72,11 +71,10 @@ public:
             e.packet != nullptr && wire::load16(e.packet + 2) == sequence && wire::load32(e.packet + 8) == ssrc;
         return it ? &e : nullptr;
     }
-    size_t size() const noexcept { return entries_.size(); }
 
 private:
     std::vector<Entry> entries_;
-    std::unique_ptr<std::byte[]> own_;  // kLargest bytes a slot; the system backs it as it is used
+    Unbacked own_;  // kLargest bytes a slot
     size_t next_out_ = 0;
     Release release_ = nullptr;
 };
