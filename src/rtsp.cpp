@@ -250,7 +250,8 @@ void Rtsp::on(const rtsp::Feedback& feedback) {
     const mesh::Viewer* viewer = around_.mesh.viewer(track->second.viewer);
     if (viewer == nullptr) return;
     viewer->feedback->packets.add();
-    if (const auto report = rtp::first_report(feedback.bytes))
+    const auto ssrc = viewer->track != nullptr ? viewer->track->seen_ssrc() : std::nullopt;
+    if (const auto report = rtp::report_on(ssrc.value_or(0), feedback.bytes))
         viewer->feedback->lost.set(static_cast<uint64_t>(std::max(report->lost, 0)));
 }
 

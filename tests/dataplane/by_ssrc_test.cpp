@@ -182,7 +182,7 @@ TEST_CASE("the source gets a report of each SSRC", "[by-ssrc]") {
         stage.out(kOut);
         for (const Dissected& told : stage.out(kIn)) {
             CHECK(told.to_port == 7001);
-            const auto block = rtp::first_report(told.payload);
+            const auto block = rtp::report_on(0, told.payload);
             REQUIRE(block);
             reported.insert(block->ssrc);
         }

@@ -34,7 +34,7 @@ TEST_CASE("a source that sends no reports gets ours, by itself, on the port afte
     CHECK(told[0].to_port == 7001);
     CHECK(told[0].from_port == 20001);
     CHECK(types_of(told[0].payload) == std::vector{RtcpType::rr, RtcpType::sdes, RtcpType::xr});
-    const auto block = rtp::first_report(told[0].payload);
+    const auto block = rtp::report_on(0, told[0].payload);
     REQUIRE(block);
     CHECK(block->ssrc == 0x11223344);
     CHECK(block->last_report == 0);
@@ -48,7 +48,7 @@ TEST_CASE("a source that sends no reports gets ours, by itself, on the port afte
         more = stage.out(kIn);
     }
     REQUIRE(more.size() == 1);
-    CHECK(rtp::first_report(more[0].payload)->highest % 0x10000 == static_cast<uint16_t>(sequence));
+    CHECK(rtp::report_on(0, more[0].payload)->highest % 0x10000 == static_cast<uint16_t>(sequence));
     CHECK(stage.path().upstream.reports.read() == 2);
 }
 
@@ -155,7 +155,7 @@ TEST_CASE("a source by TCP is told by its connection: reports, key frames, and t
         REQUIRE(told.size() == 1);
         CHECK(told[0].at == endpoint("10.0.0.1:20001"));
         CHECK(types_of(told[0].rtcp) == std::vector{RtcpType::rr, RtcpType::sdes, RtcpType::xr});
-        CHECK(rtp::first_report(told[0].rtcp)->ssrc == 0x11223344);
+        CHECK(rtp::report_on(0, told[0].rtcp)->ssrc == 0x11223344);
         // Two receivers want a key frame: the source is asked once, in the way that it takes.
         const Bytes pli =
             hex("81c90007 00000001 11223344 00000000 00000064 00000000 00000000 00000000"

@@ -58,20 +58,26 @@ TEST_CASE("a compound packet that is cut is valid only where one of its packets 
     }
 }
 
-TEST_CASE("the first report block", "[rtcp]") {
+TEST_CASE("the report on an SSRC, or the first", "[rtcp]") {
     const auto rr = hex("81c90007 00000001 5eed5eed 40000007 00010203 0000002a 00000000 00000000");
-    CHECK(first_report(rr) == ReportBlock{0x5eed5eed, 64, 7, 0x00010203, 42});
-    CHECK(first_report(hex("81c90007 00000001 00000002 ffffffff 00000000 00000000 00000000 00000000"))->lost == -1);
-    CHECK(first_report(hex("81c80007 00000001 00000000 00000000 00000000 00000000 00000000 00000000")) == std::nullopt);
-    CHECK(first_report(hex("80c90001 00000001 81c90007 00000001 00000002 00000003 00000000 00000000 00000000 00000000"))
+    CHECK(report_on(0, rr) == ReportBlock{0x5eed5eed, 64, 7, 0x00010203, 42});
+    CHECK(report_on(0, hex("81c90007 00000001 00000002 ffffffff 00000000 00000000 00000000 00000000"))->lost == -1);
+    CHECK(report_on(0, hex("81c80007 00000001 00000000 00000000 00000000 00000000 00000000 00000000")) == std::nullopt);
+    CHECK(report_on(0, hex("80c90001 00000001 81c90007 00000001 00000002 00000003 00000000 00000000 00000000 00000000"))
               ->lost == 3);
-    CHECK_FALSE(first_report(sender_report()));
-    CHECK_FALSE(first_report(bye()));
+    const auto both =
+        hex("82c9000d 00000001 0000000a 00000003 00000000 00000000 00000000 00000000"
+            "0000000b 00000004 00000000 00000000 00000000 00000000");
+    CHECK(report_on(0xa, both)->lost == 3);
+    CHECK(report_on(0xb, both)->lost == 4);
+    CHECK(report_on(0xc, both)->lost == 3);
+    CHECK_FALSE(report_on(0, sender_report()));
+    CHECK_FALSE(report_on(0, bye()));
     CHECK(says_bye(bye()));
     CHECK_FALSE(says_bye(sender_report()));
     CHECK_FALSE(says_bye({}));
-    CHECK_FALSE(first_report(hex("81c90001 00000001")));  // a block is announced, and there is none
-    CHECK_FALSE(first_report({}));
+    CHECK_FALSE(report_on(0, hex("81c90001 00000001")));  // a block is announced, and there is none
+    CHECK_FALSE(report_on(0, {}));
 }
 
 namespace {

@@ -9,14 +9,14 @@ std::optional<SenderInfo> sender_info(const RtcpPacket& packet) noexcept {
                       wire::load32(p + 16), wire::load32(p + 20)};
 }
 
-std::optional<ReportBlock> first_report(std::span<const std::byte> datagram) noexcept {
-    std::optional<ReportBlock> first;
+std::optional<ReportBlock> report_on(uint32_t ssrc, std::span<const std::byte> datagram) noexcept {
+    std::optional<ReportBlock> report;
     each_packet(datagram, [&](const RtcpPacket& packet) {
         each_report(packet, [&](const ReportBlock& block) {
-            if (!first) first = block;
+            if (!report || (block.ssrc == ssrc && report->ssrc != ssrc)) report = block;
         });
     });
-    return first;
+    return report;
 }
 
 }  // namespace penstock::rtp

@@ -48,7 +48,8 @@ void each_report(const RtcpPacket& packet, F f) noexcept {
                       wire::load32(block + 20)});
     }
 }
-// The first of a datagram that valid_rtcp() found valid.
-std::optional<ReportBlock> first_report(std::span<const std::byte> datagram) noexcept;
+// Of a datagram that valid_rtcp() found valid: what is said of this SSRC; if nothing, of whichever comes first. Who
+// gets packets once more reports on both (RFC 7198 section 3.1).
+std::optional<ReportBlock> report_on(uint32_t ssrc, std::span<const std::byte> datagram) noexcept;
 
 }  // namespace penstock::rtp

@@ -37,19 +37,6 @@ void RtcpWriter::write(std::byte* p, const ReportBlock& block) noexcept {
     wire::store32(p + 20, block.since_report);
 }
 
-bool RtcpWriter::sender_report(const SenderInfo& sender, std::span<const ReportBlock> blocks) noexcept {
-    std::byte* p = add(RtcpType::sr, blocks.size(), 24 + kBlock * blocks.size());
-    if (p == nullptr) return false;
-    wire::store32(p, sender.ssrc);
-    wire::store32(p + 4, static_cast<uint32_t>(sender.ntp >> 32));
-    wire::store32(p + 8, static_cast<uint32_t>(sender.ntp));
-    wire::store32(p + 12, sender.timestamp);
-    wire::store32(p + 16, sender.packets);
-    wire::store32(p + 20, sender.octets);
-    for (size_t i = 0; i < blocks.size(); i++) write(p + 24 + kBlock * i, blocks[i]);
-    return true;
-}
-
 bool RtcpWriter::receiver_report(uint32_t ssrc, std::span<const ReportBlock> blocks) noexcept {
     std::byte* p = add(RtcpType::rr, blocks.size(), 4 + kBlock * blocks.size());
     if (p == nullptr) return false;

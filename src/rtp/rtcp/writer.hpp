@@ -18,7 +18,6 @@ public:
     explicit RtcpWriter(std::span<std::byte> into) : into_(into) {}
     std::span<const std::byte> written() const noexcept { return into_.first(size_); }
 
-    bool sender_report(const SenderInfo& sender, std::span<const ReportBlock> blocks) noexcept;
     bool receiver_report(uint32_t ssrc, std::span<const ReportBlock> blocks) noexcept;
     bool cname(uint32_t ssrc, std::string_view name) noexcept;
     bool bye(uint32_t ssrc, std::string_view reason = {}) noexcept;
