@@ -29,25 +29,26 @@ void protect(const flow::Fec& fec, std::span<const std::byte> packet, Repairs& r
     for (size_t i = 0; i < fec.repairs.size(); i++) repairs[i] = fec.repairs[i].encoder->protect(packet);
 }
 
-}  // namespace
-
 // The sums of so many encoders stay in the cache of a core: with 10 x 10, each has twenty open at once.
 constexpr size_t kNear = 24;
 
-// The way to the sums has four steps, each of which waits for the memory of the former.
+}  // namespace
+
+// The way to the sums has five steps, each of which waits for the memory of the former.
 void Worker::fetch_encoders(std::span<const Flow* const> flows) const noexcept {
     if (table_->encoders() <= kNear) return;
     const auto each = [&](auto fetch) {
         for (const Flow* const f : flows)
-            if (f != nullptr && f->has_fec && f->owner == plan_.id) fetch(f->more->fec);
+            if (f != nullptr && f->has_fec && f->owner == plan_.id) fetch(*f->more);
     };
-    each([](const flow::Fec* fec) { rte_prefetch0(fec); });
-    each([](const flow::Fec* fec) { rte_prefetch0(fec->repairs.data()); });
-    each([](const flow::Fec* fec) {
-        for (const flow::RepairRenditions& r : fec->repairs) r.encoder->fetch_state();
+    each([](const Flow::Extras& more) { rte_prefetch0(&more); });
+    each([](const Flow::Extras& more) { rte_prefetch0(more.fec); });
+    each([](const Flow::Extras& more) { rte_prefetch0(more.fec->repairs.data()); });
+    each([](const Flow::Extras& more) {
+        for (const flow::RepairRenditions& r : more.fec->repairs) r.encoder->fetch_state();
     });
-    each([](const flow::Fec* fec) {
-        for (const flow::RepairRenditions& r : fec->repairs) r.encoder->fetch_places();
+    each([](const Flow::Extras& more) {
+        for (const flow::RepairRenditions& r : more.fec->repairs) r.encoder->fetch_places();
     });
 }
 

@@ -1,6 +1,6 @@
-// The sixth part of Worker: RTCP with receivers and with sources. Receivers' reports and requests end here; what they
-// ask for again is sent again, a key frame is asked of the source once for all. The source gets our reports, and our
-// requests for what did not arrive, the way that its packets come.
+// The sixth part of Worker: RTCP with receivers and with sources. Receivers' reports and requests end here; a key frame
+// is asked of the source once for all. The source gets our reports, and our requests for what did not arrive, the way
+// that its packets come.
 #include <rte_random.h>
 
 #include <algorithm>
@@ -13,7 +13,6 @@
 #include "dataplane/made.hpp"
 #include "dataplane/pools.hpp"
 #include "dataplane/worker.hpp"
-#include "rtp/fec/flexfec.hpp"
 #include "rtp/rtcp/description.hpp"
 #include "rtp/rtcp/feedback.hpp"
 #include "rtp/rtcp/report.hpp"
@@ -30,9 +29,6 @@ using flow::PathState;
 namespace {
 
 constexpr size_t kAskedAtOnce = 64;  // numbers in one NACK
-// Whether buffers are short is looked at once in so many packets of a track; then so many are given back.
-constexpr unsigned kLookEvery = 16;
-constexpr size_t kMovedOut = 64;
 
 // Canonical names need only differ (RFC 7022): ours are as random as our SSRCs.
 std::array<char, 16> cname_of(uint32_t ssrc) {
@@ -52,18 +48,6 @@ void name(rtp::RtcpWriter& writer, uint32_t ssrc, const PathState& path) {
 // Under which receivers know the media.
 uint32_t media_ssrc(const Flow& track) noexcept {
     return track.watched ? track.more->continuity->ssrc().value_or(0) : track.ssrc();
-}
-
-// What a receiver says of the media; if nothing, of whatever it reports on first. One that gets packets once more
-// reports on both (RFC 7198 section 3.1).
-std::optional<rtp::ReportBlock> report_on(std::span<const std::byte> rtcp, uint32_t media) noexcept {
-    std::optional<rtp::ReportBlock> report;
-    rtp::each_packet(rtcp, [&](const rtp::RtcpPacket& packet) {
-        rtp::each_report(packet, [&](const rtp::ReportBlock& block) {
-            if (!report || (block.ssrc == media && report->ssrc != media)) report = block;
-        });
-    });
-    return report;
 }
 
 Endpoint sender_endpoint(const rte_mbuf* m, const Classified& in) noexcept {
@@ -93,7 +77,7 @@ void Worker::hear(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     feedback->packets.add();
     ledger_.feedback++;
     if (rtcp) {
-        if (const auto report = report_on(payload, track != nullptr ? media_ssrc(*track) : 0)) {
+        if (const auto report = rtp::report_on(track != nullptr ? media_ssrc(*track) : 0, payload)) {
             feedback->lost.set(static_cast<uint64_t>(std::max(report->lost, 0)));
             if (track != nullptr)
                 if (const auto away = track->path->upstream.reporter.round_trip(*report, now_))
@@ -148,61 +132,6 @@ void Worker::serve(std::span<const std::byte> rtcp, const Flow& track, const flo
             feedback.not_kept.add();
         });
     });
-}
-
-void Worker::resend(uint16_t sequence, uint32_t ssrc, const Flow& track, const flow::Receiver& receiver) noexcept {
-    const flow::Retransmission& of = *track.more->retransmission;
-    flow::Feedback& feedback = *receiver.feedback;
-    // Where there are outputs the ring has what they were sent.
-    std::optional<rtp::Continuity::Original> original;
-    if (track.watched && track.has_outputs && track.more->continuity->ssrc() == ssrc)
-        original = track.more->continuity->original(sequence);
-    const auto* kept = of.ring == nullptr || receiver.numbered_anew ? nullptr
-                       : original                                   ? of.ring->find(original->sequence, original->ssrc)
-                                                                    : of.ring->find(sequence, ssrc);
-    if (kept == nullptr) return feedback.not_kept.add();
-    if (!feedback.budget.take(now_, of.per_second)) return feedback.over_budget.add();
-    const std::span leg{&of.leg_of(receiver), 1};
-    flow::Classified like;
-    like.ttl = kept->ttl;
-    like.tos = kept->tos;
-    const size_t more = receiver.rtx ? rtp::kRtxMore : receiver.flexfec ? rtp::fec::kRetransmissionMore : 0;
-    const size_t size = kept->size + more;
-    std::array<std::byte, kPacketRoom> shifted;
-    std::span<const std::byte> packet = kept->bytes();
-    if (original) {  // as the receiver knows it
-        std::memcpy(shifted.data(), packet.data(), packet.size());
-        packet = std::span{shifted}.first(packet.size());
-        rtp::apply(original->shift, std::span{shifted}.first(packet.size()));
-    }
-    const Classified in = made(like, size);
-    rte_mbuf* m = nullptr;
-    if (allocate(plan_.pools.packet, {&m, 1}) == 0) [[unlikely]] {
-        ledger_.tx_wanted++;
-        return refuse(leg, Drop::no_buffer, nullptr, in, {});
-    }
-    std::byte* const to = extend(m, size);
-    if (receiver.rtx) {
-        const rtp::RtxStream as{receiver.rtx->payload_type,
-                                receiver.rtx->ssrc != 0 ? receiver.rtx->ssrc : rtp::rtx_ssrc_for(ssrc)};
-        rtp::write_rtx(to, packet, as, feedback.rtx_sequence++);
-    } else if (receiver.flexfec) {
-        rtp::fec::write_retransmission(to, packet, *receiver.flexfec, feedback.rtx_sequence++);
-    } else {
-        std::memcpy(to, packet.data(), size);
-    }
-    fan_out(m, in, leg, 0, {wire::sum16({to, size}), true});
-}
-
-// A packet of the track is about to leave as `packet`, which lies in `m`.
-void Worker::hold(rte_mbuf* m, std::span<const std::byte> packet, const Classified& in, const Flow& f) noexcept {
-    flow::PacketRing* const ring = f.more->retransmission->ring;
-    if (ring == nullptr) return;
-    const uint16_t sequence = wire::load16(&packet[2]);
-    rte_mbuf_refcnt_update(m, 1);
-    ring->keep(sequence, {m, packet.data(), static_cast<uint16_t>(packet.size()), in.ttl, in.tos}, give_back);
-    if (sequence % kLookEvery == 0 && runs_low(plan_.pools.packet)) [[unlikely]]
-        ring->move_out(kMovedOut);
 }
 
 // A packet of the track that is new, however it came: what is missing is asked for.
@@ -326,9 +255,8 @@ void Worker::take_leave(const Flow& f, uint32_t ssrc, flow::Audience audience) n
 
 // Whether packets come or not: the sources in one piece of the table after another, all of them twice a second, are
 // looked at, whether it is time to report to them. Pieces are small, since they are in no cache and packets wait
-// meanwhile: a part of 400 flows a millisecond took 10 to 50 us. After a long turn or a
-// sleep some pieces at once, but not more than packets can wait for: 128 of them took 120 us after each gap of the
-// machine, as if that had been longer.
+// meanwhile: a part of 400 flows a millisecond took 10 to 50 us. After a sleep or a gap of the machine some pieces at
+// once, but no more than that: 128 of them took 120 us, as if the gap had been longer.
 void Worker::tick() noexcept {
     constexpr uint64_t kEvery = (uint64_t{1} << 31) / flow::Table::kPieces, kMost = 16;
     const uint64_t pieces = std::min((now_ - next_tick_) / kEvery + 1, kMost);
@@ -394,22 +322,6 @@ void Worker::send_one(const flow::Leg& leg, std::span<const std::byte> bytes) no
         return refuse({&leg, 1}, Drop::no_buffer, nullptr, in, {});
     std::memcpy(extend(m, bytes.size()), bytes.data(), bytes.size());
     send_in_place(m, in, leg, {wire::sum16(bytes), true});
-}
-
-// The source's answer in a stream of its own (RFC 4588): what it was goes on as if it had come so, where it is missing.
-void Worker::take_rtx(rte_mbuf* m, const Classified& in, const Flow& f) noexcept {
-    const rtp::RtxStream media{f.payload_type, f.ssrc()};
-    std::array<std::byte, 2048> room;
-    const auto packet = rtp::read_rtx(room, bytes_of(m).subspan(in.payload_offset, in.payload_size), media);
-    ledger_.repair++;
-    const auto misses = [&] {
-        const uint16_t sequence = wire::load16(&(*packet)[2]);
-        return f.more->retransmission->asking->misses(sequence) &&
-               f.merge->recovered(sequence, wire::load32(&(*packet)[4])) &&
-               !(f.has_fec && f.more->fec->decoder != nullptr && !f.more->fec->decoder->media(*packet));
-    };
-    if (packet && misses()) mend(in, f, *packet);
-    rte_pktmbuf_free(m);
 }
 
 }  // namespace penstock::dataplane

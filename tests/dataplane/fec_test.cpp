@@ -1,7 +1,9 @@
 // FEC in the worker: repair packets made beside the media, and media made good from repair packets.
 #include <catch2/catch.hpp>
 
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 
 #include "dataplane/lab.hpp"
@@ -124,6 +126,45 @@ TEST_CASE("repair packets leave behind the media, for those who want them", "[fe
     CHECK(after.sent - before.sent == 120 + repairs);
     CHECK(state.rows[0]->packets.read() == 15);
     CHECK(state.columns[0]->packets.read() == 11);
+}
+
+TEST_CASE("of many tracks, whose sums are fetched ahead, each gets repair of its own", "[fec]") {
+    constexpr unsigned kTracks = 30;
+    Lab lab;
+    std::deque<FecState> states;
+    std::vector<std::unique_ptr<Encoder>> models;
+    std::vector<Track> tracks;
+    std::vector<flow::FlowPtr> flows;
+    for (unsigned t = 0; t < kTracks; t++) {
+        states.emplace_back(FecPlan{.receivers = {"10.0.1.20:6000"}});
+        models.push_back(std::make_unique<Encoder>(kCode, 1472));
+        TrackPlan plan;
+        plan.at.port = static_cast<uint16_t>(20000 + 10 * t);
+        plan.legs = {leg_to("10.0.1.20:6000", kOut)};
+        plan.fec = states.back().fec;
+        tracks.push_back(make_track(plan));
+        for (const flow::FlowPtr& flow : tracks.back().flows()) flows.push_back(flow);
+    }
+    const flow::Table table({}, flows);
+    CHECK(table.encoders() == kTracks);
+    const auto gone = tracks.front().flows();
+    CHECK(table.with({}, gone)->encoders() == kTracks - 1);
+    lab.publish(flows);
+
+    std::vector<Out> expected, got;
+    for (unsigned n = 0; n < 40; n++) {
+        for (unsigned t = 0; t < kTracks; t++) {
+            const Bytes packet = media(1000 * t + n);
+            lab.arrive(frame(packet, 20000 + 10 * t), kIn);
+            expected.push_back({6000, packet});
+            if (const auto repair = models[t]->protect(packet))
+                expected.push_back({repair->line == Line::row ? 6004u : 6002u, whole(*repair)});
+        }
+        lab.run();
+        for (const Out& each : out(lab)) got.push_back(each);
+    }
+    CHECK(got == expected);
+    CHECK(expected.size() == kTracks * (40 + 10 + 6));
 }
 
 TEST_CASE("what repair brings back goes to every leg, and a late original to none", "[fec]") {

@@ -16,6 +16,7 @@
 #include "base/result.hpp"
 #include "control/config/config.hpp"
 #include "control/config/planned.hpp"
+#include "control/mesh/way.hpp"
 #include "flow/fec.hpp"
 #include "flow/late.hpp"
 #include "flow/next_hop.hpp"
@@ -43,22 +44,7 @@ struct Agreed {
     uint16_t rtcp_port = 0;  // its end of RTCP
 };
 
-struct Output;
 struct Track;
-
-// How a destination is reached, and the legs that lead there.
-struct Way {
-    std::optional<flow::NextHop> hop{};
-    bool asked_for = false;        // it was among those wanted, and is not forgotten
-    Output* legs = nullptr;        // the first; each has the next
-    Boxed<std::string> why_not{};  // neither this nor a hop: it was not looked up yet
-};
-struct HashDestination {
-    size_t operator()(const flow::Destination& to) const noexcept {
-        return flow::hash({to.ip, static_cast<uint16_t>(to.port.value_or(0)), uint16_t{to.port.has_value()}});
-    }
-};
-using Ways = std::unordered_map<flow::Destination, Way, HashDestination>;
 
 struct Output {
     struct Extras {  // what few have

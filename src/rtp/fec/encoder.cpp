@@ -274,21 +274,21 @@ void Encoder::abandon(Sum& sum) noexcept {
 }
 
 // False: there is no mask that reaches from the first to the last.
-PENSTOCK_INLINE bool Encoder::name(Line line, uint64_t base, Members& members) const noexcept {
+PENSTOCK_INLINE bool Encoder::list_members(Line line, uint64_t base, Members& into) const noexcept {
     const bool row = line == Line::row;
-    members.base = static_cast<uint16_t>(base);
-    members.offset = row ? uint8_t{1} : matrix_.columns;
-    members.count = row ? matrix_.columns : matrix_.rows;
+    into.base = static_cast<uint16_t>(base);
+    into.offset = row ? uint8_t{1} : matrix_.columns;
+    into.count = row ? matrix_.columns : matrix_.rows;
     if (!renumbers()) return true;
     // By the numbers they are sent with: repair of other lines lies between them.
     Mask mask;
     const uint16_t first = renumbering_.of(base);
-    for (unsigned i = 0; i < members.count; i++) {
-        const auto at = static_cast<uint16_t>(renumbering_.of(base + uint64_t{i} * members.offset) - first);
+    for (unsigned i = 0; i < into.count; i++) {
+        const auto at = static_cast<uint16_t>(renumbering_.of(base + uint64_t{i} * into.offset) - first);
         if (at >= Mask::kMost) return false;
         mask.set(at);
     }
-    members = *Members::of(first, mask);
+    into = *Members::of(first, mask);
     return true;
 }
 
@@ -303,7 +303,7 @@ std::optional<Repair> Encoder::take(Sum& sum, Line line, uint64_t base) noexcept
                   .body_size = sum.size};
     RepairHeader header{
         .line = line, .fields = sum.fields, .columns_follow = line == Line::row && matrix_.column_repair};
-    if (!name(line, base, header.members) || !write_repair(code_, header, own, repair->head)) {
+    if (!list_members(line, base, header.members) || !write_repair(code_, header, own, repair->head)) {
         abandon(sum);
         repair.reset();
         return repair;

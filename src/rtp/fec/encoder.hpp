@@ -100,7 +100,7 @@ private:
     Block* due_at(size_t column, uint64_t number) noexcept;
     void find_due() noexcept;
     std::optional<Repair> take(Sum& sum, Line line, uint64_t base) noexcept;
-    bool name(Line line, uint64_t base, Members& members) const noexcept;
+    bool list_members(Line line, uint64_t base, Members& into) const noexcept;
 
     const Code code_;
     const Matrix matrix_;  // of the code
