@@ -43,6 +43,38 @@ TEST_CASE("repair that is announced has the name of what it repairs, and is no t
     CHECK((*alone)[1].name == "application");
 }
 
+TEST_CASE("media that do not go by RTP cannot be set up, and are no reason to do without the others", "[rtsp]") {
+    constexpr std::string_view kRaptor =  // RFC 6364 section 6
+        "m=application 30000 UDP/FEC\r\na=fec-repair-flow: encoding-id=6; fssi=Kmax:8192,T:128,P:A\r\n"
+        "a=repair-window:200ms\r\na=mid:r\r\na=control:r\r\n";
+    const auto all = rtsp::announced(fmt::format("{}a=group:FEC-FR v r\r\n{}{}{}", kHead, kRaptor, kVideo,
+                                                 "m=audio 0 RTP/AVP 0\r\na=fec-source-flow: id=0\r\n"));
+    REQUIRE(all);
+    REQUIRE(all->size() == 3);
+    const auto& [raptor, video, audio] = std::tie((*all)[0], (*all)[1], (*all)[2]);
+    CHECK(raptor.refused == rtsp::Refusal{461, "SDP: m= is RTP/AVP"});
+    CHECK(raptor.control == "r");
+    CHECK(video.name == "video");
+    CHECK_FALSE(video.refused);
+    CHECK(audio.name == "audio");
+    CHECK(audio.control == "streamid=2");
+    // What is a copy of it, or repairs it, stands alone.
+    constexpr std::string_view kSrtp = "m=video 0 RTP/SAVP 96\r\na=rtpmap:96 H264/90000\r\na=mid:s\r\na=control:s\r\n";
+    const auto copy = rtsp::announced(fmt::format("{}a=group:DUP s v\r\n{}{}", kHead, kSrtp, kVideo));
+    REQUIRE(copy);
+    CHECK((*copy)[0].refused);
+    CHECK((*copy)[1].name == "video");
+    CHECK_FALSE((*copy)[1].copy_of);
+    const auto repair = rtsp::announced(fmt::format("{}a=group:FEC-FR s r\r\n{}{}", kHead, kSrtp, kRepair));
+    REQUIRE(repair);
+    CHECK((*repair)[1].name == "application");
+    CHECK_FALSE((*repair)[1].repairs);
+    // There is no stream without any.
+    const auto none = rtsp::announced(fmt::format("{}{}{}", kHead, kRaptor, kSrtp));
+    REQUIRE_FALSE(none);
+    CHECK(none.error().status == 461);
+}
+
 TEST_CASE("repair among the media is a payload type that is not the first", "[rtsp]") {
     const auto among = [](std::string_view formats, std::string_view map) {
         const auto all = rtsp::announced(

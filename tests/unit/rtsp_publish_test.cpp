@@ -77,6 +77,18 @@ TEST_CASE("what the answers to a publisher hold", "[rtsp]") {
     CHECK(stage.said.find("RTSP/1.0 403 it is published already\r\n") != std::string::npos);
 }
 
+TEST_CASE("a publisher may announce what does not go by RTP, but not set it up", "[rtsp]") {
+    RtspStage stage(open_to_publishers());
+    stage.connect(1);
+    CHECK(stage.ask(1, announce(kHead + "m=application 30000 UDP/FEC\r\na=control:fec\r\n" + kVideo)) == 200);
+    CHECK(stage.ask(1, setup("fec", kUdp)) == 461);
+    CHECK(stage.said.find("RTSP/1.0 461 SDP: m= is RTP/AVP\r\n") != std::string::npos);
+    CHECK(stage.server.sessions().empty());
+    CHECK(stage.ask(1, setup("streamid=0", kUdp)) == 200);
+    CHECK(stage.ask(1, setup("fec", kUdp, kSession)) == 461);
+    CHECK(stage.ask(1, kRecord) == 200);
+}
+
 TEST_CASE("the life of a publisher", "[rtsp]") {
     RtspStage stage(open_to_publishers());
     stage.connect(1);

@@ -15,8 +15,16 @@
 namespace penstock::rtsp {
 namespace {
 
+constexpr int kOtherTransport = 461;
+
 std::unexpected<Refusal> refuse(int status, std::string why) {
     return std::unexpected(Refusal{status, std::move(why)});
+}
+
+// Encoders that write no a=control, or the aggregate one: they count as FFmpeg does in its own.
+std::string control_of(const sdp::Media& media, size_t place) {
+    const std::string_view control = find(media.attributes, "control").value_or("");
+    return control.empty() || control == "*" ? fmt::format("streamid={}", place) : std::string(control);
 }
 
 }  // namespace
@@ -26,7 +34,8 @@ std::expected<config::Track, Refusal> track_in(const sdp::Media& media) {
     track.media = media.type;
     if (media.type != "video" && media.type != "audio" && media.type != "application")
         return refuse(400, "SDP: m= is video, audio or application");
-    if (media.protocol != "RTP/AVP" && media.protocol != "RTP/AVPF") return refuse(461, "SDP: m= is RTP/AVP");
+    if (media.protocol != "RTP/AVP" && media.protocol != "RTP/AVPF")
+        return refuse(kOtherTransport, "SDP: m= is RTP/AVP");
     const std::string_view format = media.formats.empty() ? "" : std::string_view(media.formats.front());
     const auto type = number<uint8_t>(format);
     // RFC 5761 section 4: 72 to 76 cannot be told from RTCP.
@@ -63,30 +72,39 @@ std::expected<std::vector<AnnouncedTrack>, Refusal> announced(std::string_view s
     if (!description) return refuse(400, "SDP: " + description.error().text);
     if (description->media.empty() || description->media.size() > kMostTracks)
         return refuse(400, fmt::format("SDP: 1 to {} media are taken", kMostTracks));
-    const auto originals = sdp::originals(*description), repaired = sdp::repaired(*description);
-    config::Stream stream;
     std::vector<AnnouncedTrack> all;
     for (const sdp::Media& media : description->media) {
         auto track = track_in(media);
-        if (!track) return std::unexpected(std::move(track.error()));
-        const size_t place = all.size();
-        if (!originals[place] && !repaired[place]) stream.tracks.push_back(*track);
-        std::string control(find(media.attributes, "control").value_or(""));
-        // Encoders that write no a=control, or the aggregate one: they count as FFmpeg does in its own.
-        if (control.empty() || control == "*") control = fmt::format("streamid={}", all.size());
-        const auto repair = repaired[place] ? sdp::repair_in(media, media.formats[0]) : repair_among(media);
-        all.push_back({{},
-                       std::move(control),
-                       std::move(*track),
-                       originals[place],
-                       repaired[place],
-                       repair,
-                       sdp::duplicated(media)});
+        // What goes otherwise, such as repair by UDP/FEC (RFC 6364), is no reason to do without the others.
+        if (!track && track.error().status != kOtherTransport) return std::unexpected(std::move(track.error()));
+        AnnouncedTrack& one = all.emplace_back();
+        one.control = control_of(media, all.size() - 1);
+        if (track)
+            one.config = std::move(*track);
+        else
+            one.refused = std::move(track.error());
+    }
+    if (std::ranges::all_of(all, [](const AnnouncedTrack& t) { return t.refused.has_value(); }))
+        return std::unexpected(*all.front().refused);
+    const auto originals = sdp::originals(*description), repaired = sdp::repaired(*description);
+    const auto taken = [&](std::optional<size_t> other) {
+        return other && !all[*other].refused ? other : std::nullopt;
+    };
+    config::Stream stream;
+    for (size_t place = 0; place < all.size(); place++) {
+        AnnouncedTrack& one = all[place];
+        const sdp::Media& media = description->media[place];
+        if (one.refused) continue;
+        one.copy_of = taken(originals[place]);
+        one.repairs = taken(repaired[place]);
+        one.repair = one.repairs ? sdp::repair_in(media, media.formats[0]) : repair_among(media);
+        one.duplicated = sdp::duplicated(media);
+        if (!one.copy_of && !one.repairs) stream.tracks.push_back(one.config);
     }
     const auto names = config::track_names(stream);
     auto next = names.begin();
     for (AnnouncedTrack& track : all)
-        if (!track.copy_of && !track.repairs) track.name = *next++;
+        if (!track.refused && !track.copy_of && !track.repairs) track.name = *next++;
     for (AnnouncedTrack& track : all)
         if (track.copy_of) track.name = all[*track.copy_of].name + "-copy";
     for (AnnouncedTrack& track : all) {

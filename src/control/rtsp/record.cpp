@@ -83,6 +83,7 @@ Response Server::receive(Instant now, Connection& c, const Request& request, Ses
     const AnnouncedTrack* track =
         stream_of(request.url) == what.stream ? track_of(what.announced, request.url) : nullptr;
     if (track == nullptr) return with_status(response, 404, "no such track was announced");
+    if (track->refused) return with_status(response, track->refused->status, track->refused->why);
     if (session == nullptr && (!room_for_session(now, c.peer.remote.ip) ||
                                address(now, c.peer.remote.ip).streams >= settings_.per_address.streams))
         return with_status(response, 453, "this address publishes enough");
