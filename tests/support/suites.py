@@ -69,6 +69,7 @@ class Builds:
         # Line numbers are enough of debugging: tracking variables through instrumented code takes the compiler minutes.
         "asan": ("-asan", ["-Db_sanitize=address,undefined", *LIGHT]),
         "tsan": ("-tsan", ["-Db_sanitize=thread", *LIGHT]),
+        "arm": ("-arm", ["-Dpure=true", "--cross-file=tests/arm/aarch64.ini"]),
         "fuzz": ("-fuzz", ["-Dfuzz=true"]),
     }
     # What the sanitizers run, and no more: the rest of the tree would take minutes to build.
@@ -232,6 +233,16 @@ def sanitizers(builds):
     return suite.done()
 
 
+def arm(builds):
+    directory = builds.get("arm")
+    suite = Suite("arm")
+    if directory:
+        meson_suite(suite, directory, "arm", privileged=True, patience=2)
+    else:
+        suite.skip("arm", "it did not build")
+    return suite.done()
+
+
 def fuzz(builds):
     directory = builds.get("fuzz")
     suite = Suite("fuzz")
@@ -315,7 +326,7 @@ def alerts(builds):
 # What a run of everything leaves out: the sanitizers run the same programs.
 TWICE = ("unit", "property", "dataplane")
 SUITES = {"layers": layers, "alerts": alerts, "unit": plain("unit"), "property": plain("property"), "dataplane": plain("dataplane"),
-          "netns": plain("netns", privileged=True), "e2e": scenarios("e2e"), "sriov": scenarios("sriov"), "sanitizers": sanitizers, "fuzz": fuzz}
+          "netns": plain("netns", privileged=True), "e2e": scenarios("e2e"), "sriov": scenarios("sriov"), "sanitizers": sanitizers, "arm": arm, "fuzz": fuzz}
 
 
 def main():
