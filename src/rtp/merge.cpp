@@ -22,7 +22,7 @@ bool Merge::recovered(uint16_t sequence, uint32_t timestamp) noexcept {
 // A packet that is not of the life that is followed, as far as can be told, or lies out of reach.
 Arrival Merge::elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet, uint64_t now) noexcept {
     if (!started()) return restart(path, arrivals, packet, now);
-    if (packet.ssrc != ssrc_[path] && twin(path, packet))
+    if (packet.ssrc != ssrc_[path] && twin(path, packet, now))
         return take(path, arrivals, packet.sequence, packet.timestamp, packet.ssrc, now);
 
     Apart& mine = apart_[path];
@@ -42,17 +42,22 @@ Arrival Merge::elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet
     if (believed && (alone || agrees(path, packet))) return restart(path, arrivals, packet, now);
     probing_ = true;
 
-    if (packet.ssrc == ssrc_[path] && ahead_of_highest(packet.sequence) <= -static_cast<int>(kWindow))
-        return arrivals.late.add(), Arrival::late;
+    if (packet.ssrc == ssrc_[path]) {
+        const int ahead = ahead_of_highest(packet.sequence);
+        const bool forgotten = ahead <= -static_cast<int>(kWindow);
+        if (forgotten || (ahead <= 0 && slot_at(ahead).timestamp == packet.timestamp))
+            return arrivals.late.add(), Arrival::late;
+    }
     return arrivals.apart.add(), Arrival::apart;
 }
 
 // Another SSRC, and yet a copy of what the other path brought (RFC 7198): the same number and time.
-bool Merge::twin(unsigned path, const Packet& packet) noexcept {
+bool Merge::twin(unsigned path, const Packet& packet, uint64_t now) noexcept {
     const int ahead = ahead_of_highest(packet.sequence);
     if (ahead > 0 || ahead <= -static_cast<int>(kWindow)) return false;
     const Slot& slot = slot_at(ahead);
-    if ((slot.when & kCame) != came_by(path ^ 1) || slot.timestamp != packet.timestamp) return false;
+    if ((slot.when & kCame) != came_by(path ^ 1) || slot.timestamp != packet.timestamp || no_copy(slot, ticks(now)))
+        return false;
     ssrc_[path] = packet.ssrc;
     return true;
 }

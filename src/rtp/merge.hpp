@@ -6,6 +6,7 @@
 // is not used even where it would fill a hole: receivers gave up on it. A path whose packets are of another life of the
 // source (restarted, sent anew by another device) is apart: it disturbs nothing and is followed once the other path
 // goes there, too, or has been silent.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -50,6 +51,9 @@ public:
     static constexpr uint32_t kWindow = 8192;
     // How long a path is silent until the other one may go elsewhere alone; 32.32 fixed point, as all times here.
     static constexpr uint64_t kSilent = uint64_t{1} << 32;
+    // A packet like one that came so long before, and longer than the skew, is no copy of it: the source began anew,
+    // with the numbers and times that it began with before.
+    static constexpr uint64_t kRestarted = uint64_t{1} << 32;
     static constexpr uint64_t kUsualSkew = (uint64_t{450} << 32) / 1000;  // ST 2022-7 class C
 
     explicit Merge(uint64_t skew = kUsualSkew) : slots_(kWindow) { set_skew(skew); }
@@ -71,7 +75,7 @@ public:
                 return elsewhere(path, arrivals, {ssrc, sequence, timestamp}, now);
             Slot& slot = slot_at(ahead);
             if ((slot.when & kCame) != 0) {
-                if (slot.timestamp != timestamp) [[unlikely]]
+                if (slot.timestamp != timestamp || no_copy(slot, at)) [[unlikely]]
                     return elsewhere(path, arrivals, {ssrc, sequence, timestamp}, now);
                 seen(path, now);
                 return again(path, arrivals, slot, at);
@@ -137,6 +141,9 @@ private:
         return slot_of(number);
     }
 
+    bool no_copy(const Slot& slot, uint32_t at) const noexcept {
+        return at - (slot.when & ~kCame) > std::max(skew(), static_cast<uint32_t>(kRestarted >> kShift));
+    }
     Slot& advance() noexcept {
         if (settled_ + kWindow <= ++highest_) judge(slot_of(settled_++));
         return slot_of(highest_);
@@ -174,7 +181,7 @@ private:
         if (last_[0] != 0 && last_[1] != 0) counters_.by_path.add();
     }
     Arrival elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet, uint64_t now) noexcept;
-    bool twin(unsigned path, const Packet& packet) noexcept;
+    bool twin(unsigned path, const Packet& packet, uint64_t now) noexcept;
     bool agrees(unsigned path, const Packet& packet) const noexcept;
     void compare_probe(unsigned of, const Packet& packet) noexcept;
     Arrival restart(unsigned path, Arrivals& arrivals, const Packet& packet, uint64_t now) noexcept;

@@ -127,6 +127,32 @@ TEST_CASE("a source that restarts under the same SSRC loses at most the packet t
     CHECK(p.run(30000, 500, lag) >= 499);
 }
 
+TEST_CASE("a source that begins anew with its former numbers and times is not taken for its own copies", "[merge]") {
+    const uint32_t ssrc = GENERATE(1u, 2u);
+    Paths p;
+    CHECK(p.run(1000, 3000, 20) == 3000);
+    SECTION("at once") {
+        // Of the same SSRC the first is taken for a stray; what differs from copies by the SSRC alone needs both paths.
+        CHECK(p.run(1000, 3000, 20, ssrc) >= 2979);
+        CHECK(p.merge.counters().lives.read() == 2);
+    }
+    SECTION("by one path, while the other is silent") {
+        p.now += 1100 * kMs;
+        CHECK(p.run_alone(0, 1000, 3000, ssrc) >= 2999);
+    }
+    // Copies come and go as before.
+    CHECK(p.run(4000, 500, 20, ssrc) == 500);
+}
+
+TEST_CASE("what comes a second after its copy moves nothing while the other path goes on", "[merge]") {
+    Paths p;
+    for (uint32_t i = 0; i < 4000; i++, p.now += kMs) {
+        REQUIRE(p.take(0, i) == Arrival::first);
+        if (i >= 1500) REQUIRE(p.take(1, i - 1500) == Arrival::late);
+    }
+    CHECK(p.merge.counters().lives.read() == 1);
+}
+
 TEST_CASE("a path that is sent anew by another source does not disturb the other", "[merge]") {
     Paths p;
     CHECK(p.run(1, 1000) == 1000);
