@@ -139,7 +139,7 @@ void Worker::follow_numbers(std::span<const std::byte> packet, const Flow& f) no
     const flow::Retransmission& r = *f.more->retransmission;
     rtp::Asking* const asking = r.asking;
     if (asking == nullptr) return;
-    asking->arrived(wire::load16(&packet[2]), wire::load32(&packet[8]), now_);
+    asking->arrived(wire::load16(&packet[2]), wire::load32(&packet[8]), f.life(), now_);
     if (!asking->has_due(now_)) [[likely]]
         return;
     std::array<rtp::Asking::Due, kAskedAtOnce> due;

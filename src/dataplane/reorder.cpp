@@ -29,7 +29,7 @@ Turn Worker::turn_of(std::span<const std::byte> packet, const Flow& f) noexcept 
     if (delay.former != nullptr) [[unlikely]]
         delay.former->release(Reorder::kNever, leave);
     if (delay.reorder == nullptr) return Turn::now;
-    return delay.reorder->arrived(wire::load16(&packet[2]), wire::load32(&packet[8]), now_, leave);
+    return delay.reorder->arrived(wire::load16(&packet[2]), wire::load32(&packet[8]), f.life(), now_, leave);
 }
 
 // A packet that arrived: whether it leaves now. If not, it is dealt with.

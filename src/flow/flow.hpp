@@ -115,6 +115,10 @@ struct alignas(64) Flow {
     }
     // Of what leaves: paths may have SSRCs of their own.
     uint32_t ssrc() const noexcept { return merge != nullptr ? merge->ssrc() : path->reception.ssrc(); }
+    // Another number with each life of the source that is believed in; of one path, where its SSRC stays the same.
+    uint64_t life() const noexcept {
+        return merge != nullptr ? merge->counters().lives.read() : path->reception.counters().restarts.read() + 1;
+    }
     // Of two flows with one key the narrower is found first.
     unsigned narrowness() const noexcept {
         return (has_sender ? 4u : 0u) + (rx_port != kAnyPort ? 2u : 0u) + (kind == Kind::by_ssrc ? 1u : 0u);

@@ -57,9 +57,12 @@ public:
 
     // A packet of the track that is new, however it came, at `now`. Before it `leave(packet)` is called for those that
     // leave earlier, in order. One that waits is to be given to hold(); after one that leaves, release() is called.
+    // `life` is another one when the source began anew, under whichever SSRC and numbers.
     template <class Leave>
-    Turn arrived(uint16_t sequence, uint32_t ssrc, uint64_t now, Leave leave) {
+    Turn arrived(uint16_t sequence, uint32_t ssrc, uint64_t life, uint64_t now, Leave leave) {
         release(now, leave);
+        if (std::exchange(life_, life) != life && numbering_.started()) [[unlikely]]
+            return restart(numbering_.restart(sequence, ssrc)->number, leave);
         const auto place = numbering_.place(sequence, ssrc);
         if (!place) return Turn::now;
         if (place->restarted) return restart(place->number, leave);
@@ -167,6 +170,7 @@ private:
     const uint64_t delay_;
     GiveBack give_back_ = nullptr;
     rtp::Numbering numbering_{kBehind};
+    uint64_t life_ = 0;
     uint64_t base_ = 0;  // of this life's numbers
     uint64_t next_ = 0;  // number whose turn it is
     uint32_t oldest_ = kNone, newest_ = kNone;

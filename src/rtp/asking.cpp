@@ -1,12 +1,14 @@
 #include "rtp/asking.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::rtp {
 
 // A gap, a late packet, one that came twice, another source.
-void Asking::unusual(uint16_t sequence, uint32_t ssrc, uint64_t now) noexcept {
-    const auto place = numbering_.place(sequence, ssrc);
+void Asking::unusual(uint16_t sequence, uint32_t ssrc, uint64_t life, uint64_t now) noexcept {
+    const bool anew = std::exchange(life_, life) != life && numbering_.started();
+    const auto place = anew ? numbering_.restart(sequence, ssrc) : numbering_.place(sequence, ssrc);
     if (!place) return;
     if (place->restarted) return give_up_all();
     const uint64_t newest = numbering_.newest(), number = place->number;

@@ -34,12 +34,12 @@ class Asking {
 public:
     explicit Asking(const AskingPlan& plan) : plan_(plan) { missing_.reserve(kMost); }
 
-    // A packet of the track that is new, however it came.
-    void arrived(uint16_t sequence, uint32_t ssrc, uint64_t now) noexcept {
-        const auto next = static_cast<uint16_t>(numbering_.newest() + 1);
-        if (sequence == next && ssrc == numbering_.ssrc() && numbering_.started()) [[likely]]
+    // A packet of the track that is new, however it came. `life` is another one when the source began anew, under
+    // whichever SSRC and numbers.
+    void arrived(uint16_t sequence, uint32_t ssrc, uint64_t life, uint64_t now) noexcept {
+        if (numbering_.follows(sequence, ssrc) && life == life_) [[likely]]
             return numbering_.advance(numbering_.newest() + 1);
-        unusual(sequence, ssrc, now);
+        unusual(sequence, ssrc, life, now);
     }
     // FEC made it: whoever is asked for it answers in vain.
     void mended(uint16_t sequence) noexcept;
@@ -71,13 +71,14 @@ private:
         uint32_t times;
     };
 
-    void unusual(uint16_t sequence, uint32_t ssrc, uint64_t now) noexcept;
+    void unusual(uint16_t sequence, uint32_t ssrc, uint64_t life, uint64_t now) noexcept;
     void came(uint64_t number, uint64_t now) noexcept;
     void give_up_all() noexcept;
     uint64_t spacing() const noexcept;
 
     const AskingPlan plan_;
     Numbering numbering_{kBehind};
+    uint64_t life_ = 0;
     uint64_t next_ = kNever;        // nothing is due before
     std::vector<Missing> missing_;  // by number
     Budget budget_;

@@ -34,10 +34,12 @@ Arrival Merge::elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet
         mine.probe = packet;
         mine.probe_at = now;
     }
-    // A stray packet of the same source moves nothing (RFC 3550 appendix A.1, bad_seq), another source is believed at
-    // once. Both only where the other path has nothing against it.
+    // A stray packet of the same source moves nothing (RFC 3550 appendix A.1, bad_seq), nor does one of the source that
+    // was left, which came late; another one is believed at once. Both only where the other path has nothing against
+    // it.
     const Apart& other = apart_[path ^ 1];
-    const bool believed = packet.ssrc != ssrc_[path] || mine.run > 1 || other.run > 1;
+    const bool left = left_just_now(packet.ssrc, now), another = packet.ssrc != ssrc_[path] && !left;
+    const bool believed = another || (mine.run > 1 && (!left || step == 1)) || other.run > 1;
     const bool alone = last_[path ^ 1] == 0 || now - last_[path ^ 1] > kSilent;
     if (believed && (alone || agrees(path, packet))) return restart(path, arrivals, packet, now);
     probing_ = true;
@@ -49,6 +51,10 @@ Arrival Merge::elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet
             return arrivals.late.add(), Arrival::late;
     }
     return arrivals.apart.add(), Arrival::apart;
+}
+
+bool Merge::left_just_now(uint32_t ssrc, uint64_t now) const noexcept {
+    return left_at_ != 0 && now - left_at_ < kSilent && (ssrc == left_[0] || ssrc == left_[1]);
 }
 
 // Another SSRC, and yet a copy of what the other path brought (RFC 7198): the same number and time.
@@ -84,6 +90,10 @@ void Merge::compare_probe(unsigned of, const Packet& packet) noexcept {
 // Follows the path. What the other one has of the new life goes along, under whichever SSRC.
 Arrival Merge::restart(unsigned path, Arrivals& arrivals, const Packet& packet, uint64_t now) noexcept {
     const Apart& other = apart_[path ^ 1];
+    if (started()) {
+        left_ = ssrc_;
+        left_at_ = now;
+    }
     ssrc_[path ^ 1] = other.run != 0 && agrees(path, packet) ? other.last.ssrc : packet.ssrc;
     ssrc_[path] = packet.ssrc;
     out_ssrc_.set(packet.ssrc);

@@ -181,6 +181,7 @@ private:
         if (last_[0] != 0 && last_[1] != 0) counters_.by_path.add();
     }
     Arrival elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet, uint64_t now) noexcept;
+    bool left_just_now(uint32_t ssrc, uint64_t now) const noexcept;
     bool twin(unsigned path, const Packet& packet, uint64_t now) noexcept;
     bool agrees(unsigned path, const Packet& packet) const noexcept;
     void compare_probe(unsigned of, const Packet& packet) noexcept;
@@ -191,6 +192,8 @@ private:
     uint64_t first_ = 0;              // the lowest number of this life
     std::array<uint64_t, 2> last_{};  // when each path brought something of the life that was followed; 0: never
     std::array<uint32_t, 2> ssrc_{};  // of each path
+    std::array<uint32_t, 2> left_{};  // the same of the life before
+    uint64_t left_at_ = 0;            // 0: there was none
     Counter out_ssrc_;                // gauge
     uint32_t started_at_ = 0;         // ticks
     bool probing_ = false;

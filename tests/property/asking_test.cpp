@@ -59,7 +59,7 @@ TEST_CASE("packets are asked for that are missing, in time, and no others", "[as
                 }
                 for (; newest < number; newest++)
                     if (newest + 1 != number) missing.emplace(newest + 1, now);
-                asking.arrived(static_cast<uint16_t>(number), 7, now);
+                asking.arrived(static_cast<uint16_t>(number), 7, 0, now);
             }
             std::array<Asking::Due, 64> numbers;
             const size_t count = asking.has_due(now) ? asking.due(now, numbers) : 0;
@@ -104,7 +104,7 @@ TEST_CASE("a source is asked for no more than the budget", "[asking]") {
         for (int step = 0; step < 3000; step++) {
             now += kMs;
             sequence += random.chance(0.5) ? 1 : random.between<uint64_t>(2, 30);
-            asking.arrived(static_cast<uint16_t>(sequence), 7, now);
+            asking.arrived(static_cast<uint16_t>(sequence), 7, 0, now);
             std::array<Asking::Due, 64> numbers;
             total += asking.due(now, numbers);
             const auto seconds = static_cast<double>(now - begin) / (1000.0 * kMs);
@@ -182,18 +182,32 @@ TEST_CASE("what FEC made after it was asked for was not brought by asking", "[as
     Asking asking({.wait = 0, .deadline = 100 * kMs, .per_second = 1000});
     std::array<Asking::Due, 4> due;
     uint64_t now = uint64_t{1} << 40;
-    asking.arrived(1, 7, now);
-    asking.arrived(4, 7, now);  // 2 and 3 are missing
+    asking.arrived(1, 7, 0, now);
+    asking.arrived(4, 7, 0, now);  // 2 and 3 are missing
     REQUIRE(asking.due(now, due) == 2);
     now += 10 * kMs;
     asking.mended(2);
-    asking.arrived(2, 7, now);
+    asking.arrived(2, 7, 0, now);
     CHECK_FALSE(asking.misses(2));
     CHECK(asking.counters().recovered.read() == 0);
     CHECK(asking.counters().round_trip.read() == 0);
-    asking.arrived(3, 7, now);
+    asking.arrived(3, 7, 0, now);
     CHECK(asking.counters().recovered.read() == 1);
     now += 1000 * kMs;
     CHECK(asking.due(now, due) == 0);
     CHECK(asking.counters().unrecovered.read() == 0);
+}
+
+TEST_CASE("a source that begins anew below its former numbers is asked for what it misses", "[asking]") {
+    const uint32_t ssrc = GENERATE(7u, 8u);
+    Asking asking({.wait = 0, .deadline = 100 * kMs, .per_second = 1000});
+    std::array<Asking::Due, 4> due;
+    uint64_t now = uint64_t{1} << 40;
+    for (uint16_t n = 5000; n < 6000; n++) asking.arrived(n, 7, 1, now);
+    asking.arrived(6001, 7, 1, now);  // 6000 is given up then
+    for (uint16_t n = 3000; n < 3010; n++) asking.arrived(n, ssrc, 2, now);
+    CHECK(asking.counters().unrecovered.read() == 1);
+    asking.arrived(3011, ssrc, 2, now);
+    REQUIRE(asking.due(now, due) == 1);
+    CHECK(due[0].sequence == 3010);
 }

@@ -37,9 +37,9 @@ struct Track {
     void release() {
         reorder.release(now, [&](const Reorder::Packet& p) { leave(p); });
     }
-    Turn arrive(uint64_t number, uint32_t ssrc = 7) {
-        const Turn turn =
-            reorder.arrived(static_cast<uint16_t>(number), ssrc, now, [&](const Reorder::Packet& p) { leave(p); });
+    Turn arrive(uint64_t number, uint32_t ssrc = 7, uint64_t life = 0) {
+        const Turn turn = reorder.arrived(static_cast<uint16_t>(number), ssrc, life, now,
+                                          [&](const Reorder::Packet& p) { leave(p); });
         if (turn == Turn::waits) {
             waits[number] = now;
             reorder.hold({new uint64_t(number), {}, 0, 0}, now, give_back);
@@ -169,4 +169,24 @@ TEST_CASE("a source that restarts: what waits of the former life leaves first, a
             }
         }
     }
+}
+
+TEST_CASE("a source that begins anew, under whichever numbers, leaves behind what waits of before, at once",
+          "[reorder]") {
+    const uint32_t ssrc = GENERATE(7u, 8u);
+    const uint64_t first = GENERATE(uint64_t{0x10000}, uint64_t{0x10000 + 950}, uint64_t{0x18000});
+    Track track(50 * kMs);
+    std::vector<uint64_t> expected;
+    for (uint64_t n = 0x10000 + 500; n < 0x10000 + 1000; n++, track.now += kMs) {
+        track.arrive(n, 7, 1);
+        expected.push_back(n);
+    }
+    expected.insert(expected.end(), {0x10000 + 1001, 0x10000 + 1002});
+    for (const uint64_t n : {1001u, 1002u}) CHECK(track.arrive(0x10000 + n, 7, 1) == Turn::waits);
+    for (uint64_t n = first; n < first + 500; n++, track.now += kMs) {
+        CHECK(track.arrive(n, ssrc, 2) == Turn::now);
+        expected.push_back(n);
+    }
+    CHECK(track.left == expected);
+    CHECK(track.reorder.counters().late.read() == 0);
 }

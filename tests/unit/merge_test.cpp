@@ -153,6 +153,27 @@ TEST_CASE("what comes a second after its copy moves nothing while the other path
     CHECK(p.merge.counters().lives.read() == 1);
 }
 
+TEST_CASE("what comes late of the source that was left does not bring it back, unless it goes on", "[merge]") {
+    Paths p;
+    CHECK(p.run(1, 500) == 500);
+    p.now += 1100 * kMs;  // from now on there is the second path alone
+    CHECK(p.run_alone(1, 501, 50) == 50);
+    CHECK(p.run_alone(1, 30'000, 20, 2) == 20);
+    const auto late = [&](uint32_t number) { CHECK(p.take(1, number) == Arrival::apart); };
+    late(545);
+    CHECK(p.run_alone(1, 30'020, 5, 2) == 5);
+    late(547);
+    late(549);
+    late(548);
+    CHECK(p.run_alone(1, 30'025, 100, 2) == 100);
+    CHECK(p.merge.counters().lives.read() == 2);
+    SECTION("it does go on") { CHECK(p.run_alone(1, 551, 100) == 99); }
+    SECTION("it comes back later") {
+        CHECK(p.run_alone(1, 30'125, 1000, 2) == 1000);
+        CHECK(p.run_alone(1, 551, 100) == 100);
+    }
+}
+
 TEST_CASE("a path that is sent anew by another source does not disturb the other", "[merge]") {
     Paths p;
     CHECK(p.run(1, 1000) == 1000);

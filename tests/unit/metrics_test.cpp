@@ -347,7 +347,7 @@ TEST_CASE("a track with a delay tells what waits, and what was not waited for", 
     flow::Reorder& reorder = *mesh.tracks()[0]->extras().reorder;
     const auto leave = [](const flow::Reorder::Packet&) {};
     for (const uint16_t n : std::initializer_list<uint16_t>{1, 3, 3000})
-        if (reorder.arrived(n, 7, 0, leave) == flow::Reorder::Turn::waits) reorder.hold({}, 0, [](void*) {});
+        if (reorder.arrived(n, 7, 0, 0, leave) == flow::Reorder::Turn::waits) reorder.hold({}, 0, [](void*) {});
     metrics::View view{.version = "1", .node = "n", .mesh = mesh};
     view.workers.resize(1);
     view.workers[0].ledger.delayed = 2;

@@ -50,11 +50,11 @@ TEST_CASE("show stream repair tells what was asked for again, and what was sent 
     video.feedback = config::Feedback{};
     put(mesh, stream({video, track({from("10.0.0.1:20010")}, {}, "audio")}));
     const mesh::Track& t = *mesh.tracks()[0];
-    t.extras().asking->arrived(1, 7, 0);
-    t.extras().asking->arrived(3, 7, 0);
+    t.extras().asking->arrived(1, 7, 0, 0);
+    t.extras().asking->arrived(3, 7, 0, 0);
     std::array<rtp::Asking::Due, 4> numbers;
     REQUIRE(t.extras().asking->due(uint64_t{1} << 27, numbers) == 1);
-    t.extras().asking->arrived(2, 7, uint64_t{1} << 28);
+    t.extras().asking->arrived(2, 7, 0, uint64_t{1} << 28);
     t.outputs[0].extras().feedback->asked.add(3);
     t.outputs[0].extras().feedback->not_kept.add();
     t.outputs[0].extras().feedback->round_trip.set(uint64_t{1} << 31);
@@ -80,7 +80,7 @@ TEST_CASE("show stream repair tells what waits for packets before it", "[show]")
     flow::Reorder& reorder = *mesh.tracks()[0]->extras().reorder;
     const auto leave = [](const flow::Reorder::Packet&) {};
     const auto arrive = [&](uint16_t sequence, uint64_t now) {
-        if (reorder.arrived(sequence, 7, now, leave) == flow::Reorder::Turn::waits) reorder.hold({}, now, [](void*) {});
+        if (reorder.arrived(sequence, 7, 0, now, leave) == flow::Reorder::Turn::waits) reorder.hold({}, now, [](void*) {});
     };
     for (const uint16_t n : std::initializer_list<uint16_t>{1, 3, 4}) arrive(n, 0);
     const auto shown = [&](const char* key) {
