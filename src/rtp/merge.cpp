@@ -30,7 +30,7 @@ Arrival Merge::elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet
     const bool goes_on = mine.run != 0 && packet.ssrc == mine.last.ssrc && step != 0 && step <= kMaxDropout;
     mine.run = goes_on ? mine.run + 1 : 1;
     mine.last = packet;
-    if (mine.run == 1 || now - mine.probe_at > kSilent) {
+    if (mine.run == 1 || now - mine.probe_at > kLong) {
         mine.probe = packet;
         mine.probe_at = now;
     }
@@ -54,7 +54,7 @@ Arrival Merge::elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet
 }
 
 bool Merge::left_just_now(uint32_t ssrc, uint64_t now) const noexcept {
-    return left_at_ != 0 && now - left_at_ < kSilent && (ssrc == left_[0] || ssrc == left_[1]);
+    return left_at_ != 0 && now - left_at_ < kLong && (ssrc == left_[0] || ssrc == left_[1]);
 }
 
 // Another SSRC, and yet a copy of what the other path brought (RFC 7198): the same number and time.

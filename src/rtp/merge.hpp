@@ -50,10 +50,12 @@ public:
     // Sequence numbers remembered: 450 ms (ST 2022-7 class C) at 18,000 packets/s.
     static constexpr uint32_t kWindow = 8192;
     // How long a path is silent until the other one may go elsewhere alone; 32.32 fixed point, as all times here.
-    static constexpr uint64_t kSilent = uint64_t{1} << 32;
+    // Longer than a picture; a source that restarts while one path is down is followed by the other one after this.
+    static constexpr uint64_t kSilent = uint64_t{1} << 30;
     // A packet like one that came so long before, and longer than the skew, is no copy of it: the source began anew,
-    // with the numbers and times that it began with before.
-    static constexpr uint64_t kRestarted = uint64_t{1} << 32;
+    // with the numbers and times that it began with before. And for so long packets of a source that was left may come
+    // late.
+    static constexpr uint64_t kLong = uint64_t{1} << 32;
     static constexpr uint64_t kUsualSkew = (uint64_t{450} << 32) / 1000;  // ST 2022-7 class C
 
     explicit Merge(uint64_t skew = kUsualSkew) : slots_(kWindow) { set_skew(skew); }
@@ -142,7 +144,7 @@ private:
     }
 
     bool no_copy(const Slot& slot, uint32_t at) const noexcept {
-        return at - (slot.when & ~kCame) > std::max(skew(), static_cast<uint32_t>(kRestarted >> kShift));
+        return at - (slot.when & ~kCame) > std::max(skew(), static_cast<uint32_t>(kLong >> kShift));
     }
     Slot& advance() noexcept {
         if (settled_ + kWindow <= ++highest_) judge(slot_of(settled_++));
