@@ -15,14 +15,10 @@ void Asking::unusual(uint16_t sequence, uint32_t ssrc, uint64_t life, uint64_t n
     if (number <= newest) return came(number, now);
     uint64_t first = newest + 1;
     numbering_.advance(number);
-    if (number - first > kMost) {  // too many to be asked for in time
-        counters_.unrecovered.add(number - first - kMost);
-        first = number - kMost;
-    }
+    if (number - first > kMost) first = number - kMost;  // too many to be asked for in time
     const size_t more = number - first;
     if (missing_.size() + more > kMost) {
         const size_t oldest = missing_.size() + more - kMost;
-        counters_.unrecovered.add(oldest);
         missing_.erase(missing_.begin(), missing_.begin() + static_cast<long>(oldest));
     }
     for (; first != number; first++) missing_.push_back({first, now, now + plan_.wait, 0, 0});
@@ -50,7 +46,6 @@ bool Asking::misses(uint16_t sequence) const noexcept {
 }
 
 void Asking::give_up_all() noexcept {
-    counters_.unrecovered.add(missing_.size());
     missing_.clear();
     next_ = kNever;
 }
@@ -64,10 +59,7 @@ size_t Asking::due(uint64_t now, std::span<Due> into) noexcept {
     size_t count = 0;
     uint64_t next = kNever;
     const auto settled = [&](Missing& m) {
-        if (now - m.since >= plan_.deadline) {
-            counters_.unrecovered.add();
-            return true;
-        }
+        if (now - m.since >= plan_.deadline) return true;
         if (now >= m.next && count < into.size()) {
             // What would come too late is not worth the way.
             if (now + counters_.round_trip.read() >= m.since + plan_.deadline) {

@@ -25,7 +25,6 @@ struct AskingPlan {
 struct AskingCounters {
     Counter asked;        // numbers, each time
     Counter recovered;    // of them, those that came
-    Counter unrecovered;  // given up
     Counter over_budget;  // times that a number would have been asked for
     Counter round_trip;   // gauge: from asking to the packet, smoothed; 0: not known
 };

@@ -91,6 +91,7 @@ void Merge::compare_probe(unsigned of, const Packet& packet) noexcept {
 Arrival Merge::restart(unsigned path, Arrivals& arrivals, const Packet& packet, uint64_t now) noexcept {
     const Apart& other = apart_[path ^ 1];
     if (started()) {
+        for (; settled_ <= highest_; settled_++) judge(slot_of(settled_));
         left_ = ssrc_;
         left_at_ = now;
     }

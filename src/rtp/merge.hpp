@@ -34,7 +34,7 @@ struct Arrivals {
 
 struct MergeCounters {
     Counter by_path;      // came by one path alone: what the second path is there for
-    Counter unrecovered;  // came by neither, and nothing else made it good, within the skew
+    Counter unrecovered;  // came by neither within the skew, and nothing else made it good
     Counter lives;        // of the source that were followed, the first included
     Counter skew;         // gauge, sixteenths of a tick: how much path 1 comes behind path 0; signed, averaged
 
@@ -58,7 +58,7 @@ public:
     static constexpr uint64_t kLong = uint64_t{1} << 32;
     static constexpr uint64_t kUsualSkew = (uint64_t{450} << 32) / 1000;  // ST 2022-7 class C
 
-    explicit Merge(uint64_t skew = kUsualSkew) : slots_(kWindow) { set_skew(skew); }
+    explicit Merge(uint64_t skew = kUsualSkew) : slots_(kWindow) { set_time(skew, 0); }
 
     // Valid RTP that came by `path`, 0 or 1, at `now`: only what is first is to be used.
     Arrival take(unsigned path, Arrivals& arrivals, uint16_t sequence, uint32_t timestamp, uint32_t ssrc,
@@ -103,7 +103,11 @@ public:
     uint32_t ssrc() const noexcept { return static_cast<uint32_t>(out_ssrc_.read()); }
     uint32_t ssrc(unsigned path) const noexcept { return ssrc_[path]; }  // as it is followed; for the worker
 
-    void set_skew(uint64_t skew) noexcept { skew_.set(skew >> kShift); }  // control alone
+    // Control alone. `repaired`: how many packets later FEC can still bring one; 0: there is none.
+    void set_time(uint64_t skew, uint32_t repaired) noexcept {
+        skew_.set(skew >> kShift);
+        repaired_.set(repaired);
+    }
     const MergeCounters& counters() const noexcept { return counters_; }
 
 private:
@@ -167,9 +171,10 @@ private:
         if (lag > skew()) return arrivals.late.add(), Arrival::late;
         return arrivals.second.add(), Arrival::second;
     }
-    // What became of numbers whose time is over. Two a packet: it catches up after a gap, and no packet pays for all.
+    // What became of numbers that nothing can bring any more. Two a packet: it catches up after a gap, and no packet
+    // pays for all.
     void settle(uint32_t at) noexcept {
-        for (int i = 0; i < 2 && settled_ < highest_; i++) {
+        for (int i = 0; i < 2 && settled_ + repaired_.read() < highest_; i++) {
             const Slot& slot = slot_of(settled_);
             if (at - (slot.when & ~kCame) <= skew()) return;
             judge(slot);
@@ -199,7 +204,7 @@ private:
     Counter out_ssrc_;                // gauge
     uint32_t started_at_ = 0;         // ticks
     bool probing_ = false;
-    Counter skew_;  // ticks. control: wo, worker: ro
+    Counter skew_, repaired_;  // ticks, packets. control: wo, worker: ro
     std::vector<Slot> slots_;
     std::array<Apart, 2> apart_{};
     MergeCounters counters_;

@@ -72,6 +72,21 @@ TEST_CASE("packets that came by one path alone, and by none, are counted when th
     CHECK(p.merge.counters().unrecovered.read() == 100);
 }
 
+TEST_CASE("what FEC may still bring is not given up, and what waits for it when the source restarts is", "[merge]") {
+    Paths p;
+    p.merge.set_time(10 * kMs, 300);
+    const auto unrecovered = [&] { return p.merge.counters().unrecovered.read(); };
+    for (uint32_t i = 0; i < 1000; i++, p.now += kMs) {
+        if (i % 100 == 50) continue;
+        p.take(0, i);
+        if (i % 100 == 99 && i >= 299) CHECK(p.merge.recovered(static_cast<uint16_t>(i - 249), (i - 249) * 3000));
+    }
+    CHECK(unrecovered() == 0);
+    p.run_alone(0, 30'000, 10, 2);
+    CHECK(unrecovered() == 2);  // 850 and 950
+    CHECK(p.merge.counters().by_path.read() == 0);
+}
+
 TEST_CASE("the skew between the paths has a sign, and each path the most that it lagged", "[merge]") {
     Paths p;
     SECTION("the second path lags") {

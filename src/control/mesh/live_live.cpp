@@ -16,7 +16,8 @@ void Mesh::take_merge(Track& track, const Track* before) const {
     if (!track.two_paths() && !again) return;
     auto& merge = track.make_extras().merge;
     merge = before && before->extras().merge ? before->extras().merge : std::make_shared<flow::MergeState>();
-    merge->set_skew((static_cast<uint64_t>(longest.count()) << 32) / 1'000'000);
+    merge->set_time((static_cast<uint64_t>(longest.count()) << 32) / 1'000'000,
+                    track.extras().decoder ? rtp::fec::Decoder::kWindow : 0);
 }
 
 const Output* Track::other_leg(const Output& leg) const {

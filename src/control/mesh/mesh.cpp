@@ -177,11 +177,11 @@ std::unique_ptr<Track> Mesh::make_track(const std::string& stream, const std::st
         if (!state) state = std::allocate_shared<flow::PathState>(LineAllocator<flow::PathState>());
         track->paths.push_back({source, !track->paths.empty(), std::move(state)});
     }
+    take_fec(*track, before);
     take_merge(*track, before);
     for (const Path& path : track->paths)
         if (track->extras().merge || track->constant_rate() || path.source.tells_sender) path.state->make_extras();
     track->latency = before ? before->latency : std::shared_ptr<flow::SampledLatency>(states, &states->latency);
-    take_fec(*track, before);
     take_history(*track, before);
     take_repeat(*track, before);
     take_retransmission(*track, before);

@@ -55,11 +55,10 @@ std::shared_ptr<const flow::Delay> Mesh::delay_of(const Track& track) const {
     return delay;
 }
 
-// As they count who give up on a packet: they see what the others made good.
+// As they count who see last what brought a packet.
 uint64_t Track::unrecovered() const {
-    if (extras().asking) return extras().asking->counters().unrecovered.read();
-    if (extras().decoder) return extras().decoder->counters().unrecovered.read();
-    return extras().merge ? extras().merge->counters().unrecovered.read() : 0;
+    if (extras().merge) return extras().merge->counters().unrecovered.read();
+    return extras().decoder ? extras().decoder->counters().unrecovered.read() : 0;
 }
 
 }  // namespace penstock::mesh
