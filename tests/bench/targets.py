@@ -22,10 +22,10 @@ def grown(rows, case, per):
 
 # Of what is missed: why, and where more of it is.
 WHY = {
-    ("fec-encode", "hot"): "to read a packet in the L2 cache and add it to one sum takes 39 cycles on an EPYC of 2024, to two of them and to know where it "
-                           "belongs the rest; what was tried beside is in [decision 0031](decisions/0031-memory-is-fetched-ahead.md)",
+    ("fec-encode", "hot"): "to read a packet in the L2 cache and add it to one sum takes 30 cycles on an EPYC of 2024, on which GStreamer's encoder takes "
+                           "1,260: a twenty-fifth of that is 50; [decision 0031](decisions/0031-memory-is-fetched-ahead.md) says where the rest goes",
     "sums": "two sums of 1,300 B that no cache holds are read and written for each packet, unless packets of a stream come together: "
-            "[decision 0031](decisions/0031-memory-is-fetched-ahead.md) says what holding packets instead would take",
+            "[decision 0031](decisions/0031-memory-is-fetched-ahead.md) says what holding packets instead was measured to take",
     "latency": "the processor is taken away for milliseconds at a time, by the hypervisor and other programs; what was due meanwhile is late, and so is what waits "
                "behind it, while the spin loop has nothing to catch up with. `gaps` in [the table of it](#latency-beside-the-machines-own) says how much of the time",
     "turns": "a process here runs at one of two speeds from its start to its end, 5 or 7 us a round trip, the echo as well: the medians of a few turns do not "
