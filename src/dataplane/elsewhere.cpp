@@ -28,7 +28,7 @@ bool Worker::held_back(const RxQueue& from, rte_mbuf* m, const Classified& in) n
         rtp::protocol_of(payload) == rtp::Protocol::rtp &&
         (f->payload_type == Flow::kAnyPayloadType || header->payload_type() == f->payload_type))
         f->path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
-                                   rtp::in_rtp_units(now_, f->clock_rate));
+                                   rtp::in_rtp_units(now_, f->clock_rate), f->clock_rate);
     drop(m, Drop::stopped, f);
     return true;
 }

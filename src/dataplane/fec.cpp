@@ -101,7 +101,7 @@ void Worker::take_other_type(rte_mbuf* m, const Classified& in, const Flow& f, c
     if (!f.has_fec || header.payload_type() != f.repair.payload_type) return drop(m, Drop::rtp_payload_type, &f);
     if (f.repair.among_media)  // it has a number of the media's: missing, it would be lost
         f.path->reception.receive(header.sequence(), header.timestamp(), header.ssrc(), in.payload_size, now_,
-                                  rtp::in_rtp_units(now_, f.clock_rate));
+                                  rtp::in_rtp_units(now_, f.clock_rate), f.clock_rate);
     take_repair(m, in, f);
 }
 
@@ -116,7 +116,9 @@ void Worker::take_repair(rte_mbuf* m, const Classified& in, const Flow& f) noexc
 void Worker::send_recovered(const Classified& in, const Flow& f) noexcept {
     const flow::Fec& fec = *f.more->fec;
     while (const auto recovered = fec.decoder->recover()) {
-        if (f.merge != nullptr && !f.merge->recovered(wire::load16(&(*recovered)[2]), wire::load32(&(*recovered)[4])))
+        // What is of the source's life before comes too late: the merge follows another one.
+        if (f.merge != nullptr && (wire::load32(&(*recovered)[8]) != f.merge->ssrc() ||
+                                   !f.merge->recovered(wire::load16(&(*recovered)[2]), wire::load32(&(*recovered)[4]))))
             continue;
         const auto packet = fec.decoder->renumbers() ? fec.decoder->renumbered(*recovered) : *recovered;
         if (f.retransmits && f.more->retransmission->asking != nullptr)

@@ -269,7 +269,7 @@ void Worker::take(const RxQueue& from, rte_mbuf* m, const Classified& in, const 
     if (header->ssrc() != f.path->reception.ssrc()) [[unlikely]]
         meet(from, m, in, f);
     f.path->reception.receive(header->sequence(), header->timestamp(), header->ssrc(), in.payload_size, now_,
-                              rtp::in_rtp_units(now_, f.clock_rate));
+                              rtp::in_rtp_units(now_, f.clock_rate), f.clock_rate);
     if (f.tells_sender) [[unlikely]]
         f.path->more->first_sender.note(flow::sender_of(bytes_of(m), in));
     if (f.constant_rate) [[unlikely]]

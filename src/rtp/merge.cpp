@@ -34,13 +34,14 @@ Arrival Merge::elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet
         mine.probe = packet;
         mine.probe_at = now;
     }
-    // A stray packet of the same source moves nothing (RFC 3550 appendix A.1, bad_seq), nor does one of the source that
-    // was left, which came late; another one is believed at once. Both only where the other path has nothing against
-    // it.
+    // A stray packet of the same source moves nothing (RFC 3550 appendix A.1, bad_seq), another source is believed at
+    // once. Both only where the other path has nothing against it. Of a source that was left just now some packets are
+    // late: it is back where they go on one by one, by both paths.
     const Apart& other = apart_[path ^ 1];
-    const bool left = left_just_now(packet.ssrc, now), another = packet.ssrc != ssrc_[path] && !left;
-    const bool believed = another || (mine.run > 1 && (!left || step == 1)) || other.run > 1;
-    const bool alone = last_[path ^ 1] == 0 || now - last_[path ^ 1] > kSilent;
+    const bool left = left_just_now(packet.ssrc, now);
+    const bool alone = last_[path ^ 1] == 0 || now - last_[path ^ 1] > (left ? kLong : kSilent);
+    const bool believed = left ? mine.run > 1 && step == 1 && (alone || other.run > 1)
+                               : packet.ssrc != ssrc_[path] || mine.run > 1 || other.run > 1;
     if (believed && (alone || agrees(path, packet))) return restart(path, arrivals, packet, now);
     probing_ = true;
 

@@ -1,9 +1,12 @@
 #include "rtp/reception.hpp"
 
+#include <utility>
+
 namespace penstock::rtp {
 
 // Everything but the next packet of the same source: first packet, gap, late or duplicate packet, restart, new SSRC.
-void Reception::unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t arrival_rtp) noexcept {
+void Reception::unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t arrival_rtp,
+                        uint32_t clock_rate) noexcept {
     if (!started() || ssrc != ssrc_) {
         if (started()) counters_.ssrc_changes.add();
         return start(sequence, ssrc, arrival_rtp - timestamp);
@@ -35,7 +38,11 @@ void Reception::unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, ui
             counters_.reordered.add();
             counters_.missing.set(counters_.missing.read() - 1);
         }
-    } else if (sequence == restart_at_) {  // two in a row from there: the source restarted without a new SSRC
+    } else if (is_late(behind, arrival_rtp - timestamp, clock_rate)) {
+        counters_.duplicate.add();
+        return;
+    } else if (late_run_ == kLateRun ||
+               sequence == restart_at_) {  // two in a row from there: the source restarted without a new SSRC
         counters_.restarts.add();
         return start(sequence, ssrc, arrival_rtp - timestamp);
     } else {
@@ -43,6 +50,13 @@ void Reception::unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, ui
         return;  // RFC 3550 A.1: not yet believed, neither for loss nor for jitter
     }
     measure_jitter(timestamp, arrival_rtp);
+}
+
+// What lies further back than the window, and by its timestamp is not of another life of the source.
+bool Reception::is_late(uint32_t behind, uint32_t transit, uint32_t clock_rate) noexcept {
+    if (behind >= 0x8000 || transit - transit_ >= kLatest * uint64_t{clock_rate}) return false;
+    if (std::exchange(late_behind_, highest_) != highest_) late_run_ = 0;
+    return ++late_run_ < kLateRun;
 }
 
 void Reception::start(uint16_t sequence, uint32_t ssrc, uint32_t transit) noexcept {
@@ -57,6 +71,7 @@ void Reception::start(uint16_t sequence, uint32_t ssrc, uint32_t transit) noexce
     transit_ = transit;
     counters_.jitter.set(0);
     restart_at_ = kNever;
+    late_run_ = 0;
 }
 
 }  // namespace penstock::rtp

@@ -32,12 +32,15 @@ public:
     // Packets older than this behind the highest are late beyond repair: at least RFC 3550's MAX_MISORDER of 100.
     static constexpr uint32_t kWindow = 128;
     static constexpr uint32_t kMaxDropout = 3000;  // RFC 3550 A.1: a larger jump is a restart, not loss
-    static constexpr uint32_t kMaxMisorder = 100;  // RFC 3550 A.1: further back is a restart, not reordering
+    static constexpr uint32_t kMaxMisorder = 100;  // RFC 3550 A.1: further back is a restart, not reordering; but at
+    // thousands of packets a second a way that became shorter leaves more of them behind. What by its timestamp is so
+    // many seconds late at most is late, unless so many such come and none that is not: timestamps may go on, too.
+    static constexpr uint32_t kLatest = 2, kLateRun = 16;
 
     // `arrival` is any steady clock (ticks), `arrival_rtp` the same moment in units of the RTP clock (wraps with 32
-    // bits).
+    // bits), of which there are `clock_rate` a second.
     void receive(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t size, uint64_t arrival,
-                 uint32_t arrival_rtp) noexcept {
+                 uint32_t arrival_rtp, uint32_t clock_rate) noexcept {
         counters_.packets.add();
         counters_.bytes.add(size);
         counters_.last_arrival.set(arrival);
@@ -46,7 +49,7 @@ public:
             advance(1);
             measure_jitter(timestamp, arrival_rtp);
         } else {
-            unusual(sequence, timestamp, ssrc, arrival_rtp);
+            unusual(sequence, timestamp, ssrc, arrival_rtp, clock_rate);
         }
     }
 
@@ -64,8 +67,10 @@ public:
     }
 
 private:
-    void unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t arrival_rtp) noexcept;
+    void unusual(uint16_t sequence, uint32_t timestamp, uint32_t ssrc, uint32_t arrival_rtp,
+                 uint32_t clock_rate) noexcept;
     bool started() const noexcept { return highest_ != 0; }
+    bool is_late(uint32_t behind, uint32_t transit, uint32_t clock_rate) noexcept;
     void start(uint16_t sequence, uint32_t ssrc, uint32_t transit) noexcept;
     void advance(uint32_t by) noexcept;
     void measure_jitter(uint32_t timestamp, uint32_t arrival_rtp) noexcept;
@@ -83,6 +88,8 @@ private:
     ReceptionCounters counters_;
     uint64_t first_ = 0;            // extended sequence number that reception started with
     uint64_t before_ = 0;           // packets of former sources
+    uint64_t late_behind_ = 0;      // highest_ when the last late ones came
+    uint32_t late_run_ = 0;         // how many they were
     uint32_t restart_at_ = kNever;  // the sequence number that would confirm a restart (RFC 3550 A.1 bad_seq)
 
     static constexpr uint32_t kNever = 0x10000;

@@ -22,7 +22,7 @@ int main() {
         for (const mesh::Track* track : mesh->tracks()) {  // counters of the usual length
             track->latency->add(uint64_t{1} << 16);
             for (const mesh::Path& path : track->paths)
-                path.state->reception.receive(1, 3000, 1, 1'000'000'000, uint64_t{9} << 32, 3000);
+                path.state->reception.receive(1, 3000, 1, 1'000'000'000, uint64_t{9} << 32, 3000, 90000);
             for (const mesh::Output& output : track->outputs) {
                 output.state->packets.add(12'345'678);
                 output.state->bytes.add(12'345'678'901);

@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (; size >= 6; data += 6, size -= 6) {
         const auto sequence = static_cast<uint16_t>(data[0] << 8 | data[1]);
         const uint32_t timestamp = static_cast<uint32_t>(data[2]) << 24 | data[3], ssrc = data[4] & 1;
-        reception.receive(sequence, timestamp, ssrc, 100, 0, static_cast<uint32_t>(data[5]) << 24);
+        reception.receive(sequence, timestamp, ssrc, 100, 0, static_cast<uint32_t>(data[5]) << 24, 90000);
         packets++;
         EXPECT(seen.packets.read() == packets);
         EXPECT(seen.lost.read() >= lost);

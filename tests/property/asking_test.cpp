@@ -126,7 +126,7 @@ TEST_CASE("receiver reports are those of RFC 3550 appendix A.3", "[rtcp]") {
             now += kMs;
             if (step != 0) number += random.chance(0.9) ? 1 : random.between<uint32_t>(2, 40);
             for (unsigned copies = random.chance(0.05) ? 2 : 1; copies > 0; copies--, received++)
-                reception.receive(static_cast<uint16_t>(number), 0, 7, 100, now, 0);
+                reception.receive(static_cast<uint16_t>(number), 0, 7, 100, now, 0, 90000);
             if (step % 50 != 49) continue;
             const uint64_t ntp = random.word() | uint64_t{1} << 20;
             reporter.heard(ntp, now - 5 * kMs);

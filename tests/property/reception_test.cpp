@@ -85,7 +85,7 @@ TEST_CASE("loss, duplicates and reordering are those of a 64-bit model, step by 
         const auto& seen = reception.counters();
         uint64_t lost_before = 0, packets = 0;
         for (const uint64_t number : travel(random, network, 0x100000 + random.below<uint64_t>(0x10000), 5000)) {
-            reception.receive(static_cast<uint16_t>(number), 0, 1, 10, 0, 0);
+            reception.receive(static_cast<uint16_t>(number), 0, 1, 10, 0, 0, 90000);
             model.receive(number);
             packets++;
             INFO("number " << number);
@@ -109,7 +109,7 @@ TEST_CASE("a whole cycle of sequence numbers and more", "[reception]") {
     Model model;
     for (const uint64_t number :
          travel(random, {.loss = 0.01, .duplication = 0.01, .reordering = 20, .burst = 0.0001}, 0x1fff0, 300'000)) {
-        reception.receive(static_cast<uint16_t>(number), 0, 1, 10, 0, 0);
+        reception.receive(static_cast<uint16_t>(number), 0, 1, 10, 0, 0, 90000);
         model.receive(number);
     }
     CHECK(reception.counters().lost.read() + reception.counters().missing.read() == model.holes());
@@ -128,6 +128,7 @@ TEST_CASE("over restarts and new SSRCs, what was lost stays lost and nothing els
         for (int life = 0; life < 6; life++) {
             Model model;
             auto order = travel(random, any_network(random), from, 600);
+            const auto timestamp = static_cast<uint32_t>(life) << 28;
             // A restart without a new SSRC is believed when two packets in a row came; the first does not count.
             const bool restarted = life > 0 && random.chance(0.5);
             if (restarted) {
@@ -138,7 +139,7 @@ TEST_CASE("over restarts and new SSRCs, what was lost stays lost and nothing els
                 changes++;
             }
             for (size_t i = 0; i < order.size(); i++) {
-                reception.receive(static_cast<uint16_t>(order[i]), 0, ssrc, 10, 0, 0);
+                reception.receive(static_cast<uint16_t>(order[i]), timestamp, ssrc, 10, 0, 0, 90000);
                 if (restarted && i == 0) continue;
                 model.receive(order[i]);
                 INFO("run " << run << " life " << life << " packet " << i);
@@ -165,7 +166,7 @@ TEST_CASE("jitter follows RFC 3550 section 6.4.1 in real numbers", "[reception]"
         double jitter = 0, before = 0;
         for (unsigned i = 0; i < 3000; i++) {
             const uint32_t delay = random.below(range);
-            reception.receive(static_cast<uint16_t>(i), timestamp, 1, 10, 0, arrival + delay);
+            reception.receive(static_cast<uint16_t>(i), timestamp, 1, 10, 0, arrival + delay, 90000);
             if (i > 0) jitter += (std::abs(double{1} * delay - before) - jitter) / 16;
             before = delay;
             arrival += 3000;

@@ -130,7 +130,7 @@ TEST_CASE("paths and legs tell what was counted", "[metrics]") {
     auto& track = *f.mesh.tracks()[0];
     auto& reception = track.paths[1].state->reception;
     const auto arrive = [&](uint16_t sequence, uint32_t at) {
-        reception.receive(sequence, sequence * 3000u, 9, 1000, f.now, at);
+        reception.receive(sequence, sequence * 3000u, 9, 1000, f.now, at, 90000);
     };
     arrive(1, 3000);
     arrive(2, 6000 + 1440);  // 16 ms late
@@ -259,8 +259,8 @@ TEST_CASE("a track's sampled times are a coarser histogram, once there are some"
 TEST_CASE("a hole is no loss while it can still be filled, unless the path fell silent", "[metrics]") {
     rtp::Reception reception;
     const uint64_t last = 50 * kSecond;
-    reception.receive(1, 0, 9, 100, last, 0);
-    reception.receive(4, 0, 9, 100, last, 0);
+    reception.receive(1, 0, 9, 100, last, 0, 90000);
+    reception.receive(4, 0, 9, 100, last, 0, 90000);
     CHECK(metrics::lost(reception.counters(), last) == 0);
     CHECK(metrics::lost(reception.counters(), last + kSecond / 2) == 0);
     CHECK(metrics::lost(reception.counters(), last + 2 * kSecond) == 2);
@@ -270,8 +270,8 @@ TEST_CASE("a hole is no loss while it can still be filled, unless the path fell 
 
 TEST_CASE("what left the window is lost at once", "[metrics]") {
     rtp::Reception reception;
-    reception.receive(1, 0, 9, 100, 0, 0);
-    reception.receive(1000, 0, 9, 100, 0, 0);
+    reception.receive(1, 0, 9, 100, 0, 0, 90000);
+    reception.receive(1000, 0, 9, 100, 0, 0, 90000);
     CHECK(metrics::lost(reception.counters(), 0) == 998 - 127);
     CHECK(metrics::lost(reception.counters(), 2 * kSecond) == 998);
 }

@@ -10,7 +10,7 @@ namespace {
 constexpr uint32_t kSsrc = 7;
 
 void arrive(Reception& r, unsigned sequence, uint32_t timestamp = 0, uint32_t at = 0, uint32_t ssrc = kSsrc) {
-    r.receive(static_cast<uint16_t>(sequence), timestamp, ssrc, 100, at, at);
+    r.receive(static_cast<uint16_t>(sequence), timestamp, ssrc, 100, at, at, 90000);
 }
 
 }  // namespace
@@ -85,17 +85,43 @@ TEST_CASE("a stray packet moves nothing, two in a row are a restart", "[receptio
     Reception r;
     arrive(r, 1);
     arrive(r, 2);
-    arrive(r, 40000);
+    constexpr uint32_t kOther = 1u << 30;  // the timestamps of the other life
+    arrive(r, 40000, kOther);
     CHECK(r.counters().restarts.read() == 0);
     arrive(r, 3);
     CHECK(r.counters().missing.read() + r.counters().lost.read() == 0);
-    arrive(r, 40000);
-    arrive(r, 40001);
+    arrive(r, 40000, kOther);
+    arrive(r, 40001, kOther);
     CHECK(r.counters().restarts.read() == 1);
-    arrive(r, 40002);
+    arrive(r, 40002, kOther);
     CHECK(r.counters().restarts.read() == 1);
     CHECK(r.counters().missing.read() + r.counters().lost.read() == 0);
     CHECK(r.counters().packets.read() == 7);
+}
+
+// 100 packets are 10 ms at 10,000 a second.
+TEST_CASE("what a way that became shorter leaves far behind is late, and no restart", "[reception]") {
+    Reception r;
+    constexpr uint32_t kApart = 9, kLag = 500;  // a packet, in units of the clock; packets
+    uint32_t at = 0;
+    for (uint32_t n = 10'000; n < 11'000; n++, at += kApart) arrive(r, n, n * kApart, at + kLag * kApart);
+    for (uint32_t n = 11'000; n < 12'000;
+         n++, at += kApart) {  // those that were on the way, and the new ones beside them
+        arrive(r, n + kLag, (n + kLag) * kApart, at + kLag * kApart);
+        if (n < 11'000 + kLag) arrive(r, n, n * kApart, at + kLag * kApart);
+    }
+    CHECK(r.counters().restarts.read() == 0);
+    CHECK(r.counters().lost.read() + r.counters().missing.read() <= kLag);
+}
+
+TEST_CASE("a source that restarts while its timestamps go on is followed all the same", "[reception]") {
+    Reception r;
+    uint32_t at = 0;
+    for (uint32_t n = 10'000; n < 11'000; n++, at += 90) arrive(r, n, at, at);
+    for (uint32_t n = 5'000; n < 6'000; n++, at += 90) arrive(r, n, at, at);
+    CHECK(r.counters().restarts.read() == 1);
+    CHECK(r.counters().lost.read() + r.counters().missing.read() == 0);
+    CHECK(r.extent().highest % 0x10000 == 5'999);
 }
 
 TEST_CASE("a jump of less than 3000 is loss, from there on a restart", "[reception]") {

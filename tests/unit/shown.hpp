@@ -48,9 +48,9 @@ struct Fixture {
         mesh.resolve(way("10.0.1.21"), {{}, "no route"});
         const mesh::Track& t = *mesh.tracks()[0];
         for (const uint16_t sequence : std::initializer_list<uint16_t>{1, 2, 5})
-            t.paths[0].state->reception.receive(sequence, 3000, 9, 100, now, 3000u + 1600u * sequence);
+            t.paths[0].state->reception.receive(sequence, 3000, 9, 100, now, 3000u + 1600u * sequence, 90000);
         t.paths[0].state->rtcp_packets.add(2);
-        t.paths[1].state->reception.receive(1, 3000, 9, 50, now, 3000);
+        t.paths[1].state->reception.receive(1, 3000, 9, 50, now, 3000, 90000);
         t.outputs[0].state->packets.add(4);
         t.outputs[0].state->bytes.add(400);
         t.outputs[0].state->rtcp_packets.add(1);
