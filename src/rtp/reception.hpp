@@ -32,9 +32,10 @@ public:
     // Packets older than this behind the highest are late beyond repair: at least RFC 3550's MAX_MISORDER of 100.
     static constexpr uint32_t kWindow = 128;
     static constexpr uint32_t kMaxDropout = 3000;  // RFC 3550 A.1: a larger jump is a restart, not loss
-    static constexpr uint32_t kMaxMisorder = 100;  // RFC 3550 A.1: further back is a restart, not reordering; but at
-    // thousands of packets a second a way that became shorter leaves more of them behind. What by its timestamp is so
-    // many seconds late at most is late, unless so many such come and none that is not: timestamps may go on, too.
+    static constexpr uint32_t kMaxMisorder = 100;  // RFC 3550 A.1: further back is a restart, not reordering
+    // But at thousands of packets a second a way that became shorter leaves more than a hundred behind. What is further
+    // back and by its timestamp not longer than so many seconds late is late. Unless so many such come, and none that
+    // is not: of a source that restarts timestamps may go on, too.
     static constexpr uint32_t kLatest = 2, kLateRun = 16;
 
     // `arrival` is any steady clock (ticks), `arrival_rtp` the same moment in units of the RTP clock (wraps with 32
