@@ -255,6 +255,42 @@ TEST_CASE("what is lost on both paths but one of which brings repair is sent onc
     CHECK(received == sent);
 }
 
+TEST_CASE("repair that comes late of a source that was left brings nothing back", "[fec]") {
+    Lab lab;
+    const FecState state({.decode = true});
+    TrackPlan plan;
+    plan.legs = {leg_to("10.0.1.20:6000", kOut)};
+    plan.fec = state.fec;
+    plan.merge = std::make_shared<flow::MergeState>();
+    const Track one = make_track(plan);
+    plan.at.port = 20100;
+    plan.second_path = true;
+    const Track two = make_track(plan);
+    auto flows = one.flows();
+    flows.push_back(two.rtp);
+    lab.publish(flows);
+    Encoder model(kCode, 1472);
+    std::optional<Bytes> row;
+    const auto both = [&](const Bytes& packet) {
+        for (const unsigned port : {20000u, 20100u}) lab.arrive(frame(packet, port), kIn);
+    };
+    for (unsigned n = 0; n < 4; n++) {
+        const auto repair = model.protect(media(n));
+        if (repair) row = whole(*repair);
+        if (n != 1) both(media(n));
+    }
+    REQUIRE(row);
+    const Bytes anew = rtp_packet({.sequence = 500, .timestamp = 9'000'000, .ssrc = 77});
+    const bool left = GENERATE(true, false);
+    if (left) both(anew);
+    lab.arrive(frame(*row, 20004), kIn);
+    lab.run();
+    std::vector<unsigned> numbers;
+    for (const Out& copy : out(lab)) numbers.push_back(at16(copy.payload, 2));
+    std::ranges::sort(numbers);
+    CHECK(numbers == (left ? std::vector<unsigned>{0, 2, 3, 500} : std::vector<unsigned>{0, 1, 2, 3}));
+}
+
 TEST_CASE("repair and what it brings back take buffers: when there are none they are counted", "[fec]") {
     Lab lab({.mbufs = 512});
     const FecState state({.decode = true, .receivers = {"10.0.1.20:6000"}});
