@@ -213,20 +213,34 @@ TEST_CASE("what repair brings back goes to every leg, and a late original to non
     CHECK(track.legs[0]->packets.read() == 48);
 }
 
-TEST_CASE("what is lost on both paths but one of which brings repair is sent once", "[fec]") {
+namespace {
+
+// A track that arrives on ports 20000, with repair, and 20100.
+struct TwoPaths {
     Lab lab;
-    const FecState state({.decode = true});
-    TrackPlan plan;
-    plan.legs = {leg_to("10.0.1.20:6000", kOut)};
-    plan.fec = state.fec;
-    plan.merge = std::make_shared<flow::MergeState>();
-    const Track one = make_track(plan);
-    plan.at.port = 20100;
-    plan.second_path = true;
-    const Track two = make_track(plan);
-    auto flows = one.flows();
-    flows.push_back(two.rtp);
-    lab.publish(flows);
+    FecState state{{.decode = true}};
+    std::optional<Track> one, two;
+
+    TwoPaths() {
+        TrackPlan plan;
+        plan.legs = {leg_to("10.0.1.20:6000", kOut)};
+        plan.fec = state.fec;
+        plan.merge = std::make_shared<flow::MergeState>();
+        one = make_track(plan);
+        plan.at.port = 20100;
+        plan.second_path = true;
+        two = make_track(plan);
+        auto flows = one->flows();
+        flows.push_back(two->rtp);
+        lab.publish(flows);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("what is lost on both paths but one of which brings repair is sent once", "[fec]") {
+    TwoPaths paths;
+    Lab& lab = paths.lab;
     Encoder model(kCode, 1472);
     std::vector<Bytes> sent;
     for (unsigned n = 0; n < 8; n++) {
@@ -256,19 +270,8 @@ TEST_CASE("what is lost on both paths but one of which brings repair is sent onc
 }
 
 TEST_CASE("repair that comes late of a source that was left brings nothing back", "[fec]") {
-    Lab lab;
-    const FecState state({.decode = true});
-    TrackPlan plan;
-    plan.legs = {leg_to("10.0.1.20:6000", kOut)};
-    plan.fec = state.fec;
-    plan.merge = std::make_shared<flow::MergeState>();
-    const Track one = make_track(plan);
-    plan.at.port = 20100;
-    plan.second_path = true;
-    const Track two = make_track(plan);
-    auto flows = one.flows();
-    flows.push_back(two.rtp);
-    lab.publish(flows);
+    TwoPaths paths;
+    Lab& lab = paths.lab;
     Encoder model(kCode, 1472);
     std::optional<Bytes> row;
     const auto both = [&](const Bytes& packet) {

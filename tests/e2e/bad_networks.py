@@ -46,17 +46,14 @@ class Source(threading.Thread):
         self.first, self.shift, self.lives, self.holes = sender.sequence, 0, 1, 0
 
     def send(self, count, size):
-        sender, began = self.sender, time.monotonic()
-        for number in range(count):
-            which = len(sender.sent)
-            payload = which.to_bytes(8, "big") + bytes((which * 7 + i) & 255 for i in range(size - 8))
-            packet = rtp_packet(sender.sequence, payload, ssrc=sender.ssrc, timestamp=sender.sequence * 90 + self.shift)
-            sender.socket.sendto(packet, sender.destination)
-            sender.sent.append(packet.hex())
-            sender.sequence += 1
-            ahead = began + (number + 1) / PER_SECOND - time.monotonic()
-            if ahead > 0.002:
-                time.sleep(ahead)
+        sender = self.sender
+
+        def packets():
+            for _ in range(count):
+                which = len(sender.sent)
+                payload = which.to_bytes(8, "big") + bytes((which * 7 + i) & 255 for i in range(size - 8))
+                yield rtp_packet(sender.sequence, payload, ssrc=sender.ssrc, timestamp=sender.sequence * 90 + self.shift)
+        sender.play(packets(), PER_SECOND)
 
     def begin_anew(self):
         """Under any numbers or, as some encoders do, those that it began with before."""

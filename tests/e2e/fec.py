@@ -1,7 +1,6 @@
 """SMPTE ST 2022-1: FEC removed on sources and added on outputs. Loss is injected by the switch between, by rules of the
 kernel's packet filter that drop the same packets in every run."""
 import re
-import time
 
 from cases import cases
 from judge import Capture
@@ -66,16 +65,7 @@ def start(lab, sources, outputs):
 def send(lab, namespace, pieces, port=20000, per_second=1500):
     """As RTP from sequence number 65000 on: it wraps on the way."""
     sender = Sender(namespace, WAN[4], port, first=65000, payload_type=33)
-    started = time.monotonic()
-    for number, piece in enumerate(pieces):
-        packet = rtp_packet(sender.sequence, piece, 33, ssrc=0x2022, timestamp=number * 60)
-        sender.socket.sendto(packet, sender.destination)
-        sender.sent.append(packet.hex())
-        sender.sequence += 1
-        ahead = started + (number + 1) / per_second - time.monotonic()
-        if ahead > 0.002:
-            time.sleep(ahead)
-    return sender
+    return sender.play((rtp_packet(sender.sequence, piece, 33, ssrc=0x2022, timestamp=number * 60) for number, piece in enumerate(pieces)), per_second)
 
 
 class GstreamerDecoder:

@@ -109,10 +109,16 @@ class Sender:
 
     def send(self, count, size=200, per_second=2000):
         """`size` is that of the media payload. Each packet differs, by its number and its filling."""
+        def packets():
+            for _ in range(count):
+                filling = (self.sequence.to_bytes(8, "big") + bytes((self.sequence * 7 + i) & 0xff for i in range(size)))[:size]
+                yield rtp_packet(self.sequence, filling, self.payload_type, self.ssrc)
+        return self.play(packets(), per_second)
+
+    def play(self, packets, per_second):
+        """What is to be sent, each made when its turn comes, and one number further each."""
         started = time.monotonic()
-        for number in range(count):
-            filling = (self.sequence.to_bytes(8, "big") + bytes((self.sequence * 7 + i) & 0xff for i in range(size)))[:size]
-            packet = rtp_packet(self.sequence, filling, self.payload_type, self.ssrc)
+        for number, packet in enumerate(packets):
             self.socket.sendto(packet, self.destination)
             self.sent.append(packet.hex())
             self.sequence += 1
