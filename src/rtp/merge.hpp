@@ -82,6 +82,8 @@ public:
                 seen(path, now);
                 return again(path, arrivals, slot, at);
             }
+            if (no_copy(slot, at)) [[unlikely]]
+                return elsewhere(path, arrivals, {ssrc, sequence, timestamp}, now);
             if (at - slot.when > skew()) {
                 seen(path, now);
                 return arrivals.late.add(), Arrival::late;

@@ -2,6 +2,7 @@
 passed over. The judge is tshark, at the receiver."""
 import heapq
 import random
+import signal
 import threading
 import time
 
@@ -91,3 +92,32 @@ def test_reordering_way(delay):
         code, _, errors = penstock.cli_exit("reload")
         line = penstock.config.read_text().split("delay: ")[0].count("\n") + 1
         assert code != 0 and f":{line}:16: " in errors and "a time from 1ms to 1000ms" in errors, errors
+
+
+@cases(paths=(1, 2))
+def test_encoder_that_begins_below(paths):
+    """GStreamer, killed and started again under the same SSRC, its numbers a thousand below where they were: of what the second one
+    sends the first packet may be a stray, and nothing else is missing."""
+    with Relay(2) as lab:
+        ports = [20000, 20100][:paths]
+        config = lab.config([("video", 96, "H264/90000", [f"{WAN[4]}:{port}" for port in ports], [f"{receiver_address(2)}:6000"])])
+        penstock = lab.start_penstock(lab.node, config.rstrip() + "\n        delay: 100ms\n")
+        wait_legs(penstock, 1)
+        came, left = (Capture(lab.receivers[number], "eth0", f"udp port {port}") for number, port in ((0, 20000), (1, 6000)))
+        clients = ",".join(f"{WAN[4]}:{port}" for port in ports)
+
+        def encode(first, packets):
+            encoder = lab.receivers[0].start(
+                "gst-launch-1.0", "-q", "videotestsrc", "is-live=true", "!", "x264enc", "tune=zerolatency", "bitrate=4000", "!", "rtph264pay", "pt=96",
+                "ssrc=7", f"seqnum-offset={first}", "!", "multiudpsink", f"clients={clients}", log=lab.file(f"encoder-{first}.log"))
+            already = penstock.metrics().sum("penstock_leg_packets_total")
+            wait_forwarded(penstock, already + packets, 20)
+            encoder.stop(signal.SIGKILL)
+        encode(30000, 400)
+        encode(29000, 400)
+        numbers = [[(int(row[0]), row[1]) for row in capture.fields("rtp", "rtp.seq", "rtp.timestamp", options=("-d", f"udp.port=={port},rtp"))]
+                   for capture, port in ((came, 20000), (left, 6000))]
+        begun = next(place for place, (number, _) in enumerate(numbers[0]) if number < 30000)
+        missing = [packet for packet in numbers[0] if packet not in set(numbers[1])]
+        assert len(numbers[1]) == len(set(numbers[1])) and [p for p in numbers[0] if p not in missing] == numbers[1], "twice, or in disorder"
+        assert missing in ([], numbers[0][begun:begun + 1]), missing[:10]

@@ -159,6 +159,19 @@ TEST_CASE("a source that begins anew with its former numbers and times is not ta
     CHECK(p.run(4000, 500, 20, ssrc) == 500);
 }
 
+TEST_CASE("a source that begins anew below where it ever was is followed from its second packet on", "[merge]") {
+    Paths p;
+    CHECK(p.run(30'000, 1500) == 1500);
+    for (uint32_t i = 0; i < 2; i++) p.now += 500 * kMs;
+    unsigned used = 0;
+    for (uint32_t i = 29'000; i < 30'500; i++, p.now += kMs) {
+        used += p.take(0, i, 1, 7) == Arrival::first;
+        p.take(1, i, 1, 7);
+    }
+    CHECK(used >= 1498);
+    CHECK(p.merge.counters().lives.read() == 2);
+}
+
 TEST_CASE("what comes a second after its copy moves nothing while the other path goes on", "[merge]") {
     Paths p;
     for (uint32_t i = 0; i < 4000; i++, p.now += kMs) {
