@@ -29,6 +29,7 @@ Arrival Merge::elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet
     const auto step = static_cast<uint16_t>(packet.sequence - mine.last.sequence);
     const bool goes_on = mine.run != 0 && packet.ssrc == mine.last.ssrc && step != 0 && step <= kMaxDropout;
     mine.run = goes_on ? mine.run + 1 : 1;
+    if (mine.run == 1) mine.since = now;
     mine.last = packet;
     if (mine.run == 1 || now - mine.probe_at > kLong) {
         mine.probe = packet;
@@ -38,20 +39,24 @@ Arrival Merge::elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet
     // once. Both only where the other path has nothing against it. Of a source that was left just now some packets are
     // late: it is back where they go on one by one, by both paths.
     const Apart& other = apart_[path ^ 1];
-    const bool left = left_just_now(packet.ssrc, now);
+    const bool left = left_just_now(packet.ssrc, now), late = is_late(path, packet);
     const bool alone = last_[path ^ 1] == 0 || now - last_[path ^ 1] > (left ? kLong : kSilent);
     const bool believed = left ? mine.run > 1 && step == 1 && (alone || other.run > 1)
                                : packet.ssrc != ssrc_[path] || mine.run > 1 || other.run > 1;
-    if (believed && (alone || agrees(path, packet))) return restart(path, arrivals, packet, now);
+    // A path that was late already while the other one went on is so still.
+    const bool lags = late && mine.since <= last_[path ^ 1];
+    if (believed && ((alone && !lags) || agrees(path, packet))) return restart(path, arrivals, packet, now);
     probing_ = true;
-
-    if (packet.ssrc == ssrc_[path]) {
-        const int ahead = ahead_of_highest(packet.sequence);
-        const bool forgotten = ahead <= -static_cast<int>(kWindow);
-        if (forgotten || (ahead <= 0 && slot_at(ahead).timestamp == packet.timestamp))
-            return arrivals.late.add(), Arrival::late;
-    }
+    if (late) return arrivals.late.add(), Arrival::late;
     return arrivals.apart.add(), Arrival::apart;
+}
+
+// Of a number that lies further back than is remembered, or like a packet that came: as far as can be told it came
+// late.
+bool Merge::is_late(unsigned path, const Packet& packet) noexcept {
+    if (packet.ssrc != ssrc_[path]) return false;
+    const int ahead = ahead_of_highest(packet.sequence);
+    return ahead <= -static_cast<int>(kWindow) || (ahead <= 0 && slot_at(ahead).timestamp == packet.timestamp);
 }
 
 bool Merge::left_just_now(uint32_t ssrc, uint64_t now) const noexcept {

@@ -128,7 +128,8 @@ private:
     };
     // Of a path that brings something else than the track's source.
     struct Apart {
-        uint32_t run = 0;  // packets in a row; 0: it is not apart
+        uint32_t run = 0;    // packets in a row; 0: it is not apart
+        uint64_t since = 0;  // when the first of these came
         Packet last;
         Packet probe;  // one that is remembered, to be found with the other path
         uint64_t probe_at = 0;
@@ -190,6 +191,7 @@ private:
         if (last_[0] != 0 && last_[1] != 0) counters_.by_path.add();
     }
     Arrival elsewhere(unsigned path, Arrivals& arrivals, const Packet& packet, uint64_t now) noexcept;
+    bool is_late(unsigned path, const Packet& packet) noexcept;
     bool left_just_now(uint32_t ssrc, uint64_t now) const noexcept;
     bool twin(unsigned path, const Packet& packet, uint64_t now) noexcept;
     bool agrees(unsigned path, const Packet& packet) const noexcept;

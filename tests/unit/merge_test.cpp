@@ -178,6 +178,11 @@ TEST_CASE("what comes a second after its copy moves nothing while the other path
         REQUIRE(p.take(0, i) == Arrival::first);
         if (i >= 1500) REQUIRE(p.take(1, i - 1500) == Arrival::late);
     }
+    SECTION("nor when the other path goes silent: it is used from where that ended") {
+        unsigned used = 0;
+        for (uint32_t i = 2500; i < 4500; i++, p.now += kMs) used += p.take(1, i) == Arrival::first;
+        CHECK(used == 500);
+    }
     CHECK(p.merge.counters().lives.read() == 1);
 }
 
